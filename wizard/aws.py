@@ -1,0 +1,327 @@
+"""The way to AWS: session, clients, identity, patience, budget, and the one place that lets a write through.
+
+`Account.call` makes every request. A request that changes something passes the gate first: dry runs refuse it, a
+pause holds it, the lock must still be ours, the write budget must allow it, and the audit log gets a line.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
+
+import boto3
+import botocore.exceptions
+from botocore.client import BaseClient
+from botocore.config import Config
+
+from wizard.errors import BadInput, Blocked, Failed
+from wizard.events import Control, Feed, Paused, Question, Resumed
+
+log = logging.getLogger(__name__)
+
+THROTTLED = {
+    "ProvisionedThroughputExceededException", "Throttling", "ThrottlingException", "ThrottledException",
+    "RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "TooManyRequestsException",
+    "SlowDown", "BandwidthLimitExceeded", "LimitExceededException", "PriorRequestNotComplete",
+    "TransactionInProgressException",
+}  # fmt: skip
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "UnrecognizedClientException", "InvalidClientTokenId"}
+DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"}
+ABSENT = {"ResourceNotFoundException", "NoSuchBucket", "NoSuchKey", "404", "NotFound", "NotFoundException", "ParameterNotFound"}
+
+# Operations that change nothing. What is not named here counts as a write: a new operation is refused by dry runs.
+_READS = ("Get", "List", "Describe", "Head", "Scan", "Query", "BatchGet", "Lookup", "Filter", "Simulate", "TransactGet")
+PATIENCE_SECONDS = 1_800.0  # how long one request may be throttled before it counts as failed
+
+
+class WriteRefused(Blocked):
+    """A write was tried while only reading is allowed."""
+
+
+def code_of(error: BaseException) -> str:
+    """The AWS error code of an exception, or the name of its class."""
+    if isinstance(error, botocore.exceptions.ClientError):
+        return str(error.response.get("Error", {}).get("Code", "Unknown"))
+    return type(error).__name__
+
+
+def explain(error: BaseException) -> str:
+    """One line for people: code and message of an AWS error, without a traceback."""
+    if isinstance(error, botocore.exceptions.ClientError):
+        detail = error.response.get("Error", {})
+        return f"{detail.get('Code', 'Unknown')}: {detail.get('Message', '')} ({error.operation_name})"
+    return f"{type(error).__name__}: {error}"
+
+
+def is_read(operation: str) -> bool:
+    """Whether an API operation (`PutItem`) only reads."""
+    return operation.startswith(_READS)
+
+
+class Budget:
+    """A token bucket of capacity units per second, paid after the fact from what AWS reports as consumed.
+
+    `rate` 0 means unlimited. `reserve` waits while the account is overdrawn, so that the average stays at the rate.
+    """
+
+    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic):
+        self.rate = rate
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._level = rate
+        self._at = clock()
+
+    def wait_seconds(self) -> float:
+        """Seconds until the next request may go."""
+        if self.rate <= 0:
+            return 0.0
+        with self._lock:
+            now = self._clock()
+            self._level = min(self.rate, self._level + (now - self._at) * self.rate)
+            self._at = now
+            return 0.0 if self._level > 0 else -self._level / self.rate + 0.001
+
+    def spend(self, units: float) -> None:
+        with self._lock:
+            self._level -= units
+
+
+class Costs:
+    """Requests and capacity units so far, by operation; for reports and benchmarks. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.requests: dict[str, int] = {}
+        self.read_units = 0.0
+        self.write_units = 0.0
+
+    def add(self, operation: str, read: float, write: float) -> None:
+        with self._lock:
+            self.requests[operation] = self.requests.get(operation, 0) + 1
+            self.read_units += read
+            self.write_units += write
+
+
+class Account:
+    """An AWS account as one run sees it. Clients are made once per service and shared by all threads.
+
+    Args:
+        profile, region: as boto3 takes them; None leaves the choice to boto3.
+        endpoint_url, credentials: for the sandbox only, whatever the environment says (key id, secret).
+        workers: size of the connection pools.
+        max_read_units, max_write_units: DynamoDB capacity units per second; 0 is unlimited.
+    """
+
+    def __init__(
+        self,
+        profile: str | None = None,
+        region: str | None = None,
+        *,
+        endpoint_url: str | None = None,
+        credentials: tuple[str, str] | None = None,
+        workers: int = 16,
+        max_read_units: float = 0,
+        max_write_units: float = 0,
+        feed: Feed | None = None,
+        control: Control | None = None,
+    ):
+        self.profile = profile
+        self.endpoint_url = endpoint_url
+        self._credentials = credentials
+        self._wanted_region = region
+        self._workers = workers
+        self.feed = feed or Feed(lambda event: None)
+        self.control = control or Control()
+        self.reads = Budget(max_read_units)
+        self.writes = Budget(max_write_units)
+        self.costs = Costs()
+        self.read_only = False
+        self.audit: Callable[[dict[str, Any]], None] = lambda entry: None
+        self.lock_held: Callable[[], None] = lambda: None  # raises Blocked when the lock was lost
+        self._lock = threading.Lock()
+        self._clients: dict[str, BaseClient] = {}
+        self._identity: dict[str, str] | None = None
+        self._renewing = threading.Lock()
+        self._generation = 0
+        self._open_session()
+        self.region = self._session.region_name or ""
+        if not self.region:
+            raise BadInput("No region: give --region, or set AWS_DEFAULT_REGION or a region in the profile.")
+
+    def _open_session(self) -> None:
+        key, secret = self._credentials or (None, None)
+        try:
+            self._session = boto3.Session(
+                profile_name=None if self._credentials else self.profile,
+                region_name=self._wanted_region,
+                aws_access_key_id=key,
+                aws_secret_access_key=secret,
+            )
+        except botocore.exceptions.ProfileNotFound as error:
+            raise BadInput(f"{error}; give --profile one of those in ~/.aws/config.") from error
+
+    def client(self, service: str) -> Any:
+        """The shared client of a service."""
+        with self._lock:
+            if service not in self._clients:
+                client = self._session.client(
+                    cast(Any, service),
+                    endpoint_url=self.endpoint_url,
+                    config=Config(
+                        retries={"mode": "standard", "max_attempts": 6},
+                        max_pool_connections=max(10, 2 * self._workers),
+                        connect_timeout=10,
+                        read_timeout=60,
+                        user_agent_extra="amplify-migrate",
+                    ),
+                )
+                client.meta.events.register_first("before-call", self._gate)
+                self._clients[service] = client
+            return self._clients[service]
+
+    def _gate(self, model: Any, **_: Any) -> None:
+        # Below every client call, s3transfer's included: a dry run cannot write by any way.
+        if self.read_only and not is_read(model.name):
+            raise WriteRefused(f"{model.name} was refused: this run only looks.")
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """`{"account": …, "arn": …}` from STS; asked once."""
+        if self._identity is None:
+            answer = self.call("sts", "get_caller_identity")
+            self._identity = {"account": answer["Account"], "arn": answer["Arn"]}
+        return self._identity
+
+    @property
+    def id(self) -> str:
+        """The 12-digit account id."""
+        return self.identity["account"]
+
+    def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        """One request (`operation` in snake case), with patience and, for writes, through the gate.
+
+        Throttling waits and goes on for up to half an hour. Expired credentials pause the run and ask for renewal.
+        Raises what botocore raises for everything else.
+        """
+        name = "".join(part.title() for part in operation.split("_"))
+        write = not is_read(name)
+        started, attempt = time.monotonic(), 0
+        if service == "dynamodb" and operation in _REPORTS_CAPACITY:
+            parameters.setdefault("ReturnConsumedCapacity", "TOTAL")
+        while True:
+            self.control.check()
+            budget = self.writes if write else self.reads
+            while service == "dynamodb" and (pause := budget.wait_seconds()):
+                self.control.sleep(pause)
+            if write and not self.read_only:
+                self.lock_held()
+            generation = self._generation
+            try:
+                response = cast(dict[str, Any], getattr(self.client(service), operation)(**parameters))
+            except botocore.exceptions.BotoCoreError as error:
+                if isinstance(error, botocore.exceptions.TokenRetrievalError | botocore.exceptions.SSOError):
+                    self.renew(generation, error)
+                    continue
+                if isinstance(error, botocore.exceptions.NoCredentialsError | botocore.exceptions.PartialCredentialsError):
+                    raise Blocked(
+                        "No AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run"
+                        " `aws configure`, or `aws sso login` and give --profile."
+                    ) from error
+                self._audit(write, service, name, parameters, code_of(error), None)
+                raise
+            except botocore.exceptions.ClientError as error:
+                code = code_of(error)
+                if code in EXPIRED and self._credentials is None:
+                    self.renew(generation, error)
+                    continue
+                if code in THROTTLED and time.monotonic() - started < PATIENCE_SECONDS:
+                    attempt += 1
+                    delay = min(20.0, 0.2 * 2 ** min(attempt, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
+                    log.warning("%s is throttled (%s); waiting %.1f s", name, code, delay)
+                    self.control.sleep(delay)
+                    continue
+                self._audit(write, service, name, parameters, code, error.response)
+                raise
+            self._account_for(service, operation, write, response)
+            self._audit(write, service, name, parameters, "ok", response)
+            return response
+
+    def pages(self, service: str, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """The pages of a list operation, each through `call`; the tokens are those of botocore's paginator model."""
+        paginator = self.client(service).get_paginator(operation)
+        config = paginator._pagination_cfg  # the published model; botocore has no public accessor
+        given, wanted = _as_list(config["input_token"]), _as_list(config["output_token"])
+        while True:
+            page = self.call(service, operation, **parameters)
+            yield page
+            more = config.get("more_results")
+            if more and not page.get(more):
+                return
+            tokens = {key: page.get(source.split(" || ")[0]) for key, source in zip(given, wanted, strict=True)}
+            tokens = {key: value for key, value in tokens.items() if value}
+            if not tokens:
+                return
+            parameters = {**parameters, **tokens}
+
+    def _account_for(self, service: str, operation: str, write: bool, response: Mapping[str, Any]) -> None:
+        consumed = response.get("ConsumedCapacity")
+        entries = consumed if isinstance(consumed, list) else [consumed] if consumed else []
+        units = sum(float(entry.get("CapacityUnits") or 0) for entry in entries)
+        self.costs.add(f"{service}.{operation}", 0 if write else units, units if write else 0)
+        if units:
+            (self.writes if write else self.reads).spend(units)
+
+    def _audit(
+        self, write: bool, service: str, name: str, parameters: Mapping[str, Any], result: str, response: Any
+    ) -> None:
+        if not write or self.read_only:
+            return
+        entry: dict[str, Any] = {"time": time.time(), "service": service, "operation": name, "result": result}
+        # Only where a write went, never what was written: items and parameters may hold secrets.
+        for key in ("TableName", "Key", "Bucket", "Name", "StackName", "restApiId", "resourceId"):
+            if key in parameters:
+                entry[key] = parameters[key]
+        entry["request_id"] = ((response or {}).get("ResponseMetadata") or {}).get("RequestId", "")
+        self.audit(entry)
+
+    def renew(self, generation: int, error: BaseException) -> None:
+        """Pause until the operator has renewed the credentials, then open a new session; once for all threads."""
+        with self._renewing:
+            if generation != self._generation:
+                return
+            command = f"aws sso login --profile {self.profile}" if self.profile else "aws sso login"
+            text = f"The AWS credentials have expired ({code_of(error)}). Renew them ({command}), then continue."
+            self.feed.emit(Paused(text))
+            self.feed.ask(Question(text, "renew"), self.control)
+            account = self._identity
+            with self._lock:
+                self._open_session()
+                self._clients.clear()
+                self._generation += 1
+            self.feed.emit(Resumed())
+            if account is not None:
+                now = self._session.client("sts", endpoint_url=self.endpoint_url).get_caller_identity()["Account"]
+                if now != account["account"]:
+                    raise Failed(f"The renewed credentials are of account {now}, not {account['account']}.") from error
+
+
+_REPORTS_CAPACITY = {
+    "get_item", "put_item", "update_item", "delete_item", "query", "scan", "batch_get_item", "batch_write_item",
+    "transact_write_items",
+}  # fmt: skip
+
+
+def _as_list(value: str | list[str]) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+def json_line(entry: Mapping[str, Any]) -> str:
+    """An audit entry as one line of JSON; binary keys in base64."""
+    import base64
+
+    return json.dumps(entry, default=lambda value: base64.b64encode(bytes(value)).decode("ascii"), ensure_ascii=True)

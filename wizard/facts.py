@@ -1,0 +1,66 @@
+"""What a read-only look at the account and the workspace found. Steps branch on facts; `unknown` is never `absent`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Verdict = Literal["ok", "attention", "blocked", "unknown"]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One finding. `value` is what later steps branch on (None while unknown); `found` and `todo` are for people."""
+
+    name: str
+    verdict: Verdict
+    title: str
+    found: str
+    todo: str = ""
+    value: Any = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All facts of one look, by name. Names and values:
+
+    identity            {"account", "arn"}
+    region              "us-east-1"
+    deployment          number of tables found under the deployment's names (0: nothing is deployed here)
+    basic_ops_stack     CloudFormation status of the basic-ops stack, or "absent"
+    lambda_stack        CloudFormation status of amplify-lambda's stack, or "absent"
+    old_user_storage    {"exists": bool, "rows": int}
+    new_user_storage    {"exists": bool, "rows": int}
+    consolidation       whether the consolidation bucket exists and is this account's
+    user_data_owner     "basic-ops", "amplify-lambda", "orphan", "nobody", or another stack's name
+    sync_job            whether the e-mail sync rule is enabled
+    parameters          {"root": bool, "missing": [names], "different": [names], "total": int}
+    references          {"root": bool, "unresolved": [names]}
+    definitions         {"root": bool, "basic_ops": [file:line], "renamed": [table names]}
+    services            {service: status or "absent"} of the services other than amplify-lambda
+    recovery            tables of the deployment without point-in-time recovery
+    backup              {"verified": bool, "rows": int, "file": path} of the newest backup of the old table, or {}
+    import              {"missing": rows of the backup that are not yet in the new table}
+    verified_services   whether step V found nothing wrong since the last deployment
+    user_map            {"rows": int, "scenario": "a" | "b", "errors": int, "digest": str} of the workspace's map, or {}
+    plan                {"id": int, "changes": int, "fresh": bool, "counts": {state: int}} or {}
+    safeguard           {"waived": bool, "missing": [tables of the plan without recovery or a backup]}
+    """
+
+    by_name: Mapping[str, Fact] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Fact]:
+        return iter(self.by_name.values())
+
+    def known(self, name: str) -> bool:
+        """Whether the fact was found out."""
+        fact = self.by_name.get(name)
+        return fact is not None and fact.verdict != "unknown"
+
+    def value(self, name: str, default: Any = None) -> Any:
+        """The value of a known fact, else `default`."""
+        return self.by_name[name].value if self.known(name) else default
+
+    def with_fact(self, fact: Fact) -> Facts:
+        return Facts({**self.by_name, fact.name: fact})

@@ -1,0 +1,1 @@
+"""The main job: plan, apply, verify, cleanup and rollback on one ledger."""

@@ -1,0 +1,52 @@
+"""Runs partition tasks side by side. Tasks are plain values, results come back as they finish, memory stays flat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+from wizard.events import Control
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def each(
+    function: Callable[[Task], Result], tasks: Iterable[Task], *, workers: int, control: Control
+) -> Iterator[tuple[Task, Result]]:
+    """Yield (task, result) as tasks finish, with at most two tasks per worker in flight.
+
+    An exception of a task is raised here after the tasks in flight have ended and their results were yielded, so that
+    the coordinator records everything that was done. A cancel takes no new task and raises Interrupted at the end.
+    """
+    source = iter(tasks)
+    failure: BaseException | None = None
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="worker") as pool:
+        running: dict[Future[Result], Task] = {}
+        exhausted = False
+        try:
+            while True:
+                while not exhausted and failure is None and not control.cancelled and len(running) < 2 * workers:
+                    try:
+                        task = next(source)
+                    except StopIteration:
+                        exhausted = True
+                        break
+                    running[pool.submit(function, task)] = task
+                if not running:
+                    break
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    task = running.pop(future)
+                    error = future.exception()
+                    if error is None:
+                        yield task, future.result()
+                    elif failure is None:
+                        failure = error
+        finally:
+            for future in running:
+                future.cancel()
+    if failure is not None:
+        raise failure
+    control.check()

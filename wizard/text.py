@@ -1,0 +1,24 @@
+"""Foreign text made harmless: what comes from AWS, a CSV or a file is shown, never interpreted by a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_KEEP = {" "}
+
+
+def plain(text: object, limit: int = 0) -> str:
+    """`text` with control, format (bidirectional marks) and surrogate characters as visible `\\x1b` escapes.
+
+    `limit` > 0 cuts to that many characters and ends the cut text in `…`.
+    """
+    shown = "".join(
+        char if char in _KEEP or unicodedata.category(char)[0] != "C" else char.encode("unicode_escape").decode("ascii")
+        for char in str(text)
+    )
+    return shown if limit <= 0 or len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def plural(count: int, noun: str, many: str = "") -> str:
+    """`1 row`, `2 rows`, `1,200 rows`; `many` for nouns that do not simply take an s."""
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"

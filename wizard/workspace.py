@@ -1,0 +1,143 @@
+"""Where a migration keeps its files: settings, user map, ledger, logs, backups and reports, readable by the owner only."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import logging.handlers
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from wizard import __version__
+from wizard.aws import json_line
+from wizard.deployment import Deployment
+from wizard.errors import BadInput, Blocked, Failed
+
+FORMAT = 1  # of settings.json and of the folder; raised when an older program could not read what a newer one wrote
+
+
+def default_folder(account: str, deployment: Deployment) -> Path:
+    """`~/.local/state/amplify-migrate/{account}-{region}-{dep}-{stage}` (XDG_STATE_HOME is honoured)."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return state / "amplify-migrate" / f"{account}-{deployment.region}-{deployment.dep}-{deployment.stage}"
+
+
+def private_opener(path: str, flags: int) -> int:
+    """For `open(..., opener=private_opener)`: a new file gets mode 0600 whatever the umask."""
+    descriptor = os.open(path, flags, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
+@contextlib.contextmanager
+def write_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """A file that appears complete or not at all: written beside `path`, flushed to disk, then renamed."""
+    partial = path.with_name(f".{path.name}.partial")
+    encoding = None if "b" in mode else "utf-8"
+    try:
+        with open(partial, mode, encoding=encoding, opener=private_opener) as file:  # noqa: PTH123 - opener
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+class Workspace:
+    """The folder of one migration. Opening it creates it; nothing in it is shared with other migrations."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._held: IO[str] | None = None
+        self._audit_lock = threading.Lock()
+        try:
+            for path in (folder, self.logs, self.backups, self.reports):
+                path.mkdir(parents=True, exist_ok=True)
+                path.chmod(0o700)
+        except OSError as error:
+            raise BadInput(f"The workspace {folder} cannot be used: {error.strerror}. Give another --workspace.") from error
+        settings = self.settings()
+        if settings.get("format", FORMAT) > FORMAT:
+            raise BadInput(
+                f"The workspace {folder} was written by amplify-migrate {settings.get('version')};"
+                f" this is {__version__}. Use the newer program."
+            )
+
+    logs = property(lambda self: self.folder / "logs")
+    backups = property(lambda self: self.folder / "backups")
+    reports = property(lambda self: self.folder / "reports")
+    ledger = property(lambda self: self.folder / "ledger.sqlite")
+    audit_log = property(lambda self: self.folder / "audit.jsonl")
+    log_file = property(lambda self: self.logs / "amplify-migrate.log")
+
+    def settings(self) -> dict[str, Any]:
+        """What was written last with `remember`; {} in a new workspace."""
+        path = self.folder / "settings.json"
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise BadInput(f"{path} cannot be read ({error}); move it away to start over.") from error
+        if not isinstance(found, dict):
+            raise BadInput(f"{path} is not a settings file; move it away to start over.")
+        return found
+
+    def remember(self, values: Mapping[str, Any]) -> None:
+        """Merge `values` into settings.json."""
+        with write_whole(self.folder / "settings.json") as file:
+            json.dump({**self.settings(), **values, "format": FORMAT, "version": __version__}, file, indent=2)
+
+    def belongs_to(self, account: str, deployment: Deployment) -> None:
+        """Bind a new workspace to its account and deployment; refuse another's."""
+        mine = {"account": account, "region": deployment.region, "dep": deployment.dep, "stage": deployment.stage}
+        known = {key: self.settings().get(key) for key in mine}
+        if not any(known.values()):
+            self.remember(mine)
+        elif known != mine:
+            theirs = f"{known['dep']}/{known['stage']} in {known['region']} of account {known['account']}"
+            raise Blocked(f"The workspace {self.folder} is of {theirs}, not of {deployment.label} of account {account}.")
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold this workspace for writing. Another living process of it is refused; a dead one's hold is gone."""
+        path = self.folder / "lock"
+        with open(path, "a+", encoding="utf-8", opener=private_opener) as file:  # noqa: PTH123 - opener
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                raise Blocked(f"The workspace {self.folder} is in use by {holder}; wait for it or stop it.") from error
+            file.truncate(0)
+            file.write(f"process {os.getpid()}")
+            file.flush()
+            yield
+
+    def write_audit(self, entry: Mapping[str, Any]) -> None:
+        """Append one line to audit.jsonl; raises Failed when it cannot be kept, so that no write goes unrecorded."""
+        line = json_line(entry) + "\n"
+        try:
+            with (
+                self._audit_lock,
+                open(self.audit_log, "a", encoding="utf-8", opener=private_opener) as file,  # noqa: PTH123 - opener
+            ):
+                file.write(line)
+        except OSError as error:
+            raise Failed(f"The audit log {self.audit_log} cannot be written: {error.strerror}.") from error
+
+    def log_handler(self, path: Path | None = None) -> logging.Handler:
+        """A handler that writes every line to `path`, else to the workspace's log file."""
+        target = path or self.log_file
+        if not target.exists():
+            os.close(private_opener(str(target), os.O_CREAT | os.O_WRONLY))
+        handler = logging.handlers.RotatingFileHandler(target, maxBytes=50_000_000, backupCount=5, encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-8s %(name)s: %(message)s"))
+        return handler
