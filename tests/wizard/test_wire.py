@@ -24,7 +24,7 @@ EVERY_TYPE: wire.Item = {
     "ns": {"NS": ["1", "2.5", "-3"]},
     "bs": {"BS": [b"\x01", b"\x00\x02"]},
     "l": {"L": [{"S": ""}, {"N": "1"}, {"L": []}, {"M": {}}, {"NULL": True}]},
-    "m": {"M": {"": {"BOOL": False}, "k": {"B": b"x"}}},
+    "m": {"M": {"off": {"BOOL": False}, "k": {"B": b"x"}}},
     "null": {"NULL": True},
     "bool": {"BOOL": True},
 }
