@@ -1,0 +1,145 @@
+"""What to do when an item under the new id exists already. Each rule is idempotent; `new` is the existing item."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from wizard.catalog.model import Clash, Item
+
+
+def filled(new: Item, old: Item) -> Item:
+    """Existing values win; attributes that are missing are filled from the old item."""
+    return {**old, **new}
+
+
+fill_gaps = Clash(filled)
+
+
+def union(attribute: str, *identity: str) -> Clash:
+    """Fill gaps, and add the members of a list whose `identity` (the first of these attributes it has) is not there yet."""
+
+    def name(member: Item) -> object:
+        fields = member.get("M", {})
+        return next((str(fields[key]) for key in identity if key in fields), str(member))
+
+    def rule(new: Item, old: Item) -> Item:
+        merged = filled(new, old)
+        mine, theirs = new.get(attribute, {}).get("L"), old.get(attribute, {}).get("L")
+        if mine is not None and theirs is not None:
+            known = {name(member) for member in mine}
+            merged[attribute] = {"L": [*mine, *(member for member in theirs if name(member) not in known)]}
+        return merged
+
+    return Clash(rule)
+
+
+def one_default(union: Clash, attribute: str, flag: str) -> Clash:
+    """After `union`, at most one member of the list has the flag: the first one."""
+
+    def tidy(new: Item, old: Item) -> Item:
+        merged = union.merge(new, old)
+        members, seen = [], False
+        for member in merged.get(attribute, {}).get("L", []):
+            fields = member.get("M", {})
+            if fields.get(flag) == {"BOOL": True}:
+                if seen:
+                    member = {"M": {**fields, flag: {"BOOL": False}}}
+                seen = True
+            members.append(member)
+        return {**merged, attribute: {"L": members}} if members else merged
+
+    return Clash(tidy)
+
+
+def set_union(attribute: str) -> Clash:
+    """Fill gaps, and unite a String Set."""
+
+    def rule(new: Item, old: Item) -> Item:
+        merged = filled(new, old)
+        mine, theirs = new.get(attribute, {}).get("SS"), old.get(attribute, {}).get("SS")
+        if mine is not None and theirs is not None:
+            merged[attribute] = {"SS": sorted({*mine, *theirs})}
+        return merged
+
+    return Clash(rule)
+
+
+def strongest(attribute: str, *ranks: str) -> Clash:
+    """Fill gaps, and keep the stronger of two permissions; `ranks` from strongest to weakest."""
+
+    def rank(item: Item) -> int:
+        value = item.get(attribute, {}).get("S", "")
+        return ranks.index(value) if value in ranks else len(ranks)
+
+    def rule(new: Item, old: Item) -> Item:
+        merged = filled(new, old)
+        if attribute in old and rank(old) < rank(new):
+            merged[attribute] = old[attribute]
+        return merged
+
+    return Clash(rule)
+
+
+def highest(attribute: str) -> Clash:
+    """The item with the higher number wins as a whole; the existing one on a tie."""
+
+    def number(item: Item) -> Decimal:
+        return Decimal(item.get(attribute, {}).get("N", "-Infinity"))
+
+    return Clash(lambda new, old: {**new, **old} if number(old) > number(new) else dict(new), chooses=True)
+
+
+def newest(*attributes: str) -> Clash:
+    """The item with the later time in the first attribute that both have wins as a whole; else the existing one."""
+    return Clash(lambda new, old: {**new, **old} if later(new, old, attributes) else dict(new), chooses=True)
+
+
+def newest_members(attribute: str, clock: str) -> Clash:
+    """Members of a map: missing ones are added; where both have one, the item with the later `clock` gives it."""
+
+    def rule(new: Item, old: Item) -> Item:
+        merged = filled(new, old)
+        mine, theirs = new.get(attribute, {}).get("M"), old.get(attribute, {}).get("M")
+        if mine is not None and theirs is not None:
+            if later(new, old, (clock,)):
+                merged = {**merged, attribute: {"M": {**mine, **theirs}}, clock: old[clock]}
+            else:
+                merged[attribute] = {"M": {**theirs, **mine}}
+        return merged
+
+    return Clash(rule)
+
+
+def add_numbers(*attributes: str) -> Clash:
+    """Fill gaps, and add numbers and lists of numbers member by member. Not idempotent: for `retire="remove"` only."""
+
+    def added(mine: Item, theirs: Item) -> Item:
+        if "N" in mine and "N" in theirs:
+            return {"N": str(Decimal(mine["N"]) + Decimal(theirs["N"]))}
+        if "L" in mine and "L" in theirs:
+            short, long = sorted((mine["L"], theirs["L"]), key=len)
+            pairs = [added(*pair) for pair in zip(short, long, strict=False)]
+            return {"L": [*pairs, *long[len(short) :]]}
+        return mine
+
+    def rule(new: Item, old: Item) -> Item:
+        merged = filled(new, old)
+        for attribute in attributes:
+            if attribute in new and attribute in old:
+                merged[attribute] = added(new[attribute], old[attribute])
+        return merged
+
+    return Clash(rule)
+
+
+def later(new: Item, old: Item, attributes: Sequence[str]) -> bool:
+    """Whether the old item carries the later time in the first of `attributes` that both have (S or N alike)."""
+    for attribute in attributes:
+        if attribute in new and attribute in old:
+            mine, theirs = new[attribute], old[attribute]
+            if "N" in mine and "N" in theirs:
+                return Decimal(theirs["N"]) > Decimal(mine["N"])
+            if "S" in mine and "S" in theirs:
+                return bool(theirs["S"] > mine["S"])
+    return False
