@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from wizard.context import Context
 from wizard.facts import Facts
+
+if TYPE_CHECKING:  # a context brings boto3 along; faces that only draw the journey load without it
+    from wizard.context import Context
 
 Effect = Literal["read", "write", "destroy"]
 State = Literal["done", "skipped", "open", "locked", "unknown"]
