@@ -1,0 +1,278 @@
+"""The user map and the account: load it checked, compare it with who exists, make one where ids do not change.
+
+What a map is stands in `usermap.py`, what it must not hold in `usermap_checks.py`, the Cognito pool in `user_pool.py`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import botocore.exceptions
+
+from wizard.aws import ABSENT, DENIED, PATIENCE_SECONDS, code_of, explain
+from wizard.catalog.model import Table
+from wizard.catalog.tables import TABLES
+from wizard.context import Context
+from wizard.errors import BadInput, Blocked, Failed
+from wizard.events import Progress
+from wizard.parallel import each
+from wizard.text import plural
+from wizard.user_pool import compare_with_pool, idp_prefix, read_pool
+from wizard.usermap import Complaint, MapRow, UserMap, listed, read_map, shown, write_map
+from wizard.usermap_checks import HASH_KEY_BYTES, NO_PERSON, check_rows, in_order, looks_like_group
+
+__all__ = [
+    "Complaint",
+    "MapRow",
+    "Missing",
+    "UserMap",
+    "check_against_account",
+    "check_file",
+    "check_rows",
+    "find_missing",
+    "identity_map",
+    "load_map",
+    "look_up",
+    "read_map",
+    "write_map",
+]
+
+log = logging.getLogger(__name__)
+
+BATCH = 100  # the most keys of one BatchGetItem
+_SYSTEM = re.compile(r".+-[0-9]{6}")  # `AppName-123456`, the owner of a system API key
+
+
+# --- from a file ------------------------------------------------------------------------------------------------------
+
+
+def check_file(path: Path) -> tuple[UserMap, list[Complaint]]:
+    """Read a map and check its rows; all complaints in order. Raises BadInput only when the file cannot be read."""
+    user_map, complaints = read_map(path)
+    return user_map, in_order([*complaints, *check_rows(user_map)])
+
+
+def load_map(path: Path) -> UserMap:
+    """A map that may be applied. Raises BadInput naming the first errors when there are any."""
+    user_map, complaints = check_file(path)
+    errors = [complaint for complaint in complaints if complaint.level == "error"]
+    if errors:
+        first = " ".join(str(error) for error in errors[:3])
+        rest = f" And {len(errors) - 3:,} more." if len(errors) > 3 else ""
+        raise BadInput(
+            f"The user map {path} has {plural(len(errors), 'error')}: {first}{rest}"
+            f" `amplify-migrate users check {path}` lists everything."
+        )
+    return user_map
+
+
+# --- cognito-users ----------------------------------------------------------------------------------------------------
+
+
+def cognito_users_table(context: Context) -> str:
+    """The name of the table with one row per user."""
+    row = next(table for table in TABLES if table.config_key == "COGNITO_USERS_DYNAMODB_TABLE")
+    return context.deployment.name(row.config_key, row.pattern).value
+
+
+def look_up(context: Context, ids: Iterable[str]) -> dict[str, str]:
+    """The given ids that have a row in cognito-users, each with its e-mail address ("" where the row has none)."""
+    table = cognito_users_table(context)
+    known: dict[str, str] = {}
+    wanted = sorted({user for user in ids if user and len(user.encode("utf-8", "replace")) <= HASH_KEY_BYTES})
+    batches = (tuple(wanted[start : start + BATCH]) for start in range(0, len(wanted), BATCH))
+
+    def fetch(batch: tuple[str, ...]) -> dict[str, str]:
+        return _fetch(context, table, batch)
+
+    for _, rows in each(fetch, batches, workers=context.workers, control=context.control):
+        known.update(rows)
+    return known
+
+
+def _fetch(context: Context, table: str, batch: Sequence[str]) -> dict[str, str]:
+    request = {
+        table: {
+            "Keys": [{"user_id": {"S": user}} for user in batch],
+            "ProjectionExpression": "user_id, email",
+        }
+    }
+    rows: dict[str, str] = {}
+    waited = 0.0
+    for attempt in itertools.count():
+        answer = context.account.call("dynamodb", "batch_get_item", RequestItems=request)
+        for item in answer["Responses"].get(table, ()):
+            rows[item["user_id"]["S"]] = item.get("email", {}).get("S", "")
+        request = answer.get("UnprocessedKeys") or {}
+        if not request:
+            return rows
+        if waited > PATIENCE_SECONDS:
+            break
+        pause = min(10.0, 0.05 * 2**attempt)
+        waited += pause
+        context.control.sleep(pause)
+    raise Failed(f"{table} gave no answer for {PATIENCE_SECONDS / 60:.0f} minutes; try again when it is less busy.")
+
+
+def identity_map(context: Context) -> UserMap:
+    """The map of scenario B: every id of cognito-users onto itself, sorted. Raises Blocked when there is none."""
+    table = cognito_users_table(context)
+    try:
+        ids = sorted(
+            item["user_id"]["S"]
+            for page in context.account.pages("dynamodb", "scan", TableName=table, ProjectionExpression="user_id")
+            for item in page["Items"]
+        )
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) not in ABSENT | DENIED:
+            raise
+        raise Blocked(f"The users cannot be read from {table}: {explain(error)}.") from error
+    if not ids:
+        raise Blocked(f"{table} has no row, so there are no users to write; give a CSV with --csv-file instead.")
+    return UserMap(tuple(MapRow(line, user, user) for line, user in enumerate(ids, 2)))
+
+
+def check_against_account(context: Context, user_map: UserMap, user_pool_id: str | None = None) -> list[Complaint]:
+    """What only the account can tell: new ids that are somebody's already, users without a row, ids of the pool."""
+    try:
+        known = look_up(context, itertools.chain.from_iterable((row.old, row.new) for row in user_map.rows))
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) not in ABSENT | DENIED:
+            raise
+        table = cognito_users_table(context)
+        known = {}
+        complaints = [Complaint("attention", 0, f"Ids could not be looked up in {table}: {explain(error)}.")]
+    else:
+        complaints = compare_with_users(user_map, known)
+    if user_pool_id:
+        users = read_pool(context.account, user_pool_id)
+        complaints += compare_with_pool(user_map, users, idp_prefix(context), known)
+    return in_order(complaints)
+
+
+def compare_with_users(user_map: UserMap, known: Mapping[str, str]) -> list[Complaint]:
+    """`known` is id -> e-mail address of those ids of the map that have a row in cognito-users. Pure."""
+    return [*listed(_taken(user_map, known)), *listed(_without_row(user_map, known))]
+
+
+def _taken(user_map: UserMap, known: Mapping[str, str]) -> Iterator[Complaint]:
+    for row in user_map.rows:
+        if row.old == row.new or row.new not in known:
+            continue
+        theirs = known[row.new].lower()
+        # Rows of the old sync job are keyed by the address and have no `email`.
+        mine = {address.lower() for address in (row.old, known.get(row.old, "")) if "@" in address}
+        taken = f"new_id {shown(row.new)} has a row in cognito-users already"
+        if theirs in mine:
+            yield Complaint("attention", row.line, f"{taken}, of the same person. The two rows will be merged.")
+        elif not theirs or not mine:
+            yield Complaint(
+                "attention",
+                row.line,
+                f"{taken}, and no e-mail address tells whose it is. Make sure that it is the person of"
+                f" {shown(row.old)}; the data will be merged.",
+            )
+        else:
+            yield Complaint(
+                "error",
+                row.line,
+                f"{taken}, of another person ({shown(known[row.new])}, not {shown(min(mine))})."
+                " Give the id that belongs to this user.",
+            )
+
+
+def _without_row(user_map: UserMap, known: Mapping[str, str]) -> Iterator[Complaint]:
+    for row in user_map.rows:
+        if row.old not in known and (row.old == row.new or row.new not in known):
+            yield Complaint(
+                "attention",
+                row.line,
+                f"old_id {shown(row.old)} has no row in cognito-users. What it owns elsewhere is migrated all the same;"
+                " check the spelling, case included.",
+            )
+
+
+# --- who is not in the map --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Missing:
+    """An id that owns items and that the map does not name. `items` counts them by table, most first."""
+
+    id: str
+    kind: Literal["user", "unknown", "group", "system"]
+    items: Mapping[str, int]
+
+
+def find_missing(context: Context, user_map: UserMap, tables: Iterable[Table] = TABLES) -> list[Missing]:
+    """Who has data but no row in the map: one projected scan of each table with attributes that are ids as a whole.
+
+    New ids of the map count as named: their data was migrated. Ids of groups and systems stand in the same attributes
+    and are told apart by their form; a row in cognito-users makes an id a user's whatever its form.
+    """
+    existing = {name for page in context.account.pages("dynamodb", "list_tables") for name in page["TableNames"]}
+    tasks = [
+        (name, table.whole_ids)
+        for table in tables
+        if table.whole_ids and not table.skip and not table.audit
+        for name in _names(context, table)
+        if name in existing
+    ]
+    named = {*user_map.ids, *user_map.ids.values()}
+    items: dict[str, dict[str, int]] = {}
+
+    def count(task: tuple[str, tuple[str, ...]]) -> Counter[str]:
+        return _count_ids(context, *task)
+
+    for (name, _), counts in each(count, tasks, workers=context.workers, control=context.control):
+        for user, number in counts.items():
+            if user not in named:
+                items.setdefault(user, {})[name] = number
+    users_table = cognito_users_table(context)
+    return [
+        Missing(
+            user, _kind(user, users_table in counts), dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+        )
+        for user, counts in sorted(items.items())
+    ]
+
+
+def _names(context: Context, table: Table) -> list[str]:
+    return [
+        context.deployment.name(table.config_key, table.pattern).value,
+        *(context.deployment.fill(pattern) for pattern in table.also),
+    ]
+
+
+def _kind(user: str, has_row: bool) -> Literal["user", "unknown", "group", "system"]:
+    if has_row:
+        return "user"
+    if looks_like_group(user):
+        return "group"
+    return "system" if user in NO_PERSON or _SYSTEM.fullmatch(user) else "unknown"
+
+
+def _count_ids(context: Context, table: str, attributes: Sequence[str]) -> Counter[str]:
+    """How many items of a table each id stands in, at any of the given attributes."""
+    names = {f"#a{number}": attribute for number, attribute in enumerate(attributes)}
+    counts: Counter[str] = Counter()
+    seen = 0
+    for page in context.account.pages(
+        "dynamodb",
+        "scan",
+        TableName=table,
+        ProjectionExpression=", ".join(names),
+        ExpressionAttributeNames=names,
+    ):
+        for item in page["Items"]:
+            counts.update({value["S"] for value in item.values() if value.get("S")})
+        seen += page["ScannedCount"]
+        context.feed.emit(Progress(table, seen, phase="looking for users"))
+    return counts
