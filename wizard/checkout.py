@@ -1,0 +1,167 @@
+"""The backend's checkout: its services with what their serverless.yml say, and the var file. Reads files, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wizard.deployment import Deployment
+from wizard.errors import BadInput
+from wizard.events import Finding
+from wizard.serverless_yaml import LARGEST, Answers, Reference, ServerlessFile, TableName, Variable, read_variables
+from wizard.text import plain
+
+TEMPLATE = "example-service"  # the service of amplify-lambda-python-base, from which new services are copied
+
+
+@dataclass(frozen=True)
+class Service:
+    """One direct child directory with a serverless.yml. `excluded` says why it takes no part, or is empty."""
+
+    directory: str
+    name: str
+    stack: str
+    path: Path
+    definition: ServerlessFile = field(compare=False, repr=False)
+    excluded: str = ""
+
+    @property
+    def file(self) -> str:
+        """For people and findings: `amplify-lambda/serverless.yml`."""
+        return f"{self.directory}/serverless.yml"
+
+    @property
+    def variables(self) -> list[Variable]:
+        return self.definition.variables
+
+    @property
+    def references(self) -> list[Reference]:
+        return self.definition.references()
+
+    @property
+    def tables(self) -> list[TableName]:
+        return self.definition.tables()
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A checkout as one stage sees it. `variables` are those of the var file; {} when it cannot be read."""
+
+    root: Path
+    services: tuple[Service, ...]
+    excluded: tuple[Service, ...]
+    variables: Mapping[str, str]
+    var_file: str
+    findings: tuple[Finding, ...]
+
+    def service(self, directory: str) -> Service | None:
+        """The service of a directory."""
+        return next((service for service in (*self.services, *self.excluded) if service.directory == directory), None)
+
+
+def read_checkout(root: Path, deployment: Deployment, known: Mapping[str, str] | None = None) -> Checkout:
+    """The services under `root`, by directory name. What cannot be read is a `blocked` finding that names the file.
+
+    Args:
+        known: answers from elsewhere by `type:address`, such as `cf:stack.Output`.
+    Raises BadInput when `root` is no directory or holds no serverless.yml at all.
+    """
+    try:
+        folder = root.resolve(strict=True)
+        children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
+    except OSError as error:
+        raise BadInput(f"--root {root} cannot be read ({error.strerror}); give the backend's checkout.") from error
+    findings: list[Finding] = []
+    var_file = f"var/{deployment.stage}-var.yml"
+    variables = _variables(folder, var_file, findings)
+    if variables.get("DEP_NAME", deployment.dep) != deployment.dep:
+        findings.append(
+            Finding(
+                "blocked", var_file,
+                f"DEP_NAME is {plain(variables['DEP_NAME'], 40)} there, but this run is for {deployment.dep}: the services"
+                " would read parameters under a name that nobody wrote.",
+                f"Use --dep-name {plain(variables['DEP_NAME'], 40)}, or correct DEP_NAME in {var_file}.",
+            )
+        )  # fmt: skip
+    answers = Answers(deployment.dep, deployment.stage, deployment.region, variables, known or {})
+    services = []
+    for child in children:
+        place = f"{child.name}/serverless.yml"
+        if not (child / "serverless.yml").is_symlink() and not (child / "serverless.yml").exists():
+            continue
+        try:
+            definition = ServerlessFile(_text(folder, child / "serverless.yml", place), place, answers)
+        except BadInput as error:
+            findings.append(Finding("blocked", place, str(error), "Correct the file, or move its directory away."))
+            continue
+        services.append(_service(child, definition))
+    if not services and not findings:
+        raise BadInput(
+            f"No directory in {root} has a serverless.yml; run this in the backend's checkout or give --root."
+        )
+    findings += _doubtful(services)
+    return Checkout(
+        folder,
+        tuple(service for service in services if not service.excluded),
+        tuple(service for service in services if service.excluded),
+        variables,
+        var_file,
+        tuple(findings),
+    )
+
+
+def _service(folder: Path, definition: ServerlessFile) -> Service:
+    name, excluded = definition.service, ""
+    if name == TEMPLATE:
+        excluded = "it is the template for new services and is never deployed"
+    elif name.endswith("-basic-ops"):
+        excluded = "this migration removes it"
+    elif not name:
+        excluded = "its service name cannot be told"
+    return Service(folder.name, name, definition.stack if name else "", folder, definition, excluded)
+
+
+def _doubtful(services: list[Service]) -> list[Finding]:
+    findings = [
+        Finding("blocked", service.file, "The name of the service cannot be told.", "Give it a `service:` name.")
+        for service in services
+        if not service.name
+    ]
+    owners: dict[str, Service] = {}
+    for service in services:
+        first = owners.setdefault(service.name, service)
+        if first is not service and service.name:
+            text = f"The service {plain(service.name, 80)} is also defined by {first.file}; both write the same parameters."
+            findings.append(Finding("blocked", service.file, text, "Move one of the directories away."))
+    return findings
+
+
+def _variables(folder: Path, var_file: str, findings: list[Finding]) -> dict[str, str]:
+    path = folder / var_file
+    if not path.is_symlink() and not path.exists():
+        text = "There is no such file, so only the names that follow from the deployment can be stored."
+        findings.append(Finding("attention", var_file, text, f"Copy {var_file}-example and fill it in."))
+        return {}
+    try:
+        return read_variables(_text(folder, path, var_file), var_file)
+    except BadInput as error:
+        findings.append(Finding("blocked", var_file, str(error), "Correct the file."))
+        return {}
+
+
+def _text(folder: Path, path: Path, place: str) -> str:
+    """The text of a regular file inside of the checkout; raises BadInput that names it."""
+    try:
+        real = path.resolve(strict=True)
+        if not real.is_relative_to(folder):
+            raise BadInput(f"{place} leads out of the checkout, to {plain(real)}; it is not read.")
+        if not real.is_file():
+            raise BadInput(f"{place} is not a file.")
+        if real.stat().st_size > LARGEST:
+            raise BadInput(f"{place} is larger than {LARGEST:,} bytes; it is not read.")
+        return real.read_text(encoding="utf-8-sig")
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links
+        raise BadInput(f"{place} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{place} is not UTF-8 text (byte {error.start}).") from error

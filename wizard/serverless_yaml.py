@@ -1,0 +1,385 @@
+"""What one serverless.yml says: its locally defined variables, everything it reads, its service and its tables. Pure.
+
+PyYAML composes the file into nodes with their positions and nothing is constructed, so no tag of CloudFormation (or of
+anybody else) can fail, and no alias is ever expanded. Names and values are those that YAML reads; numbers keep
+their digits, and only `true` and `false` are booleans, as Serverless (YAML 1.2) has it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import yaml
+
+from wizard.errors import BadInput
+from wizard.serverless_variables import Expansion, Source, Unanswered, alternatives, expressions
+from wizard.text import plain
+
+LARGEST = 1_000_000  # bytes of a serverless.yml; the largest known has 40 KB
+_DEEPEST = 100  # nested collections; libyaml's composer recurses without a limit of its own
+_LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+SECTION = "# Locally Defined Variables"
+_IMPORTED = "# Imported Variables"
+_MERGE = "tag:yaml.org,2002:merge"
+_OWN_TAG = "tag:yaml.org,2002:"
+
+Mapped = yaml.MappingNode
+Scalar = yaml.ScalarNode
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One line of the section: `text` as YAML reads it. `skipped` says why it is nothing to store, or is empty."""
+
+    name: str
+    line: int
+    text: str
+    skipped: str = ""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A `${type:address}` that something reads. `default` is the text after the comma; None without one.
+
+    `unless` are the alternatives before it in the same variable: it is read only if none of those has an answer.
+    `address` is expanded; when it cannot be, it is the text as written and `unresolved` holds what has no answer.
+    """
+
+    type: str
+    address: str
+    line: int
+    key: str
+    default: str | None = None
+    unresolved: str = ""
+    unless: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TableName:
+    """A DynamoDB table of the resources: `name` is empty when it cannot be told (`unresolved` says why)."""
+
+    logical_id: str
+    name: str
+    line: int
+    unresolved: str = ""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a file cannot answer itself. `known` maps `type:address` (`cf:stack.Output`, `ssm:/path`) to values."""
+
+    dep: str
+    stage: str
+    region: str
+    variables: Mapping[str, str] = field(default_factory=dict)  # var/{stage}-var.yml
+    known: Mapping[str, str] = field(default_factory=dict)
+
+
+def compose(text: str, place: str) -> Mapped:
+    """The root mapping of a YAML text; raises BadInput that names `place` and the line for anything else."""
+    if len(text) > LARGEST:
+        raise BadInput(f"{place} is larger than {LARGEST:,} bytes; this is no serverless.yml.")
+    try:
+        depth = 0
+        for event in yaml.parse(text, Loader=_LOADER):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise BadInput(f"{place} is nested more than {_DEEPEST} levels deep; this is no serverless.yml.")
+        root = yaml.compose(text, Loader=_LOADER)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = plain(getattr(error, "problem", None) or str(error).splitlines()[0], 200)
+        line = f":{mark.line + 1}" if mark is not None else ""
+        raise BadInput(f"{place}{line} is not YAML: {problem}.") from error
+    except (ValueError, OverflowError, UnicodeError) as error:  # libyaml's complaints about lone surrogates and NUL
+        raise BadInput(f"{place} is not YAML: {plain(error, 200)}.") from error
+    if not isinstance(root, Mapped):
+        raise BadInput(f"{place} is not a mapping of keys to values.")
+    return root
+
+
+def pairs(node: yaml.Node | None) -> dict[str, tuple[Scalar, yaml.Node]]:
+    """The scalar keys of a mapping with their values, the last of equal names; `<<` is merged as YAML does."""
+    found: dict[str, tuple[Scalar, yaml.Node]] = {}
+    pending, seen = [node], set()
+    while pending:  # own keys first, then what is merged in, which never replaces
+        current = pending.pop(0)
+        if isinstance(current, yaml.SequenceNode):
+            pending += current.value if id(current) not in seen else []
+        elif isinstance(current, Mapped) and id(current) not in seen:
+            own = {}
+            for key, value in current.value:
+                if key.tag == _MERGE:
+                    pending.append(value)
+                elif isinstance(key, Scalar):
+                    own[key.value] = (key, value)
+            found = {**own, **found}
+        seen.add(id(current))
+    return found
+
+
+def at(root: yaml.Node | None, *path: str) -> yaml.Node | None:
+    """The node under a path of keys, or None."""
+    node = root
+    for name in path:
+        node = pairs(node).get(name, (None, None))[1]
+    return node
+
+
+def scalars(root: yaml.Node) -> Iterator[tuple[str, Scalar]]:
+    """Every scalar value once with the key it stands under, in the order of the file."""
+    seen: set[int] = set()
+    pending: list[tuple[str, yaml.Node]] = [("", root)]
+    while pending:
+        key, node = pending.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, Scalar):
+            yield key, node
+        elif isinstance(node, yaml.SequenceNode):
+            pending += [(key, child) for child in reversed(node.value)]
+        elif isinstance(node, Mapped):
+            pending += [
+                (name.value if isinstance(name, Scalar) else key, child) for name, child in reversed(node.value)
+            ]
+
+
+def tagged(node: yaml.Node) -> str:
+    """The tag of a node that is not YAML's own (`!Ref`), or ""."""
+    return "" if node.tag.startswith(_OWN_TAG) else str(node.tag)
+
+
+def text_of(node: yaml.Node | None) -> str | None:
+    """The text of an untagged scalar, `""` for null and lower case for true and false; None for anything else."""
+    if not isinstance(node, Scalar) or tagged(node):
+        return None
+    if not node.style and node.tag == f"{_OWN_TAG}null":
+        return ""
+    value = str(node.value)
+    return value.lower() if not node.style and value.lower() in ("true", "false") else value
+
+
+def section(text: str, root: Mapped) -> list[Variable]:
+    """The variables between `# Locally Defined Variables` and its end; [] without such a section.
+
+    It ends at `# Imported Variables`, at a comment with the word `Variables`, at a bare `#`, and in any case with the
+    mapping that its first variable belongs to. A later duplicate of a name wins.
+    """
+    comments = _outside_scalars(text, root)
+    begin = next((number for number, line in comments if SECTION in line), None)
+    if begin is None:
+        return []
+    end = next((number for number, line in comments if number > begin and _ends(line)), len(text) + 1)
+    inside = [
+        (key, value, mapping)
+        for mapping in _mappings(root)
+        for key, value in mapping.value
+        if isinstance(key, Scalar) and begin < key.start_mark.line < end and key.start_mark.column >= 4
+    ]
+    if not inside:
+        return []
+    owner = min(inside, key=lambda entry: (entry[0].start_mark.line, entry[0].start_mark.column))[2]
+    found = {key.value: _variable(key, value) for key, value, mapping in inside if mapping is owner}
+    return list(found.values())
+
+
+def _variable(key: Scalar, value: yaml.Node) -> Variable:
+    line = key.start_mark.line + 1
+    if key.tag == _MERGE:
+        return Variable(key.value, line, "", "a merge of other keys, not a variable")
+    text = text_of(value)
+    if text is None:
+        written = tagged(value) or next(iter(pairs(value)), "a list")
+        return Variable(key.value, line, "", f"its value ({written}) is known to CloudFormation only")
+    return Variable(key.value, line, text)
+
+
+def _ends(line: str) -> bool:
+    comment = line.strip()
+    return _IMPORTED in line or comment == "#" or bool(re.match(r"#.*\bVariables\b", comment))
+
+
+def _mappings(root: yaml.Node) -> Iterator[Mapped]:
+    seen: set[int] = set()
+    pending = [root]
+    while pending:
+        node = pending.pop()
+        if id(node) in seen or isinstance(node, Scalar):
+            continue
+        seen.add(id(node))
+        if isinstance(node, Mapped):
+            yield node
+            pending += [child for pair in node.value for child in pair]
+        else:
+            pending += node.value
+
+
+def _outside_scalars(text: str, root: Mapped) -> list[tuple[int, str]]:
+    """The lines that hold comments, by number from 0: a `#` within a block of text is none."""
+    within: set[int] = set()
+    for _, node in scalars(root):
+        first, last = node.start_mark.line + 1, node.end_mark.line + (node.end_mark.column > 0)
+        if node.style in ("|", ">", "'", '"'):
+            within.update(range(first, last))
+    # str.splitlines would also split at characters that YAML does not count as line ends
+    lines = enumerate(re.split(r"\r\n|[\r\n\x85\u2028\u2029]", text))
+    return [(number, line) for number, line in lines if "#" in line and number not in within]
+
+
+class ServerlessFile:
+    """One composed serverless.yml with the answers that its variables may be expanded with."""
+
+    def __init__(self, text: str, place: str, answers: Answers):
+        self.root = compose(text, place)
+        self.variables = section(text, self.root)
+        self._answers = answers
+
+    @property
+    def service(self) -> str:
+        """The service's name, expanded; "" when there is none, or when it cannot be expanded."""
+        node = at(self.root, "service")
+        written = text_of(at(node, "name") if isinstance(node, Mapped) else node)
+        try:
+            return self.expand(written or "")
+        except Unanswered:
+            return ""
+
+    @property
+    def stack(self) -> str:
+        """The CloudFormation stack: `provider.stackName`, else `{service}-{stage}`."""
+        try:
+            given = self.expand(text_of(at(self.root, "provider", "stackName")) or "")
+        except Unanswered:
+            given = ""
+        return given or f"{self.service}-{self._answers.stage}"
+
+    def expand(self, text: str) -> str:
+        """`text` with every variable replaced; raises Unanswered."""
+        return Expansion(self._answer).text(text)
+
+    def references(self, types: frozenset[str] = frozenset({"ssm", "cf"})) -> list[Reference]:
+        """Every variable of these types that any value of the file reads."""
+        return [
+            reference
+            for key, node in scalars(self.root)
+            if "${" in node.value
+            for reference in self._references(node.value, key, node.start_mark.line + 1, types, 0)
+        ]
+
+    def tables(self) -> list[TableName]:
+        """The DynamoDB tables that the resources define."""
+        found = []
+        blocks = at(self.root, "resources")
+        for block in blocks.value if isinstance(blocks, yaml.SequenceNode) else [blocks]:
+            for logical_id, (key, resource) in pairs(at(block, "Resources")).items():
+                if text_of(at(resource, "Type")) != "AWS::DynamoDB::Table":
+                    continue
+                node = at(resource, "Properties", "TableName")
+                line = (node or key).start_mark.line + 1
+                written = text_of(node)
+                try:
+                    name = self.expand(written) if written is not None else ""
+                    unresolved = "" if name else "its name is left to CloudFormation"
+                except Unanswered as error:
+                    name, unresolved = "", str(error)
+                found.append(TableName(logical_id, name, line, unresolved))
+        return found
+
+    def _references(self, text: str, key: str, line: int, types: frozenset[str], depth: int) -> Iterator[Reference]:
+        if depth > 20:
+            return
+        for start, end in expressions(text):
+            parts = alternatives(text[start:end])
+            earlier: list[str] = []
+            for index, part in enumerate(parts):
+                head = part.partition(":")[0].partition("(")[0]
+                if head not in types:
+                    # what a variable inside of an address or of a fallback reads is read as well
+                    for inner in self._references(part, key, line, types, depth + 1):
+                        yield Reference(
+                            inner.type, inner.address, line, key, inner.default, inner.unresolved,
+                            (*earlier, *inner.unless),
+                        )  # fmt: skip
+                        earlier.append(inner.address)
+                    continue
+                default = ", ".join(parts[index + 1 :]) if index + 1 < len(parts) else None
+                try:
+                    source = Expansion(self._answer).source(part)
+                    address, unresolved = (source.address, self._elsewhere(source)) if source else (part, part)
+                except Unanswered as error:
+                    address, unresolved = part, str(error)
+                yield Reference(head, address, line, key, default, unresolved, tuple(earlier))
+                earlier.append(address)
+
+    def _elsewhere(self, source: Source) -> str:
+        """Why a source is not this region's (`${cf(eu-west-1):…}`), or ""."""
+        region = re.search(r"\b[a-z]{2}(-[a-z]+)+-\d\b", source.parameter)
+        return f"it is read in {region[0]}" if region and region[0] != self._answers.region else ""
+
+    def _answer(self, source: Source, expansion: Expansion) -> str | None:
+        answers = self._answers
+        match source.type, source.address:
+            case "sls" | "opt", "stage":
+                return answers.stage
+            case "opt", "region":
+                return answers.region
+            case "aws", "region":
+                return answers.region
+            case "self", address:
+                return self._self(address.split("."), expansion)
+            case "file", name if source.parameter.rpartition("/")[2] == f"{answers.stage}-var.yml":
+                return self._shared(name)
+        return None if self._elsewhere(source) else answers.known.get(f"{source.type}:{source.address}")
+
+    def _self(self, path: list[str], expansion: Expansion) -> str | None:
+        """`${self:a.b.c}`: what the file has there, through variables that stand for a whole mapping."""
+        node: yaml.Node | None = self.root
+        for index, name in enumerate(path):
+            node = at(node, name)
+            rest = path[index + 1 :]
+            written = text_of(node)
+            if rest and written is not None and written.startswith("${"):
+                return self._through(written, rest, expansion)
+        if node is None:
+            return self._implied(path)
+        if path == ["service"] and isinstance(node, Mapped):
+            node = at(node, "name")
+        written = text_of(node)
+        return None if written is None else expansion.text(written)
+
+    def _through(self, written: str, rest: list[str], expansion: Expansion) -> str | None:
+        """`${file(../var/dev-var.yml)}` or `${self:custom.x}` where `rest` of an address leads into its content."""
+        for alternative in alternatives(written):
+            source = expansion.source(alternative)
+            if source is not None and source.type in ("file", "self"):
+                address = ".".join(part for part in (source.address, *rest) if part)
+                return expansion.ask(Source(source.type, source.parameter, address))
+        return None
+
+    def _implied(self, path: list[str]) -> str | None:
+        """What Serverless, or the backend's custom, has by default where a file does not say it."""
+        match path:
+            case ["provider", "stage"]:
+                return self._answers.stage
+            case ["provider", "region"]:
+                return self._answers.region
+            case ["custom", "depName"]:
+                return self._answers.dep
+            case ["custom", "stageVars", name]:
+                return self._shared(name)
+        return None
+
+    def _shared(self, name: str) -> str | None:
+        # The name given by the operator is what everything else of this run uses; a different one is a finding.
+        return self._answers.dep if name == "DEP_NAME" else self._answers.variables.get(name)
+
+
+def read_variables(text: str, place: str) -> dict[str, str]:
+    """A var file: its names with their texts. Lists and mappings are left out; raises BadInput."""
+    root = compose(text, place)
+    return {name: found for name, (_, node) in pairs(root).items() if (found := text_of(node)) is not None}
