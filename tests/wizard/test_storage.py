@@ -1,0 +1,168 @@
+"""Backup: lossless, complete or absent, private, verified against the table."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Aws
+from tests.wizard.storage_tables import NEW, OLD, create, every_type, put, row, scan
+from wizard import backup_files, storage, wire
+from wizard.context import Context
+from wizard.errors import BadInput, Blocked, Failed
+
+
+@pytest.fixture
+def client(aws: Aws) -> Any:
+    client = aws.client("dynamodb")
+    create(client, OLD)
+    return client
+
+
+def test_a_backup_holds_every_item_and_says_so(client: Any, context: Context) -> None:
+    items = [every_type("doej1", "1"), row("bob@example.edu", "2")]
+    put(client, OLD, items)
+    backup = storage.back_up(context, OLD)
+    saved = sorted(map(wire.digest, backup_files.read_items(backup.path)))
+    assert saved == sorted(map(wire.digest, scan(client, OLD))) == sorted(map(wire.digest, items))
+    manifest = backup.manifest
+    assert (manifest.table, manifest.rows, manifest.key, manifest.account) == (OLD, 2, ["PK", "SK"], "123456789012")
+    assert manifest.verified
+    assert backup_files.read_manifest(backup_files.manifest_path(backup.path)) == manifest
+    assert storage.backups(context.workspace, OLD) == [backup]
+
+
+def test_the_file_is_what_dynamodb_imports(client: Any, context: Context) -> None:
+    put(client, OLD, [every_type("doej1", "1")])
+    backup = storage.back_up(context, OLD)
+    (line,) = gzip.decompress(backup.path.read_bytes()).decode().splitlines()
+    item = json.loads(line)["Item"]
+    assert item["blob"] == {"B": "AP8KDR+L"}
+    assert item["empty"] == {"S": ""}
+
+
+def test_its_files_are_private_and_nothing_else_is_left(client: Any, context: Context) -> None:
+    put(client, OLD, [row("doej1", "1")])
+    storage.back_up(context, OLD)
+    files = sorted(context.workspace.backups.iterdir())
+    assert [path.suffix for path in files] == [".gz", ".json"]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+def test_attributes_that_first_appear_late_are_saved(client: Any, context: Context) -> None:
+    late = {2_999: {"late": {"S": "x"}}}
+    put(client, OLD, (row("doej1", f"{index:05}", **late.get(index, {})) for index in range(3_000)))
+    backup = storage.back_up(context, OLD)
+    assert backup.manifest.rows == 3_000
+    assert [item["SK"] for item in backup_files.read_items(backup.path) if "late" in item] == [{"S": "02999"}]
+
+
+def test_files_are_written_and_read_in_flat_memory(tmp_path: Path) -> None:
+    path = tmp_path / "many.json.gz"
+    tracemalloc.start()
+    with backup_files.writing(path) as writer:
+        for index in range(10_000):
+            writer.write(row("doej1", str(index), text={"S": "x" * 1_000}))
+    assert sum(1 for _ in backup_files.read_items(path)) == 10_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000
+
+
+def test_a_table_that_changes_meanwhile_is_no_verified_backup(client: Any, context: Context) -> None:
+    put(client, OLD, [row("doej1", "1")])
+    scans = 0
+
+    def interfere(**_: Any) -> None:
+        nonlocal scans
+        scans += 1
+        if scans == 2:
+            put(client, OLD, [row("doej1", "2")])
+
+    context.account.client("dynamodb").meta.events.register("before-call.dynamodb.Scan", interfere)
+    with pytest.raises(Failed, match="changed while it was saved"):
+        storage.back_up(context, OLD)
+    assert storage.backups(context.workspace, OLD) == []
+
+
+def test_a_stopped_backup_leaves_no_file(client: Any, context: Context) -> None:
+    put(client, OLD, [row("doej1", "1")])
+    context.account.client("dynamodb").meta.events.register(
+        "after-call.dynamodb.Scan", lambda **_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        storage.back_up(context, OLD)
+    assert list(context.workspace.backups.iterdir()) == []
+
+
+def test_an_absent_table_a_taken_name_and_a_wrong_ending_are_said(
+    client: Any, context: Context, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match="There is no table"):
+        storage.back_up(context, NEW)
+    output = tmp_path / "mine.json.gz"
+    storage.back_up(context, OLD, output)
+    with pytest.raises(BadInput, match="never overwrites"):
+        storage.back_up(context, OLD, output)
+    with pytest.raises(BadInput, match=r"ends in \.json\.gz"):
+        storage.back_up(context, OLD, tmp_path / "mine.csv")
+
+
+def test_the_present_rows_must_be_those_of_a_backup(client: Any, context: Context, tmp_path: Path) -> None:
+    assert storage.require_backup(context, NEW) is None
+    assert storage.require_backup(context, OLD) is None
+    put(client, OLD, [row("doej1", "1")])
+    with pytest.raises(Blocked, match="step 4a first"):
+        storage.require_backup(context, OLD)
+    elsewhere = storage.back_up(context, OLD, tmp_path / "mine.json.gz")
+    assert storage.require_backup(context, OLD) == elsewhere
+    put(client, OLD, [row("doej1", "2")])
+    with pytest.raises(Blocked, match=r"1 rows then, 2 now"):
+        storage.require_backup(context, OLD)
+    again = storage.back_up(context, OLD)
+    assert storage.require_backup(context, OLD) == again
+    again.path.write_bytes(again.path.read_bytes()[:-20])
+    with pytest.raises(Blocked, match="step 4a again"):
+        storage.require_backup(context, OLD)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "not gzip", "fewer", "foreign line", "endless line"])
+def test_a_damaged_file_is_refused_in_a_sentence(client: Any, context: Context, damage: str) -> None:
+    put(client, OLD, [row("doej1", str(index)) for index in range(40)])
+    backup = storage.back_up(context, OLD)
+    content = backup.path.read_bytes()
+    lines = gzip.decompress(content).splitlines(keepends=True)
+    backup.path.write_bytes(
+        {
+            "cut": content[:-30],
+            "flip": content[:60] + bytes([content[60] ^ 0xFF]) + content[61:],
+            "not gzip": b"hello\n",
+            "fewer": gzip.compress(b"".join(lines[1:])),
+            "foreign line": gzip.compress(b'{"Item": "?"}\n'),
+            "endless line": gzip.compress(b"{" * (backup_files.LONGEST_LINE + 1)),
+        }[damage]
+    )
+    with pytest.raises(BadInput, match=r"[.]$"):
+        backup_files.check(backup.path, backup.manifest)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"format": 1}', '{"format": "x"}', "\x00", '{"format": null}', "[" * 99_999]
+)
+def test_a_foreign_manifest_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "x.manifest.json"
+    path.write_text(content)
+    with pytest.raises(BadInput, match="not a manifest"):
+        backup_files.read_manifest(path)
+
+
+def test_a_newer_programs_manifest_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.manifest.json"
+    path.write_text('{"format": 99, "program": "amplify-migrate 9"}')
+    with pytest.raises(BadInput, match="amplify-migrate 9"):
+        backup_files.read_manifest(path)

@@ -1,0 +1,196 @@
+"""Import of saved items into a table: only what is not there yet, and never over a newer row.
+
+A file is read as a whole before the first row is written, so that a damaged one leaves the table as it was. Each row is
+put on condition that its key is free; what stands there already is compared, and of two rows the newer one stays.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import decimal
+import itertools
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, get_args
+
+import botocore.exceptions
+
+from wizard import storage, wire
+from wizard.aws import ABSENT, DENIED, code_of, explain
+from wizard.context import Context
+from wizard.errors import BadInput, Blocked, Failed
+from wizard.events import Progress
+from wizard.import_sources import Source
+from wizard.parallel import each
+from wizard.wire import Item
+from wizard.workspace import private_opener
+
+log = logging.getLogger(__name__)
+
+Verdict = Literal["written", "present", "replaced", "kept", "failed"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+LISTED = 1_000  # clashes and failures that are listed by key; all are counted
+ATTEMPTS = 5  # at a row that changes between reading it and writing it
+
+
+@dataclass(frozen=True)
+class Note:
+    """A row that needs a look: its key, what became of it, and why."""
+
+    key: str
+    verdict: Verdict
+    why: str
+
+
+@dataclass
+class Imported:
+    """What an import came to; in a dry run `written` and `replaced` are what it would write.
+
+    `present` rows stood there already; of `kept` the row in the table was as new or newer and stayed; of `replaced` the
+    one in the table was older and was saved to `replaced_rows` first.
+    """
+
+    table: str
+    rows: int = 0
+    counts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(VERDICTS, 0))
+    notes: list[Note] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    replaced_rows: str = ""
+
+    def take(self, verdict: Verdict, key: str, why: str) -> None:
+        self.rows += 1
+        self.counts[verdict] += 1
+        if why and len(self.notes) < LISTED:
+            self.notes.append(Note(key, verdict, why))
+
+    def record(self) -> dict[str, object]:
+        """As a JSON document."""
+        return dataclasses.asdict(self)
+
+
+class _Replaced:
+    """The rows that an import replaces, appended to a private file of JSON lines before the first write over them."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.used = False
+        self._lock = threading.Lock()
+
+    def save(self, item: Item) -> None:
+        with self._lock, open(self.path, "a", encoding="utf-8", opener=private_opener) as file:
+            file.write(wire.to_json_line(item) + "\n")
+            self.used = True
+
+
+def import_rows(
+    context: Context,
+    source: Source,
+    table: str,
+    transform: Callable[[Item], Item] = lambda item: item,
+    *,
+    dry_run: bool = False,
+) -> Imported:
+    """Put the rows of `source`, each through `transform`, into `table`; rows that stand there already are left alone.
+
+    Idempotent: the same call goes on where it was stopped. A dry run only reads. BadInput, before anything is written,
+    for a file that does not fit; Blocked when the table is absent or may not be used; Failed when AWS is out of reach.
+    """
+    description = storage.describe(context.account, table)
+    if description is None:
+        raise Blocked(f"There is no table {table} in {context.region}: deploy amplify-lambda first (step 4c).")
+    keys = storage.key_names(description)
+    types = {part["AttributeName"]: part["AttributeType"] for part in description["AttributeDefinitions"]}
+    total = _check(context, source, keys, types)
+    moment = f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+    replaced = _Replaced(context.workspace.backups / f"{table}-replaced-{moment}.json")
+    done = Imported(table, lost=list(source.lost()))
+
+    def place(item: Item) -> tuple[Verdict, str, str]:
+        return _place(context, table, keys, item, None if dry_run else replaced)
+
+    rows = (transform(item) for item in source.rows())
+    try:
+        for _, (verdict, key, why) in each(place, rows, workers=context.workers, control=context.control):
+            done.take(verdict, key, why)
+            if done.rows % 100 == 0 or done.rows == total:
+                context.feed.emit(Progress(table, done.rows, total, phase="import"))
+    except botocore.exceptions.BotoCoreError as error:
+        raise Failed(f"AWS is out of reach ({explain(error)}); run the import again, it goes on from here.") from error
+    except OSError as error:
+        raise Failed(f"{replaced.path} cannot be written: {error.strerror}; no row was replaced unsaved.") from error
+    done.replaced_rows = str(replaced.path) if replaced.used else ""
+    for note in done.notes:
+        log.warning("%s: %s, %s", note.key, note.verdict, note.why)
+    return done
+
+
+def _check(context: Context, source: Source, keys: list[str], types: dict[str, str]) -> int:
+    """Read all rows once; each must have the table's key. Returns how many there are."""
+    count = 0
+    for item in source.rows():
+        count += 1
+        for name in keys:
+            if types[name] not in item.get(name, {}):
+                raise BadInput(
+                    f"{source.path} row {count:,} has no {name} of type {types[name]}, which the table's key needs:"
+                    " it is not a backup of this table."
+                )
+        if count % 1_000 == 0:
+            context.feed.emit(Progress(str(source.path.name), count, unit="rows", phase="check"))
+            context.control.check()
+    source.check_count(count)
+    return count
+
+
+def _place(
+    context: Context, table: str, keys: list[str], item: Item, replaced: _Replaced | None
+) -> tuple[Verdict, str, str]:
+    """Put one row where nothing stands: what became of it, its key as text, and why. `replaced` None only looks."""
+    key = wire.key_of(item, keys)
+    shown = wire.key_text(key)
+    free = {"ConditionExpression": "attribute_not_exists(#k)", "ExpressionAttributeNames": {"#k": keys[0]}}
+    verdict: Verdict = "written"
+    condition, why = free, ""
+    for _ in range(ATTEMPTS):
+        try:
+            if replaced is not None:
+                context.account.call("dynamodb", "put_item", TableName=table, Item=item, **condition)
+                return verdict, shown, why
+        except botocore.exceptions.ClientError as error:
+            if code_of(error) != "ConditionalCheckFailedException":
+                if code_of(error) in DENIED | ABSENT:
+                    raise Blocked(f"{table} cannot be written: {explain(error)}. Check the permissions.") from error
+                return "failed", shown, explain(error)
+        stands = context.account.call("dynamodb", "get_item", TableName=table, Key=key, ConsistentRead=True).get("Item")
+        if stands is None:
+            if replaced is None:
+                return "written", shown, ""
+            condition, verdict, why = free, "written", ""
+            continue
+        if wire.same(stands, item):
+            return "present", shown, ""
+        if moment_of(stands) >= moment_of(item):
+            return "kept", shown, "the row in the table is as new or newer and stays"
+        verdict, why = "replaced", "the row in the table was older"
+        if replaced is None:
+            return verdict, shown, why
+        replaced.save(stands)
+        names = itertools.chain(keys, (name for name in stands if name not in keys))
+        condition = wire.unchanged_condition(stands, names)
+    return "failed", shown, "the row in the table keeps changing; stop what writes to it and import again"
+
+
+def moment_of(item: Item) -> decimal.Decimal:
+    """When a row was last written, in seconds: the later of `updatedAt` and `createdAt` (s or ms); 0 without both."""
+    latest = decimal.Decimal(0)
+    for name in ("updatedAt", "createdAt"):
+        try:
+            value = decimal.Decimal(wire.number(item[name]["N"]))
+        except (KeyError, ValueError):
+            continue
+        latest = max(latest, value / 1_000 if value > 10**11 else value)
+    return latest
