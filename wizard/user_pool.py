@@ -64,7 +64,7 @@ def read_pool(account: Account, pool_id: str) -> Iterator[PoolUser]:
 
 
 def idp_prefix(context: Context) -> str:
-    """IDP_PREFIX of the deployment, from the environment or Parameter Store (in the layout of either release); or ""."""
+    """IDP_PREFIX of the deployment, from the environment or Parameter Store (either layout of it); or ""."""
     if given := os.environ.get("IDP_PREFIX", "").strip():
         return given
     stage = context.deployment.stage

@@ -220,13 +220,14 @@ def _in_sum(user_map: UserMap) -> Iterator[Complaint]:
         yield Complaint("note", 0, "Every row keeps its id: scenario B, only storage is consolidated.")
     elif same:
         yield Complaint("note", 0, f"{plural(same, 'row keeps its', 'rows keep their')} id; the others change.")
-    numeric = [row for row in rows if _EIGHT_DIGITS.fullmatch(row.old) or _EIGHT_DIGITS.fullmatch(row.new)]
+    numeric = [row.line for row in rows if _EIGHT_DIGITS.fullmatch(row.old) or _EIGHT_DIGITS.fullmatch(row.new)]
     if numeric:
+        where = ", ".join(map(str, numeric[:10])) + (f" and {len(numeric) - 10:,} more" if len(numeric) > 10 else "")
         yield Complaint(
             "note",
-            numeric[0].line,
-            f"{plural(len(numeric), 'row has an id', 'rows have ids')} of 8 digits, which look like the dates in"
-            " artifact keys. They are told apart and work.",
+            numeric[0],
+            "An id of 8 digits looks like the date in an artifact key; the two are told apart, and such ids work"
+            f" (line {where}).",
         )
     changing = [row for row in rows if row.old != row.new]
     backwards = [row for row in changing if "@" in row.new and "@" not in row.old]

@@ -23,8 +23,8 @@ from wizard.context import Context
 from wizard.errors import BadInput, Blocked, Failed
 from wizard.events import Progress
 from wizard.parallel import each
-from wizard.text import plural
-from wizard.user_pool import compare_with_pool, idp_prefix, read_pool
+from wizard.text import plain, plural
+from wizard.user_pool import compare_with_pool, idp_prefix, read_pool, sub_pairs
 from wizard.usermap import Complaint, MapRow, UserMap, listed, read_map, shown, write_map
 from wizard.usermap_checks import HASH_KEY_BYTES, NO_PERSON, check_rows, in_order, looks_like_group
 
@@ -41,6 +41,7 @@ __all__ = [
     "load_map",
     "look_up",
     "read_map",
+    "sub_map",
     "write_map",
 ]
 
@@ -139,6 +140,27 @@ def identity_map(context: Context) -> UserMap:
     return UserMap(tuple(MapRow(line, user, user) for line, user in enumerate(ids, 2)))
 
 
+def sub_map(context: Context, user_pool_id: str) -> tuple[UserMap, list[Complaint]]:
+    """The map of e-mail addresses onto the subs of a user pool, sorted, and who had to be left out.
+
+    Raises Blocked when nobody is left.
+    """
+    users = list(read_pool(context.account, user_pool_id))
+    complaints: list[Complaint] = []
+    known: Mapping[str, str] = {}
+    try:
+        known = look_up(context, (spelling for user in users for spelling in (user.email, user.email.lower())))
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) not in ABSENT | DENIED:
+            raise
+        complaints.append(_not_looked_up(context, error))
+    pairs, left_out = sub_pairs(users, known)
+    if not pairs:
+        raise Blocked(f"No user of the pool {user_pool_id} has an e-mail address and a sub of their own.")
+    rows = tuple(MapRow(line, old, new) for line, (old, new) in enumerate(pairs, 2))
+    return UserMap(rows), [*complaints, *left_out]
+
+
 def check_against_account(context: Context, user_map: UserMap, user_pool_id: str | None = None) -> list[Complaint]:
     """What only the account can tell: new ids that are somebody's already, users without a row, ids of the pool."""
     try:
@@ -146,15 +168,19 @@ def check_against_account(context: Context, user_map: UserMap, user_pool_id: str
     except botocore.exceptions.ClientError as error:
         if code_of(error) not in ABSENT | DENIED:
             raise
-        table = cognito_users_table(context)
-        known = {}
-        complaints = [Complaint("attention", 0, f"Ids could not be looked up in {table}: {explain(error)}.")]
+        known, complaints = {}, [_not_looked_up(context, error)]
     else:
         complaints = compare_with_users(user_map, known)
     if user_pool_id:
         users = read_pool(context.account, user_pool_id)
         complaints += compare_with_pool(user_map, users, idp_prefix(context), known)
     return in_order(complaints)
+
+
+def _not_looked_up(context: Context, error: Exception) -> Complaint:
+    return Complaint(
+        "attention", 0, f"Ids could not be looked up in {cognito_users_table(context)}: {plain(explain(error))}."
+    )
 
 
 def compare_with_users(user_map: UserMap, known: Mapping[str, str]) -> list[Complaint]:
