@@ -1,0 +1,211 @@
+"""The Textual application: it drains the engine's events on a timer, asks its questions, and owns the main screen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import sys
+import threading
+from concurrent.futures import InvalidStateError
+
+from rich.text import Text
+from textual import work
+from textual.app import App
+from textual.binding import Binding
+
+from screens.asking import Ask, AskForWord, TooSmall, too_small
+from screens.journey import JourneyScreen
+from screens.running import Running
+from screens.widgets.header import WhereBar
+from screens.widgets.log_panel import Lines, LogPanel
+from wizard.events import Event, Finding, Paused, Question, Resumed
+from wizard.follow import log_line
+from wizard.session import Session
+
+log = logging.getLogger("wizard.screens")
+
+DRAINS_PER_SECOND = 20
+STOP_SECONDS = 30.0  # how long a stop waits for requests in flight before the process ends all the same
+
+
+class WizardApp(App[int]):
+    """One sitting."""
+
+    CSS_PATH = "wizard.tcss"
+    TITLE = "amplify-migrate"
+    ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (110, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (15, "-low"), (30, "-high")]  # noqa: RUF012
+    BINDINGS = [  # noqa: RUF012 - Textual reads a plain list
+        Binding("ctrl+q", "quit", "Quit", priority=True, tooltip="Leave; asks while something runs"),
+    ]
+
+    def __init__(self, session: Session):
+        super().__init__()
+        self.session = session
+        self.lines = Lines()
+        self.findings: dict[str, list[Finding]] = {}
+        self._step_running = ""
+        self._paused = False
+        self._journey = JourneyScreen()
+
+    def on_mount(self) -> None:
+        self.push_screen(self._journey)
+        self.set_interval(1 / DRAINS_PER_SECOND, self.drain)
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                loop.add_signal_handler(number, self.leave_at_once)
+
+    def on_resize(self) -> None:
+        if too_small(self.size) and not isinstance(self.screen, TooSmall):
+            self.push_screen(TooSmall())
+
+    # What the engine reports
+
+    def drain(self) -> None:
+        """Take everything that came since the last time."""
+        lines, progress, others, skipped = self.session.feed.drain()
+        if skipped:
+            self.lines.add([f"… {skipped:,} lines skipped here, all in {self.session.log_file}"])
+        if lines:
+            self.lines.add([log_line(line) for line in lines])
+        for screen in self.screen_stack:
+            for panel in screen.query(LogPanel):
+                panel.catch_up()
+            if isinstance(screen, Running):
+                for report in progress:
+                    screen.take_progress(report)
+        for event in others:
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Question():
+                self._answer(event)
+            case Finding():
+                for screen in self.screen_stack:
+                    if isinstance(screen, Running):
+                        screen.take_finding(event)
+                self.findings.setdefault(self._journey.step_id, []).append(event)
+            case Paused():
+                self._paused = True
+                self.show_where()
+            case Resumed():
+                self._paused = False
+                self.show_where()
+
+    def show_where(self) -> None:
+        """Draw the top line of every screen."""
+        header = self.session.header()
+        paused = self._paused or (self.session.busy and self.session.control.paused)
+        for screen in self.screen_stack:
+            for bar in screen.query(WhereBar):
+                bar.show(header, paused)
+
+    @work(group="question")
+    async def _answer(self, question: Question) -> None:
+        """Ask what running work asks; a no to a renewal stops the work."""
+        over = question.answer.done
+        if question.kind == "word":
+            agreed = await self.push_screen_wait(
+                AskForWord("The work asks", [question.text], question.word, "Go on")
+            )
+            answer = question.word if agreed else ""
+        elif question.kind == "renew":
+            agreed = await self.push_screen_wait(
+                Ask("Credentials have expired", [question.text], "I renewed them: go on", "Stop the work", over=over)
+            )
+            answer = "renewed"
+            if not agreed:
+                self.session.control.cancel()
+                return
+        else:
+            agreed = await self.push_screen_wait(Ask("The work asks", [question.text], "Yes", "No", over=over))
+            answer = "yes" if agreed else "no"
+        with contextlib.suppress(InvalidStateError):  # cancelled meanwhile
+            question.answer.set_result(answer)
+
+    # Leaving
+
+    async def action_quit(self) -> None:
+        if self.session.busy:
+            self._ask_to_quit()
+        else:
+            self.exit(self.session.exit_code)
+
+    @work(group="quit", exclusive=True)
+    async def _ask_to_quit(self) -> None:
+        if any(isinstance(screen, AskToQuit) for screen in self.screen_stack):
+            return
+        lines = ["It stops between two requests. What is done stays done; start again to go on from there."]
+        if await self.push_screen_wait(AskToQuit("Work is running. Stop it and quit?", lines, "Quit", "Stay")):
+            self.notify("Stopping: requests in flight are finished first.", markup=False)
+            self.session.control.cancel()
+            while self.session.busy:
+                await asyncio.sleep(0.1)
+            self.exit(130)
+
+    def leave_at_once(self) -> None:
+        """SIGTERM, or the line was dropped: stop between two requests, restore the terminal, end with 130."""
+        log.warning("asked to end by a signal; stopping between two requests")
+        self.session.control.cancel()
+        # A terminal that is gone can hold up the farewell; the ledger can stand a hard end at any instant.
+        threading.Timer(STOP_SECONDS, os._exit, (130,)).start()
+        self.exit(130)
+
+    def action_help_quit(self) -> None:
+        """Ctrl+C with nothing selected: stop what runs, after a question; a second one in the question is a yes."""
+        running = next((screen for screen in self.screen_stack if isinstance(screen, Running)), None)
+        if running is not None and self.session.busy:
+            running.action_stop()
+        else:
+            self.notify("Ctrl+Q quits.", markup=False)
+
+    def action_theme(self) -> None:
+        self.theme = "textual-light" if self.current_theme.dark else "textual-dark"
+
+    def copy(self, words: str, what: str) -> None:
+        """Copy through the terminal, and show it, since not every terminal takes it."""
+        self.copy_to_clipboard(words)
+        self.notify(words, title=f"Copied {what}", markup=False)
+
+    # Failures
+
+    def log_crash(self, doing: str, error: BaseException) -> None:
+        log.error("%s failed", doing, exc_info=error)
+
+    def _fatal_error(self) -> None:
+        # Textual's own traceback prints local variables, which may hold credentials.
+        error = sys.exc_info()[1] or self._exception
+        log.critical("the screens failed", exc_info=error)
+        where = f" Details: {self.session.log_file}" if self.session.log_file else ""
+        self._exit_renderables.append(
+            Text(f"The screens failed ({type(error).__name__}). Nothing is lost: start again, or use --plain.{where}")
+        )
+        self._close_messages_no_wait()
+
+
+class AskToQuit(Ask):
+    """Its own type, so that there is only one at a time."""
+
+
+def run(session: Session) -> int:
+    """Show the screens until the operator leaves; the exit status. Prints what was done to the normal terminal."""
+    # Measured: log and tables make many objects; so the collector stays below what a key press notices.
+    gc.set_threshold(50_000, 20, 50)
+    with session.listening():
+        app = WizardApp(session)
+        app.call_later(gc.freeze)
+        code = app.run()
+        stopped = session.finish(STOP_SECONDS) if session.busy else True
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        sys.stdout.write(session.epilogue() + "\n")
+        if not stopped:
+            sys.stdout.write("A request was still in flight; starting again finds out what became of it.\n")
+        sys.stdout.flush()
+    return app.return_code or (code if code is not None else 1)

@@ -1,0 +1,169 @@
+"""Questions over the current screen. The focus is never on the button that changes something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.geometry import Size
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Static
+
+from screens.shown import text
+
+
+class Ask(ModalScreen[bool]):
+    """Yes or no, by button or by `y` and `n`. `over` says that the question has become moot."""
+
+    AUTO_FOCUS = "#no"
+    BINDINGS = [  # noqa: RUF012 - Textual reads a plain list
+        Binding("y", "answer(True)", "Yes"),
+        Binding("n,escape", "answer(False)", "No"),
+        Binding("left,right", "other", "Other button", show=False),
+        Binding("ctrl+c", "answer(False)", show=False, priority=True),
+    ]
+
+    def __init__(
+        self,
+        title: str,
+        lines: Sequence[str],
+        yes: str,
+        no: str = "Cancel",
+        *,
+        over: Callable[[], bool] = lambda: False,
+    ):
+        super().__init__()
+        self._heading, self._lines, self._yes, self._no = title, lines, yes, no
+        self._over = over
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog"):
+            yield Static(text(self._heading), id="heading")
+            with VerticalScroll(id="lines", can_focus=False):
+                for line in self._lines:
+                    yield Static(text(line), classes="line")
+            with Horizontal(id="buttons"):
+                yield Button(text(f"{self._no} (n)"), id="no", variant="primary", compact=True)
+                yield Button(text(f"{self._yes} (y)"), id="yes", variant="error", compact=True)
+
+    def on_mount(self) -> None:
+        self.set_interval(0.2, self._close_when_over)
+
+    def _close_when_over(self) -> None:
+        if self._over() and self.is_current:
+            self.dismiss(False)
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        self.dismiss(event.button.id == "yes")
+
+    def action_answer(self, answer: bool) -> None:
+        self.dismiss(answer)
+
+    def action_other(self) -> None:
+        self.focus_next("Button")
+
+
+class AskToStop(Ask):
+    """Stop running work? A second Ctrl+C is a yes."""
+
+    BINDINGS = [Binding("ctrl+c", "answer(True)", show=False, priority=True)]  # noqa: RUF012
+
+
+class AskForWord(ModalScreen[bool]):
+    """Destroying asks for a word, typed exactly; anything else is refused and said so."""
+
+    AUTO_FOCUS = "#word"
+    BINDINGS = [Binding("escape,ctrl+c", "cancel", "Cancel", priority=True)]  # noqa: RUF012
+
+    def __init__(self, title: str, lines: Sequence[str], word: str, yes: str):
+        super().__init__()
+        self._heading, self._lines, self._word, self._yes = title, lines, word, yes
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog"):
+            yield Static(text(self._heading), id="heading")
+            with VerticalScroll(id="lines", can_focus=False):
+                for line in self._lines:
+                    yield Static(text(line), classes="line")
+            yield Static(text(f"Type {self._word} to go on, exactly so:"), classes="label")
+            yield Input(id="word", compact=True)
+            yield Static("", id="refusal")
+            with Horizontal(id="buttons"):
+                yield Button("Cancel (Esc)", id="no", variant="primary", compact=True)
+                yield Button(text(self._yes), id="yes", variant="error", compact=True, disabled=True)
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        self.query_one("#yes", Button).disabled = event.value.strip() != self._word
+        self.query_one("#refusal", Static).update("")
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        if event.value.strip() == self._word:
+            self.dismiss(True)
+            return
+        self.query_one("#refusal", Static).update(text(f"× That is not {self._word}. Nothing was done."))
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        self.dismiss(event.button.id == "yes")
+
+    def action_cancel(self) -> None:
+        self.dismiss(False)
+
+
+class Tell(ModalScreen[None]):
+    """Something to read: help, or a failure with its cause, what to do, and where the log is."""
+
+    AUTO_FOCUS = "#lines"
+    BINDINGS = [Binding("escape,enter,question_mark,f1,ctrl+c", "close", "Close", priority=True)]  # noqa: RUF012
+
+    def __init__(self, title: str, lines: Sequence[str]):
+        super().__init__()
+        self._heading, self._lines = title, lines
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog"):
+            yield Static(text(self._heading), id="heading")
+            with VerticalScroll(id="lines"):
+                for line in self._lines:
+                    yield Static(text(line), classes="line")
+            yield Static("Esc closes; arrow keys scroll", classes="help")
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+
+MINIMUM = (60, 15)  # columns, lines: below this the parts of a screen cover each other
+
+
+def too_small(size: Size) -> bool:
+    return size.width < MINIMUM[0] or size.height < MINIMUM[1]
+
+
+class TooSmall(ModalScreen[None]):
+    """One line while the terminal is too small; goes by itself."""
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="too-small")
+
+    def on_mount(self) -> None:
+        self._fit()
+
+    def on_resize(self) -> None:
+        self._fit()
+
+    def on_screen_resume(self) -> None:
+        self._fit()
+
+    def _fit(self) -> None:
+        size = self.app.size
+        self.query_one("#too-small", Static).update(
+            text(f"The terminal is too small: 80x24 is needed, this is {size.width}x{size.height}. Ctrl+Q quits.")
+        )
+        if not too_small(size) and self.is_current:
+            self.dismiss()

@@ -1,0 +1,25 @@
+"""What `?` shows."""
+
+HELP = (
+    "Where am I?  The rail shows every step and its state; the line at the top, the account and deployment.",
+    "What will it do?  Each action says whether it looks, writes or deletes; its dry run always comes first.",
+    "Is it safe?  Nothing is written before you agree, nothing is deleted before you type the word.",
+    "What if it fails?  What is done stays done and is recorded; the same action goes on from there.",
+    "How do I leave?  Ctrl+Q. Start again any time: the wizard finds out where you were.",
+    "",
+    "n, →        next step that applies",
+    "b, ←        step before; what you entered is kept",
+    "s           steps: choose any with ↑ ↓ and Enter",
+    "Tab         from field to button and on; Enter presses, Space ticks",
+    "v           view the plan: tables, changes, single edits, conflicts, unknown references",
+    "r           look at the account again",
+    "c           copy the command line that does the same as the focused action",
+    "l           show or hide the log; drag over text to select it, Ctrl+C copies the selection",
+    "t           light or dark",
+    "p, x        while something runs: pause, stop (between two requests)",
+    "Ctrl+C      while something runs: stop; twice: stop without a question",
+    "Ctrl+Q      quit; asks while something runs (y or n)",
+    "",
+    "States:  ✓ done   – skipped (does not apply)   ○ open   × locked (something else first)   ? unknown",
+    "Prefer plain lines, or use a screen reader?  Start with --plain.",
+)

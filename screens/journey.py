@@ -1,0 +1,270 @@
+"""The main screen: a rail of steps, the current step, and the log."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from textual import getters, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Container, Horizontal
+from textual.screen import Screen
+from textual.widgets import Footer, OptionList, Static
+
+from screens.asking import Ask, AskForWord, Tell
+from screens.choose import FRAGILE, fragile_line
+from screens.help import HELP
+from screens.results import Tables
+from screens.running import Running
+from screens.shown import text
+from screens.widgets.header import WhereBar
+from screens.widgets.log_panel import LogPanel
+from screens.widgets.rail import Rail
+from screens.widgets.start import StartForm
+from screens.widgets.step_body import ActionRow, StepBody
+from wizard.errors import MigrateError
+from wizard.forms import filled
+from wizard.journey import Action, Outcome, Step, Values
+from wizard.session import crash, in_thread
+
+if TYPE_CHECKING:
+    from screens.app import WizardApp
+
+
+class JourneyScreen(Screen[None]):
+    """Goes to the first step that is not done; any other can be visited."""
+
+    app: WizardApp
+    AUTO_FOCUS = ""
+    BINDINGS = [  # noqa: RUF012 - Textual reads a plain list
+        Binding("n,right", "go(1)", "Next", tooltip="The next step that applies"),
+        Binding("b,left", "go(-1)", "Back", tooltip="The step before; what you entered is kept"),
+        Binding("s", "rail", "Steps", tooltip="Choose any step"),
+        Binding("v", "results", "Plan", tooltip="Tables, changes, conflicts, unknown references"),
+        Binding("r", "refresh", "Look again", tooltip="Look at the account again"),
+        Binding("c", "copy_command", "Copy cmd", tooltip="The command line that does the same"),
+        Binding("l", "log", "Log", tooltip="Show or hide the log"),
+        Binding("question_mark,f1", "help", "Help", key_display="?"),
+        Binding("t", "app.theme", "Light/dark", show=False),
+    ]
+    rail = getters.query_one(Rail)
+    log_panel = getters.query_one("#log", LogPanel)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step_id = ""
+        self._given: dict[str, dict[str, str]] = {}
+        self._last: dict[str, tuple[Action, Outcome]] = {}
+        self._drawing = asyncio.Lock()
+
+    @property
+    def current(self) -> Step:
+        return self.app.session.journey[self.step_id]
+
+    def compose(self) -> ComposeResult:
+        yield WhereBar()
+        if fragile_line(os.environ):
+            yield Static(text(f"! {FRAGILE}"), id="fragile")
+        with Horizontal(id="middle"):
+            yield Rail(id="rail", compact=True)
+            yield Container(id="body")
+        yield LogPanel(self.app.lines, id="log")
+        yield Footer(compact=True)
+
+    async def on_mount(self) -> None:
+        self.log_panel.display = False
+        self.step_id = self.app.session.journey.steps[0].id
+        await self._draw()
+        if self.app.session.context is not None:
+            self._look(then_go=True)
+
+    # Drawing
+
+    async def _draw(self) -> None:
+        """Draw the current step anew; what was typed is kept in `_given`."""
+        session, step = self.app.session, self.current
+        statuses = {known.id: session.status(known) for known in session.journey.steps}
+        self.rail.show(session.journey.steps, statuses, step.id)
+        self.app.show_where()
+        body = StepBody(
+            step,
+            statuses[step.id],
+            session.facts,
+            [(action, session.refusal(action)) for action in session.actions(step)] if session.context else [],
+            self.app.findings.get(step.id, []),
+            self._given.setdefault(step.id, {}),
+            self._last.get(step.id),
+        )
+        async with self._drawing:
+            holder = self.query_one("#body")
+            await holder.remove_children()
+            await holder.mount(body)
+            if step is session.journey.steps[0] and session.connect is not None:
+                await body.mount(StartForm(session.choice))
+        if self.is_current:
+            self.call_after_refresh(body.focus_first)
+
+    async def on_resize(self) -> None:
+        session = self.app.session
+        if self.step_id:
+            statuses = {known.id: session.status(known) for known in session.journey.steps}
+            self.call_after_refresh(self.rail.show, session.journey.steps, statuses, self.step_id)
+
+    async def go(self, step: Step) -> None:
+        """Stand at a step."""
+        self.step_id = step.id
+        await self._draw()
+
+    # Looking at the account
+
+    @work(group="look", exclusive=True)
+    async def _look(self, then_go: bool = False) -> None:
+        await self.look(then_go)
+
+    async def look(self, then_go: bool) -> bool:
+        """Gather the facts; go to the first open step if wanted. False when they could not be had."""
+        session = self.app.session
+        body = self.query_one("#body")
+        body.border_subtitle = "looking at the account…"
+        body.add_class("-looking")
+        try:
+            await asyncio.wrap_future(in_thread(session.gather, "gather"))
+        except MigrateError as error:
+            await self._failed("The account could not be looked at", str(error))
+            return False
+        except Exception as error:
+            self.app.log_crash("looking at the account", error)
+            await self._failed("The account could not be looked at", crash(error))
+            return False
+        finally:
+            body.border_subtitle = ""
+            body.remove_class("-looking")
+        if then_go:
+            self.step_id = session.journey.first_open(session.facts).id
+        await self._draw()
+        return True
+
+    async def _failed(self, title: str, cause: str) -> None:
+        await self._draw()
+        log_file = self.app.session.log_file
+        lines = [cause, "", "Nothing was changed. Mend the cause, then press r to look again."]
+        self.app.push_screen(Tell(title, [*lines, *([f"Log file: {log_file}"] if log_file else [])]))
+
+    @on(StartForm.Chosen)
+    @work(group="choose", exclusive=True)
+    async def _choose(self, event: StartForm.Chosen) -> None:
+        form = self.query_one(StartForm)
+        try:
+            await asyncio.wrap_future(in_thread(lambda: self.app.session.choose(event.choice)))
+        except MigrateError as error:
+            form.refuse(str(error))
+            return
+        except Exception as error:
+            self.app.log_crash("opening the deployment", error)
+            form.refuse(crash(error))
+            return
+        self._given.clear()
+        self._last.clear()
+        await self.look(then_go=True)
+
+    # Acting
+
+    @on(ActionRow.Chosen)
+    def _act(self, event: ActionRow.Chosen) -> None:
+        event.stop()
+        if not self.app.session.busy:
+            self._perform(event.action, event.values)
+
+    @work(group="perform")
+    async def _perform(self, action: Action, values: Values) -> None:
+        """The dry run first, then the question, then the action, then a fresh look."""
+        session, step = self.app.session, self.current
+        preview = session.preview_of(action)
+        seen = session.previewed(action, values) if preview else None
+        if preview is not None and seen is None:
+            seen = await self._run(step, preview, filled(preview, values, session.facts))
+            if seen.code not in (0, 1):
+                await self.look(then_go=False)
+                return
+        if action.effect != "read" and not await self._agreed(step, action, values, seen):
+            outcome = Outcome(4, "Declined; nothing was touched.")
+            self._last[step.id] = (action, outcome)
+            await self._draw()
+            return
+        outcome = await self._run(step, action, values)
+        await self.look(then_go=False)
+        if outcome.code == 0 and session.status(step).state == "done" and action.effect != "read":
+            following = session.journey.after(step.id, session.facts)
+            if following is not None:
+                self.notify(f"Step {step.id} is done.", markup=False)
+                await self.go(following)
+
+    async def _run(self, step: Step, action: Action, values: Values) -> Outcome:
+        self.app.findings[step.id] = []
+        outcome = await self.app.push_screen_wait(Running(action, values))
+        self._last[step.id] = (action, outcome)
+        return outcome
+
+    async def _agreed(self, step: Step, action: Action, values: Values, seen: Outcome | None) -> bool:
+        where = self.app.session.header()
+        lines = [f"On account {where.account}, {where.region}, deployment {where.deployment} ({where.badge}).", ""]
+        if seen is not None:
+            lines += ["The dry run says:", seen.text, ""]
+        if warnings := list(action.warning(self.app.session.facts)):
+            lines += [*(f"! {line}" for line in warnings), ""]
+        lines += ["If it stops half-way, the same action goes on from there.", f"$ {action.command(values)}"]
+        title = f"Step {step.id} · {action.label}?"
+        if action.effect == "destroy":
+            word = action.word(self.app.session.facts)
+            lines.insert(1, "This deletes. It cannot be undone from here.")
+            return await self.app.push_screen_wait(AskForWord(title, lines, word, action.label))
+        return await self.app.push_screen_wait(Ask(title, lines, action.label))
+
+    # Keys
+
+    @on(OptionList.OptionSelected, "#rail")
+    async def _picked(self, event: OptionList.OptionSelected) -> None:
+        await self.go(self.app.session.journey[str(event.option.id)])
+
+    async def action_go(self, direction: int) -> None:
+        session = self.app.session
+        if session.context is None:
+            self.notify("Choose the deployment first; the other steps follow from it.", markup=False)
+            return
+        find = session.journey.after if direction > 0 else session.journey.before
+        step = find(self.step_id, session.facts)
+        if step is None:
+            self.notify("This is the last step." if direction > 0 else "This is the first step.", markup=False)
+            return
+        await self.go(step)
+
+    def action_rail(self) -> None:
+        self.rail.focus()
+
+    def action_refresh(self) -> None:
+        if self.app.session.context is not None:
+            self._look()
+
+    def action_copy_command(self) -> None:
+        if command := self.query_one(StepBody).current_command():
+            self.app.copy(command, "the command")
+
+    def action_log(self) -> None:
+        self.log_panel.display = not self.log_panel.display
+        if self.log_panel.display:
+            self.log_panel.focus()
+
+    def action_results(self) -> None:
+        results = self.app.session.results
+        if results is None:
+            self.notify("There is no plan yet: step 6b makes it.", markup=False)
+            return
+        self.app.push_screen(Tables(results))
+
+    def action_help(self) -> None:
+        session = self.app.session
+        where = [f"Workspace: {session.header().workspace}"] if session.context else []
+        log = [f"Log file: {session.log_file}"] if session.log_file else []
+        self.app.push_screen(Tell("Help", [*HELP, "", *where, *log, f"Come back with: {session.resume}"]))

@@ -1,0 +1,272 @@
+"""Looking at the plan and at what became of it: tables, then changes, then one change with before and after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from rich.text import Text
+from textual import getters, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal
+from textual.screen import Screen
+from textual.widgets import DataTable, Footer, Input, Select, Static
+
+from screens.asking import Tell
+from screens.shown import text
+from screens.widgets.header import WhereBar
+from wizard.results import START, ChangeRow, Results
+from wizard.session import crash, in_thread
+from wizard.text import plain
+
+if TYPE_CHECKING:
+    from screens.app import WizardApp
+
+Found = TypeVar("Found")
+STATES = ("planned", "applied", "verified", "cleaned", "conflict", "failed", "kept", "resolved", "rolled back")
+
+
+def cell(foreign: object, limit: int = 80) -> Text:
+    """Foreign text in a table."""
+    return Text(plain(foreign, limit), no_wrap=True)
+
+
+def number(count: int) -> Text:
+    """A count, right-aligned; nothing for none."""
+    return Text(f"{count:,}" if count else "", justify="right")
+
+
+class Sheet(Screen[None]):
+    """A titled table with `s` to sort by the next column and Escape to go back."""
+
+    app: WizardApp
+    AUTO_FOCUS = "DataTable"
+    COLUMNS: Sequence[str] = ()
+    BINDINGS = [  # noqa: RUF012 - Textual reads a plain list
+        Binding("escape,b", "app.pop_screen", "Back"),
+        Binding("s", "sort", "Sort by next column"),
+    ]
+    table = getters.query_one(DataTable)
+
+    def __init__(self, results: Results, title: str):
+        super().__init__()
+        self.results, self._title = results, title
+        self._sorted = -1
+
+    def compose(self) -> ComposeResult:
+        yield WhereBar()
+        yield Static(text(self._title), id="title")
+        yield from self.compose_filters()
+        yield DataTable(cursor_type="row", zebra_stripes=True)
+        yield Static("", id="note")
+        yield Footer(compact=True)
+
+    def compose_filters(self) -> ComposeResult:
+        yield from ()
+
+    def on_mount(self) -> None:
+        for label in self.COLUMNS:
+            self.table.add_column(label, key=label)
+        self.app.show_where()
+        self.load()
+
+    def load(self) -> object:
+        """Fill the table; asks in a thread."""
+
+    async def ask(self, question: Callable[[], Found]) -> Found | None:
+        """The answer of the results; None, with a note, when they cannot be read."""
+        try:
+            return await asyncio.wrap_future(in_thread(question))
+        except Exception as error:
+            self.app.log_crash("reading the results", error)
+            self.note(crash(error))
+            return None
+
+    def note(self, words: str) -> None:
+        self.query_one("#note", Static).update(text(words))
+
+    def action_sort(self) -> None:
+        """Sort by the column after the one sorted by now; counts the largest first."""
+        if not self.COLUMNS:
+            return
+        self._sorted = (self._sorted + 1) % len(self.COLUMNS)
+        column = self.COLUMNS[self._sorted]
+
+        def key(value: Text) -> tuple[int, str]:
+            digits = value.plain.replace(",", "")
+            return (-int(digits), "") if digits.isdigit() else (0, value.plain.lower())
+
+        self.table.sort(column, key=key)
+        self.note(f"Sorted by {column}.")
+
+
+class Tables(Sheet):
+    """Every table and bucket of the plan with its counts; Enter shows its changes."""
+
+    COLUMNS = ("table or bucket", *STATES)
+    BINDINGS = [  # noqa: RUF012
+        Binding("enter", "changes", "Changes", priority=True),
+        Binding("c", "conflicts", "Conflicts"),
+        Binding("u", "unknown", "Unknown references"),
+        Binding("f", "findings", "Think first"),
+    ]
+
+    def __init__(self, results: Results):
+        super().__init__(results, "The plan, and what became of it")
+        self._rows: list[str] = []
+
+    def load(self) -> object:
+        return self._load()
+
+    @work(group="load", exclusive=True)
+    async def _load(self) -> None:
+        if (found := await self.ask(self.results.tables)) is None:
+            return
+        for entry in found:
+            counts = [number(entry.counts.get(state, 0)) for state in STATES]
+            self.table.add_row(cell(entry.place or entry.row), *counts, key=f"{entry.row}\0{entry.place}")
+        total = sum(sum(entry.counts.values()) for entry in found)
+        self.note(f"{total:,} changes in {len(found)} places. Enter: the changes of a row." if found else "No changes.")
+
+    def action_changes(self) -> None:
+        if self.table.row_count:
+            key = self.table.coordinate_to_cell_key(self.table.cursor_coordinate).row_key.value or ""
+            self.app.push_screen(Changes(self.results, row=key.partition("\0")[0]))
+
+    def action_conflicts(self) -> None:
+        self.app.push_screen(Changes(self.results, state="conflict"))
+
+    def action_unknown(self) -> None:
+        self.app.push_screen(UnknownReferences(self.results, "Ids at paths that the catalog does not name"))
+
+    @work(group="findings", exclusive=True)
+    async def action_findings(self) -> None:
+        if (found := await self.ask(self.results.findings)) is not None:
+            lines = [f"{level}: {place}: {words}{f' → {todo}' if todo else ''}" for level, place, words, todo in found]
+            self.app.push_screen(Tell("Stop and think", lines or ["The plan found nothing unusual."]))
+
+
+class Changes(Sheet):
+    """Changes, filtered by user and state; Enter shows one."""
+
+    COLUMNS = ("change", "state", "users", "what", "item", "edits")
+    BINDINGS = [  # noqa: RUF012
+        Binding("enter", "open", "Open", priority=False),
+        Binding("slash", "filter", "Filter", key_display="/"),
+        Binding("u", "this_user", "This user"),
+        Binding("m", "more", "More"),
+    ]
+    PAGE = 500
+
+    def __init__(self, results: Results, row: str = "", state: str = ""):
+        super().__init__(results, f"Changes of {row}" if row else "Changes in all tables")
+        self._row, self._state, self._user = row, state, ""
+        self._shown: dict[str, ChangeRow] = {}
+        self._last = START
+
+    def compose_filters(self) -> ComposeResult:
+        with Horizontal(id="filters"):
+            yield Input(placeholder="/ one user: the whole id", id="user", compact=True)
+            yield Select(
+                [(state, state) for state in STATES],
+                prompt="any state",
+                value=self._state or Select.NULL,
+                id="state",
+                compact=True,
+            )
+
+    def load(self) -> None:
+        self.table.clear()
+        self._shown.clear()
+        self._last = START
+        self._load_more()
+
+    @work(group="load", exclusive=True)
+    async def _load_more(self) -> None:
+        row, user, state, last = self._row, self._user, self._state, self._last
+        found = await self.ask(lambda: self.results.changes(row, user, state, last, self.PAGE))
+        if found is None:
+            return
+        for change in found:
+            self._shown[str(change.id)] = change
+            self.table.add_row(
+                number(change.id), cell(change.state), cell(change.users, 40), cell(change.action, 12),
+                cell(change.source.partition(": ")[2] if row else change.source, 90), number(len(change.edits)),
+                key=str(change.id),
+            )  # fmt: skip
+        self._last = found[-1].position if found else self._last
+        more = "; m shows more" if len(found) == self.PAGE else ""
+        self.note(f"{len(self._shown):,} changes shown{more}." if self._shown else "No changes here.")
+
+    @on(Input.Submitted, "#user")
+    def _filter_user(self, event: Input.Submitted) -> None:
+        self._user = event.value.strip()
+        self.load()
+        self.table.focus()
+
+    @on(Select.Changed, "#state")
+    def _filter_state(self, event: Select.Changed) -> None:
+        state = "" if event.value is Select.NULL else str(event.value)
+        if state != self._state:
+            self._state = state
+            self.load()
+
+    @on(DataTable.RowSelected)
+    def _selected(self, event: DataTable.RowSelected) -> None:
+        if change := self._shown.get(event.row_key.value or ""):
+            self.app.push_screen(Tell(f"Change {change.id}: {change.state}", change_lines(change)))
+
+    def action_open(self) -> None:
+        self.table.action_select_cursor()
+
+    def action_filter(self) -> None:
+        self.query_one("#user").focus()
+
+    def action_this_user(self) -> None:
+        """Filter by the first user of the highlighted change; again: all users."""
+        key = self.table.coordinate_to_cell_key(self.table.cursor_coordinate).row_key.value if self._shown else ""
+        change = self._shown.get(key or "")
+        self._user = "" if self._user or change is None else change.users.partition(", ")[0]
+        self.query_one("#user", Input).value = self._user
+        self.load()
+
+    def action_more(self) -> None:
+        self._load_more()
+
+
+def change_lines(change: ChangeRow) -> list[str]:
+    """One change for a person: where, whose, and each path before and after."""
+    lines = [f"Table   {change.row}", f"Users   {change.users}", f"From    {change.source}"]
+    if change.target:
+        lines.append(f"To      {change.target}")
+    if change.note:
+        lines.append(f"Note    {change.note}")
+    lines.append("")
+    for path, before, after in change.edits:
+        lines += [path, f"  before  {before or '(nothing)'}", f"  after   {after or '(removed)'}"]
+    return lines
+
+
+class UnknownReferences(Sheet):
+    """Ids that the migration will not touch, since the catalog does not know the path."""
+
+    COLUMNS = ("table", "path", "kind", "count", "example")
+
+    def load(self) -> object:
+        return self._load()
+
+    @work(group="load", exclusive=True)
+    async def _load(self) -> None:
+        if (found := await self.ask(self.results.unknown_references)) is None:
+            return
+        for entry in found:
+            self.table.add_row(
+                cell(entry.place), cell(entry.path), cell(entry.kind), number(entry.count), cell(entry.example, 60)
+            )
+        self.note(
+            f"{len(found)} paths. They stay as they are; look whether a service reads them."
+            if found
+            else "None: every old id stands at a path that the catalog names."
+        )

@@ -1,0 +1,154 @@
+"""An action at work: progress per table, the live log, findings as they come, and what it came to."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from textual import getters, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import Screen
+from textual.widgets import Button, Footer, Static
+
+from screens.asking import AskToStop
+from screens.shown import CODES, LEVELS, headed, sign, text
+from screens.widgets.header import WhereBar
+from screens.widgets.log_panel import LogPanel
+from screens.widgets.progress import ProgressTable, duration
+from wizard.events import Finding, Progress
+from wizard.journey import Action, Outcome, Values
+
+if TYPE_CHECKING:
+    from screens.app import WizardApp
+
+
+class Running(Screen[Outcome]):
+    """Starts the action and stays until the operator has read the outcome."""
+
+    app: WizardApp
+    AUTO_FOCUS = "#log"
+    BINDINGS = [  # noqa: RUF012 - Textual reads a plain list
+        Binding("p", "pause", "Pause/go on", tooltip="Hold the work between two requests"),
+        Binding("x", "stop", "Stop", tooltip="Stop between two requests; it goes on from there later"),
+        Binding("enter,escape", "leave", "Continue", tooltip="Back to the step, once the work has ended"),
+        Binding("l", "log_path", "Log file"),
+    ]
+    log_panel = getters.query_one("#log", LogPanel)
+    progress = getters.query_one(ProgressTable)
+
+    def __init__(self, action: Action, values: Values):
+        super().__init__()
+        self._action, self._values = action, values
+        self._started = time.monotonic()
+        self.outcome: Outcome | None = None
+        self._findings = 0
+
+    def compose(self) -> ComposeResult:
+        step = self.app.session.step_of(self._action)
+        yield WhereBar()
+        with Vertical(id="work"):
+            yield Static(text(f"Step {step.id} · {step.title}: {self._action.label}"), id="title")
+            yield Static("", id="state")
+            table = ProgressTable()
+            table.display = False
+            yield table
+            yield VerticalScroll(id="findings", can_focus=False)
+            yield LogPanel(self.app.lines, id="log")
+            with Vertical(id="outcome"):
+                with VerticalScroll(id="outcome-text"):
+                    yield Static("", id="outcome-words")
+                with Horizontal(id="buttons"):
+                    yield Button("Continue (Enter)", id="continue", variant="primary", compact=True)
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        self.query_one("#outcome").display = False
+        self.query_one("#findings").display = False
+        self.set_interval(1 / 2, self._tick)
+        self._tick()
+        self.app.show_where()
+        self._perform()
+
+    @work(group="run", exit_on_error=True)
+    async def _perform(self) -> None:
+        future = self.app.session.start(self._action, self._values)
+        self._show(await asyncio.wrap_future(future))
+
+    def _show(self, outcome: Outcome) -> None:
+        self.app.drain()
+        self.progress.flush()
+        self.outcome = outcome
+        entry = CODES.get(outcome.code, CODES[1])
+        words = sign(entry, outcome.text)
+        if outcome.code not in (0, 4) and (file := self.app.session.log_file):
+            words = words.append(text(f"\nLog file: {file}"))
+        self.query_one("#outcome-words", Static).update(words)
+        self.query_one("#outcome").display = True
+        self.query_one("#continue").focus()
+        self.refresh_bindings()
+        self._tick()
+        self.app.show_where()
+
+    def _tick(self) -> None:
+        session = self.app.session
+        elapsed = duration(time.monotonic() - self._started)
+        if self.outcome is not None:
+            self.query_one("#state", Static).update(text(f"{CODES.get(self.outcome.code, CODES[1])[1]}."))
+            return
+        state = "Stopping: requests in flight are finished first" if session.control.cancelled else "Running"
+        if session.control.paused:
+            state = "Paused: p goes on"
+        self.query_one("#state", Static).update(
+            text(f"{state}, {elapsed}.  $ {self._action.command(self._values)}")
+        )
+
+    def take_progress(self, progress: Progress) -> None:
+        self.progress.take(progress)
+
+    def take_finding(self, finding: Finding) -> None:
+        """Show a finding; beyond 200 they are in the log and in the step only."""
+        self._findings += 1
+        box = self.query_one("#findings")
+        box.display = True
+        if self._findings <= 200:
+            todo = f" → {finding.todo}" if finding.todo else ""
+            box.mount(Static(headed(LEVELS[finding.level], f"{finding.place}: {finding.text}{todo}")))
+            box.scroll_end(animate=False)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("pause", "stop"):
+            return self.outcome is None
+        if action == "leave":
+            return self.outcome is not None
+        return True
+
+    def action_pause(self) -> None:
+        control = self.app.session.control
+        (control.resume if control.paused else control.pause)()
+        self._tick()
+        self.app.show_where()
+
+    @work(group="ask")
+    async def action_stop(self) -> None:
+        """Ask, then cancel between two requests. A second Ctrl+C in the question is a yes."""
+        control = self.app.session.control
+        if control.cancelled:
+            self.notify("Stopping already: requests in flight are finished first.", markup=False)
+            return
+        lines = ["It stops between two requests. What is done stays done, and the same action goes on from there."]
+        if await self.app.push_screen_wait(
+            AskToStop("Stop this work?", lines, "Stop it", "Go on", over=lambda: not self.app.session.busy)
+        ):
+            control.cancel()
+            self._tick()
+
+    @on(Button.Pressed, "#continue")
+    def action_leave(self) -> None:
+        if self.outcome is not None:
+            self.dismiss(self.outcome)
+
+    def action_log_path(self) -> None:
+        self.app.copy(str(self.app.session.log_file or ""), "the path of the log file")

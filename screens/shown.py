@@ -1,0 +1,49 @@
+"""How things are shown everywhere: foreign text as plain content, and a sign beside each word of state."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from wizard.text import plain
+
+# Sign, word and theme colour; the sign and the word carry the meaning, the colour only helps.
+STATES = {
+    "done": ("✓", "done", "$text-success"),
+    "skipped": ("–", "skipped", "$text-muted"),
+    "open": ("○", "open", "$text-primary"),
+    "locked": ("×", "locked", "$text-warning"),
+    "unknown": ("?", "unknown", "$text-warning"),
+}
+LEVELS = {
+    "ok": ("✓", "ok", "$text-success"),
+    "attention": ("!", "attention", "$text-warning"),
+    "blocked": ("×", "blocked", "$text-error"),
+    "unknown": ("?", "unknown", "$text-warning"),
+    "note": ("·", "note", "$text-muted"),
+}
+CODES = {
+    0: ("✓", "done", "$text-success"),
+    1: ("×", "not all was done", "$text-error"),
+    2: ("×", "wrong input, nothing was touched", "$text-error"),
+    3: ("!", "blocked", "$text-warning"),
+    4: ("–", "declined, nothing was touched", "$text-muted"),
+    130: ("!", "stopped, goes on from here", "$text-warning"),
+}
+EFFECTS = {"read": "only looks", "write": "writes", "destroy": "deletes"}
+
+
+def text(foreign: object) -> Content:
+    """Foreign text, line by line, without markup or control characters."""
+    return Content("\n".join(plain(line) for line in str(foreign).split("\n")))
+
+
+def sign(entry: tuple[str, str, str], words: object = "") -> Content:
+    """`✓ done` in its colour, then foreign words."""
+    mark, word, colour = entry
+    head = Content.styled(f"{mark} {word}", colour)
+    return Content.assemble(head, ": ", text(words)) if words else head
+
+
+def headed(entry: tuple[str, str, str], words: str) -> Content:
+    """`! words` with only the sign coloured, for lists whose rows need no word of their own."""
+    return Content.assemble(Content.styled(f"{entry[0]} {entry[1]} ", entry[2]), text(words))

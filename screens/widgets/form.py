@@ -1,0 +1,77 @@
+"""The form of a step: one row per field, drawn from the same description that makes the command's options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widgets import Checkbox, Input, Select, Static
+
+from screens.shown import text
+from wizard.journey import Field
+
+
+class FieldRow(Vertical):
+    """Label, what to enter it with, and help."""
+
+    class Changed(Message):
+        """A value changed."""
+
+        def __init__(self, name: str, value: str):
+            super().__init__()
+            self.name, self.value = name, value
+
+    def __init__(self, field: Field, value: str):
+        super().__init__()
+        self.field, self.value = field, value
+
+    def compose(self) -> ComposeResult:
+        field = self.field
+        needed = " (needed)" if field.required else ""
+        option = f"  {field.option}" if field.option else ""
+        if set(field.choices) == {"yes", "no"}:
+            yield Checkbox(text(field.label), value=self.value == "yes", compact=True)
+        else:
+            yield Static(text(f"{field.label}{needed}{option}"), classes="label")
+            if field.choices:
+                known = self.value if self.value in field.choices else Select.NULL
+                yield Select([(text(choice), choice) for choice in field.choices], value=known, compact=True)
+            else:
+                yield Input(self.value, compact=True)
+        if field.help:
+            yield Static(text(field.help), classes="help")
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._set(event.value)
+
+    @on(Checkbox.Changed)
+    def _ticked(self, event: Checkbox.Changed) -> None:
+        event.stop()
+        self._set("yes" if event.value else "no")
+
+    @on(Select.Changed)
+    def _selected(self, event: Select.Changed) -> None:
+        event.stop()
+        self._set("" if event.value is Select.NULL else str(event.value))
+
+    def _set(self, value: str) -> None:
+        if value != self.value:
+            self.value = value
+            self.post_message(self.Changed(self.field.name, value))
+
+
+class Form(Vertical):
+    """All fields of a step; values are plain strings by field name."""
+
+    def __init__(self, fields: list[Field], values: Mapping[str, str]):
+        super().__init__()
+        self._fields, self._values = fields, values
+
+    def compose(self) -> ComposeResult:
+        for field in self._fields:
+            yield FieldRow(field, self._values.get(field.name, ""))

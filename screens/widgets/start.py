@@ -1,0 +1,149 @@
+"""Step 0's form: whose account, which region, which deployment. What is found there is shown before anything else."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widgets import Button, Input, OptionList, Select, Static
+from textual.widgets.option_list import Option
+
+from screens.shown import LEVELS, sign, text
+from wizard.errors import MigrateError
+from wizard.session import Choice, Look, crash, in_thread
+
+if TYPE_CHECKING:
+    from screens.app import WizardApp
+
+CREDENTIALS = """\
+Three ways to give credentials, then press “Look there” again:
+1. Environment: quit, export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… (and AWS_SESSION_TOKEN=…), come back
+2. Credentials file: aws configure --profile NAME
+3. Single sign-on: aws configure sso, then aws sso login --profile NAME"""
+
+
+class StartForm(Vertical):
+    """Chooses; posts `Chosen` when the operator has settled on a deployment."""
+
+    app: WizardApp
+
+    class Chosen(Message):
+        """The deployment to work on."""
+
+        def __init__(self, choice: Choice):
+            super().__init__()
+            self.choice = choice
+
+    def __init__(self, choice: Choice):
+        super().__init__()
+        self._choice = choice
+
+    def compose(self) -> ComposeResult:
+        choice = self._choice
+        yield Static("1. Whose account", classes="label")
+        names = [choice.profile] if choice.profile else []
+        yield Select(
+            [(text(name), name) for name in names],
+            prompt="credentials of the environment (no profile)",
+            value=choice.profile or Select.NULL,
+            id="profile",
+            compact=True,
+        )
+        yield Static("Region (empty: the profile's or the environment's)  --region", classes="label")
+        yield Input(choice.region, id="region", compact=True)
+        yield Button("Look there", id="look", variant="primary", compact=True)
+        yield Static("", id="found")
+        yield Static("2. Which deployment (DEP_NAME and STAGE)", classes="label")
+        deployments = OptionList(id="deployments", compact=True)
+        deployments.display = False
+        yield deployments
+        yield Static("--dep-name, like v6", classes="label")
+        yield Input(choice.dep, id="dep", compact=True)
+        yield Static("--stage, like dev", classes="label")
+        yield Input(choice.stage, id="stage", compact=True)
+        yield Static("", id="start-refusal")
+        yield Button("Use this deployment", id="use", variant="primary", compact=True)
+
+    def on_mount(self) -> None:
+        self._load_profiles()
+
+    @work(group="profiles")
+    async def _load_profiles(self) -> None:
+        try:
+            names = await asyncio.wrap_future(in_thread(self.app.session.profiles))
+        except Exception as error:  # a broken ~/.aws/config must not stop who uses the environment
+            self._tell(sign(LEVELS["attention"], f"The profiles of boto3 could not be read: {error}"))
+            return
+        chooser = self.query_one("#profile", Select)
+        chooser.set_options([(text(name), name) for name in names])
+        if self._choice.profile in names:
+            chooser.value = self._choice.profile
+
+    def _tell(self, words: object) -> None:
+        self.query_one("#found", Static).update(words)  # type: ignore[arg-type]
+
+    @on(Button.Pressed, "#look")
+    @work(group="look", exclusive=True)
+    async def _look(self) -> None:
+        session = self.app.session
+        profile, region = self._entered()
+        self._tell(text("Looking…"))
+        try:
+            look = await asyncio.wrap_future(in_thread(lambda: session.look(profile, region)))
+        except MigrateError as error:
+            self._tell(sign(LEVELS["blocked"], f"{error}\n{CREDENTIALS}"))
+            return
+        except Exception as error:
+            self._tell(sign(LEVELS["blocked"], crash(error)))
+            return
+        self._show(look)
+
+    def _entered(self) -> tuple[str, str]:
+        chosen = self.query_one("#profile", Select).value
+        return ("" if chosen is Select.NULL else str(chosen)), self.query_one("#region", Input).value.strip()
+
+    def _show(self, look: Look) -> None:
+        lines = f"account {look.account} in {look.region}, as {look.arn}"
+        offered = self.query_one("#deployments", OptionList)
+        offered.clear_options()
+        if look.deployments:
+            lines += "\nIs this the right account and region? Choose the deployment:"
+            for dep, stage, count in look.deployments:
+                offered.add_option(Option(text(f"{dep}/{stage}  ({count} tables)"), id=f"{dep}/{stage}"))
+        else:
+            lines += "\nNo Amplify deployment is seen there. Another region or profile? Else enter its names below."
+        self._tell(sign(LEVELS["ok" if look.deployments else "attention"], lines))
+        self.query_one("#region", Input).value = look.region
+        offered.display = bool(look.deployments)
+        if look.deployments:
+            offered.highlighted = 0
+            offered.focus()
+
+    @on(OptionList.OptionSelected, "#deployments")
+    def _pick(self, event: OptionList.OptionSelected) -> None:
+        dep, _, stage = str(event.option.id).partition("/")
+        self.query_one("#dep", Input).value = dep
+        self.query_one("#stage", Input).value = stage
+        self.query_one("#use", Button).focus()
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        self.query_one("#look" if event.input.id == "region" else "#use", Button).press()
+
+    @on(Button.Pressed, "#use")
+    def _use(self) -> None:
+        profile, region = self._entered()
+        dep, stage = (self.query_one(name, Input).value.strip() for name in ("#dep", "#stage"))
+        if not dep or not stage:
+            self.refuse("Enter both DEP_NAME and STAGE, or look there and choose.")
+            return
+        self.refuse("")
+        self.post_message(self.Chosen(Choice(dep, stage, region, profile)))
+
+    def refuse(self, why: str) -> None:
+        """Say why the choice cannot be used."""
+        self.query_one("#start-refusal", Static).update(text(f"× {why}" if why else ""))

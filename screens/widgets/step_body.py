@@ -1,0 +1,158 @@
+"""One step for a person: where it stands and why, what it is about, what was found, its form and its actions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Button, Static
+
+from screens.shown import CODES, EFFECTS, LEVELS, STATES, headed, sign, text
+from screens.widgets.form import FieldRow, Form
+from wizard.events import Finding, Level
+from wizard.facts import Facts
+from wizard.forms import complaints, fields, filled
+from wizard.journey import Action, Outcome, Status, Step
+
+WORST_FIRST = ("blocked", "attention", "unknown", "ok", "note")
+
+
+class ActionRow(Vertical):
+    """A button, what it does to the account, and the command line that does the same."""
+
+    class Chosen(Message):
+        """The operator wants this action."""
+
+        def __init__(self, action: Action, values: Mapping[str, str]):
+            super().__init__()
+            self.action, self.values = action, values
+
+    def __init__(self, action: Action, refusal: str):
+        super().__init__()
+        self.offered, self._refusal = action, refusal
+        self.values: Mapping[str, str] = {}
+
+    def compose(self) -> ComposeResult:
+        action = self.offered
+        variant = {"read": "primary", "write": "warning", "destroy": "error"}[action.effect]
+        effect = EFFECTS[action.effect]
+        if action.effect != "read":
+            effect += "; its dry run comes first, then a question" if action.preview else "; asks first"
+        with Horizontal(classes="button-line"):
+            yield Button(
+                text(action.label),
+                variant=variant,  # type: ignore[arg-type]
+                compact=True,
+                disabled=bool(self._refusal),
+            )
+            yield Static(text(effect if not self._refusal else f"not yet: {self._refusal}"), classes="effect")
+        yield Static("", classes="command")
+
+    def take(self, values: Mapping[str, str]) -> None:
+        """Show the command with these values."""
+        self.values = values
+        self.query_one(".command", Static).update(text(f"$ {self.command}"))
+
+    @property
+    def command(self) -> str:
+        return self.offered.command(self.values)
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        self.post_message(self.Chosen(self.offered, self.values))
+
+
+class StepBody(VerticalScroll):
+    """Built anew for each step. `given` are the values that the operator typed; they outlive the body."""
+
+    def __init__(
+        self,
+        step: Step,
+        status: Status,
+        facts: Facts,
+        actions: list[tuple[Action, str]],
+        findings: list[Finding],
+        given: dict[str, str],
+        last: tuple[Action, Outcome] | None,
+    ):
+        super().__init__()
+        self.step, self._status, self._facts = step, status, facts
+        self._actions, self._findings, self._last = actions, findings, last
+        self.given = given
+
+    def compose(self) -> ComposeResult:
+        yield Static(text(f"Step {self.step.id} · {self.step.title}"), id="title")
+        yield Static(sign(STATES[self._status.state], self._status.why), id="status")
+        if self._last is not None:
+            action, outcome = self._last
+            yield Static(
+                sign(CODES.get(outcome.code, CODES[1]), f"{action.label}: {outcome.text}"),
+                classes="last" if outcome.code == 0 else "last -failed",
+            )
+        yield Static(text(self.step.guidance.strip()), classes="guidance")
+        for line in self.finding_lines():
+            yield Static(line, classes="finding")
+        actions = [action for action, _ in self._actions]
+        if wanted := fields(actions):
+            values = {field.name: self.given.get(field.name, field.default(self._facts)) for field in wanted}
+            yield Form(wanted, values)
+            yield Static("", id="complaints")
+        for action, refusal in self._actions:
+            yield ActionRow(action, refusal)
+
+    def finding_lines(self) -> list[Content]:
+        """Facts that the step rests on, then what its actions found; the worst first."""
+        facts = [fact for name in self.step.needs if (fact := self._facts.by_name.get(name)) is not None]
+        rows: list[tuple[Level, str, str, str]] = [(fact.verdict, fact.title, fact.found, fact.todo) for fact in facts]
+        rows += [(finding.level, finding.place, finding.text, finding.todo) for finding in self._findings[-100:]]
+        rows.sort(key=lambda row: WORST_FIRST.index(row[0]))
+        return [
+            headed(LEVELS[level], f"{place}: {found}{f' → {todo}' if todo else ''}")
+            for level, place, found, todo in rows
+        ]
+
+    def on_mount(self) -> None:
+        self._update_commands()
+
+    @on(FieldRow.Changed)
+    def _changed(self, event: FieldRow.Changed) -> None:
+        event.stop()
+        self.given[event.name] = event.value
+        self._update_commands()
+
+    def _update_commands(self) -> None:
+        for row in self.query(ActionRow):
+            row.take(filled(row.offered, self.given, self._facts))
+
+    @on(ActionRow.Chosen)
+    def _chosen(self, event: ActionRow.Chosen) -> None:
+        wrong = complaints(event.action, event.values)
+        if wrong:
+            event.stop()
+        if box := self.query_one_optional("#complaints", Static):
+            box.update(text("\n".join(f"× {line}" for line in wrong)))
+            box.set_class(bool(wrong), "-told")
+            box.scroll_visible()
+
+    def current_command(self) -> str:
+        """The command of the focused action, else of the first one; "" without actions."""
+        rows = list(self.query(ActionRow))
+        focused = next((row for row in rows if row.has_focus_within), rows[0] if rows else None)
+        return focused.command if focused else ""
+
+    def focus_first(self) -> None:
+        """Focus an empty needed field, else a button that only looks, else the text."""
+        for row in self.query(FieldRow):
+            if row.field.required and not row.value:
+                row.query("Input, Select, Checkbox").first().focus()
+                return
+        for action in self.query(ActionRow):
+            if action.offered.effect == "read":
+                action.query_one(Button).focus()
+                return
+        self.focus()

@@ -1,0 +1,115 @@
+"""The journey without a question: each open step's action in order, its dry run first, told as lines for a person."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping
+
+from wizard.errors import Interrupted
+from wizard.events import Question
+from wizard.follow import Follower
+from wizard.forms import complaints, filled
+from wizard.journey import Action, Outcome, Step
+from wizard.session import Session
+from wizard.text import plain
+
+
+def main_action(actions: list[Action]) -> Action | None:
+    """What a step is for: its last action that changes something, else its last one."""
+    changing = [action for action in actions if action.effect != "read"]
+    return next(reversed(changing or actions), None)
+
+
+def walk(
+    session: Session, *, confirm: Mapping[str, str] | str = "", yes: bool = False, out: Callable[[str], None]
+) -> int:
+    """Walk every step from the first; the exit status.
+
+    Args:
+        confirm: the typed word, or one per step id; a destroying action without it is not started (3).
+        yes: needed for any write on a real account (4 without); the sandbox needs none.
+    """
+    session.feed.answers = False
+    with session.listening():
+        try:
+            return _walk(session, confirm, yes, out)
+        except KeyboardInterrupt:
+            session.finish(30)
+            out("Stopped between two requests; the same command goes on from here.")
+            return Interrupted.exit_code
+
+
+def _walk(session: Session, confirm: Mapping[str, str] | str, yes: bool, out: Callable[[str], None]) -> int:
+    follower = Follower(session, lambda text: out(f"  {text}"), _nobody)
+    session.gather()
+    where = session.header()
+    out(f"{where.badge}  account {where.account}  {where.region}  {where.deployment}")
+    for step in session.journey.steps:
+        status = session.status(step)
+        out(f"\nStep {step.id}: {step.title}")
+        if status.state in ("done", "skipped"):
+            out(f"  {status.state}: {plain(status.why)}")
+            continue
+        if status.state in ("locked", "unknown"):
+            out(f"  {status.state}: {plain(status.why)}")
+            return 3
+        out(textwrap.indent(textwrap.fill(step.guidance.strip(), 100), "  "))
+        action = main_action(session.actions(step))
+        if action is None:
+            continue
+        code = _step(session, step, action, confirm, yes, out, follower)
+        if code:
+            out(f"\nStopped at step {step.id}. Go on from here: {session.resume}")
+            return code
+        session.gather()
+        status = session.status(step)
+        out(f"  {status.state}{': ' if status.why else ''}{plain(status.why)}")
+    out("\nThe journey is at its end.")
+    return session.exit_code
+
+
+def _step(
+    session: Session,
+    step: Step,
+    action: Action,
+    confirm: Mapping[str, str] | str,
+    yes: bool,
+    out: Callable[[str], None],
+    follower: Follower,
+) -> int:
+    values = filled(action, {}, session.facts)
+    if wrong := complaints(action, values):
+        for text in wrong:
+            out(f"  {text}")
+        return 2
+    preview = session.preview_of(action)
+    if preview is not None:
+        code = _run(session, preview, filled(preview, values, session.facts), out, follower)
+        if code:
+            return code
+    sandbox = session.context is not None and session.context.sandbox
+    if action.effect == "destroy":
+        word = action.word(session.facts)
+        given = confirm if isinstance(confirm, str) else confirm.get(step.id, "")
+        if not given or given != word:
+            out(f"  {action.label} destroys; it needs --confirm {word}. Nothing was destroyed.")
+            return 3
+    if action.effect != "read" and not (yes or sandbox):
+        out(f"  {action.label} writes to a real account; it needs --yes. Nothing was touched.")
+        return 4
+    return _run(session, action, values, out, follower)
+
+
+def _run(
+    session: Session, action: Action, values: Mapping[str, str], out: Callable[[str], None], follower: Follower
+) -> int:
+    out(f"  $ {action.command(values)}")
+    for warning in action.warning(session.facts):
+        out(f"  ! {plain(warning)}")
+    outcome: Outcome = follower.follow(session.start(action, values))
+    out(textwrap.indent(outcome.text, "  "))
+    return outcome.code
+
+
+def _nobody(question: Question) -> str:
+    return ""  # never reached: a feed without answers refuses each question where it is asked

@@ -1,0 +1,78 @@
+"""Running work as ordinary lines, for faces that print: plain prompts and `--auto`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+
+from wizard.events import Finding, LogLine, Paused, Progress, Question, Resumed
+from wizard.journey import Outcome
+from wizard.session import Session
+from wizard.text import plain
+
+PROGRESS_SECONDS = 5.0  # a line per task no more often than this
+
+
+def finding_line(finding: Finding) -> str:
+    """`attention: place: text. To do`"""
+    todo = f" → {finding.todo}" if finding.todo else ""
+    return plain(f"{finding.level}: {finding.place}: {finding.text}{todo}")
+
+
+def log_line(line: LogLine) -> str:
+    """`12:03:04 text`, with the level's name where it is more than information."""
+    level = "" if line.level <= logging.INFO else f"{logging.getLevelName(line.level)} "
+    return f"{time.strftime('%H:%M:%S', time.localtime(line.time))} {level}{line.text}"
+
+
+def progress_line(progress: Progress) -> str:
+    """`accounts: copy 10 of 20 items`"""
+    total = f" of {progress.total:,}" if progress.total is not None else ""
+    phase = f"{progress.phase} " if progress.phase else ""
+    return plain(f"{progress.task}: {phase}{progress.done:,}{total} {progress.unit}")
+
+
+class Follower:
+    """Prints what the feed brings while a future is not done; questions go to `answer` in the caller's thread."""
+
+    def __init__(self, session: Session, say: Callable[[str], None], answer: Callable[[Question], str]):
+        self._session, self._say, self._answer = session, say, answer
+        self._told: dict[str, float] = {}
+
+    def follow(self, future: Future[Outcome]) -> Outcome:
+        """Print until the work has ended; its outcome."""
+        while not future.done():
+            wait([future], timeout=0.1)
+            self.drain()
+        self.drain()
+        return future.result()
+
+    def drain(self) -> None:
+        """Print what has come since the last time."""
+        lines, progress, others, skipped = self._session.feed.drain()
+        if skipped:
+            self._say(f"… {skipped:,} lines skipped here, all in {self._session.log_file}")
+        for line in lines:
+            self._say(log_line(line))
+        for entry in progress:
+            self._tell(entry)
+        for event in others:
+            match event:
+                case Question():
+                    if not event.answer.done():
+                        event.answer.set_result(self._answer(event))
+                case Finding():
+                    self._say(finding_line(event))
+                case Paused():
+                    self._say(f"Waiting: {plain(event.reason)}")
+                case Resumed():
+                    self._say("Going on.")
+
+    def _tell(self, progress: Progress) -> None:
+        now = time.monotonic()
+        complete = progress.total is not None and progress.done >= progress.total
+        if complete or now - self._told.get(progress.task, 0.0) >= PROGRESS_SECONDS:
+            self._told[progress.task] = now
+            self._say(progress_line(progress))

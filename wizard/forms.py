@@ -1,0 +1,42 @@
+"""The form of a step: which fields its actions ask for, what they start with, and what is wrong with a value. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from wizard.facts import Facts
+from wizard.journey import Action, Field, Values
+
+
+def fields(actions: Iterable[Action]) -> list[Field]:
+    """The fields of several actions, each name once, in order."""
+    named: dict[str, Field] = {}
+    for action in actions:
+        for field in action.fields:
+            named.setdefault(field.name, field)
+    return list(named.values())
+
+
+def filled(action: Action, given: Mapping[str, str], facts: Facts) -> Values:
+    """The values of an action's own fields: those given, else the defaults."""
+    return {
+        field.name: (given[field.name] if field.name in given else field.default(facts)).strip()
+        for field in action.fields
+    }
+
+
+def complaint(field: Field, value: str) -> str:
+    """What is wrong with a value, as a sentence; "" when it will do."""
+    spelled = f" ({field.option})" if field.option else ""
+    if field.required and not value:
+        return f"{field.label}{spelled} is needed."
+    if field.required and set(field.choices) == {"yes", "no"} and value != "yes":
+        return f"“{field.label}”{spelled} must be confirmed first."
+    if value and field.choices and value not in field.choices:
+        return f"{field.label}{spelled} is one of: {', '.join(field.choices)}."
+    return ""
+
+
+def complaints(action: Action, values: Values) -> list[str]:
+    """All complaints about an action's values."""
+    return [text for field in action.fields if (text := complaint(field, values.get(field.name, "")))]

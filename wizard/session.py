@@ -1,0 +1,340 @@
+"""One sitting at the wizard: what a face (screens, plain prompts, `--auto`) drives, and all that it drives.
+
+A face shows `journey` and `facts`, starts actions in threads of the engine, drains `feed`, and looks at `results`. The
+locks, the order "dry run first" and what became of each action are kept here, so that no face can differ.
+Nothing is imported from the engine until it is needed: the first screen is painted before boto3 is loaded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from wizard.errors import Blocked, MigrateError, worst
+from wizard.events import Control, Feed, FeedHandler, Finished, Started
+from wizard.facts import Facts
+from wizard.journey import Action, Journey, Outcome, Status, Step, Values, status
+from wizard.results import Results, of_workspace
+from wizard.text import plain
+
+if TYPE_CHECKING:
+    from wizard.context import Context
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What Step 0 settles; an empty profile or region leaves the choice to boto3."""
+
+    dep: str = ""
+    stage: str = ""
+    region: str = ""
+    profile: str = ""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was found with a profile and region: whose account it is, and (dep, stage, number of resources) in it."""
+
+    account: str
+    arn: str
+    region: str
+    deployments: tuple[tuple[str, str, int], ...]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What every screen shows: where the next action would act."""
+
+    account: str
+    region: str
+    deployment: str
+    badge: str
+    workspace: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """One action that ran in this sitting."""
+
+    step: Step
+    action: Action
+    outcome: Outcome
+
+
+Connect = Callable[[Choice, Feed, Control], "Context"]
+
+
+@dataclass
+class Session:
+    """See the module. `connect` is None where the deployment cannot be chosen (the demo); `resume` is the command that
+    comes back here; `gather` makes the facts of a context."""
+
+    journey: Journey
+    gather_facts: Callable[[Context], Facts]
+    connect: Connect | None = None
+    context: Context | None = None
+    choice: Choice = field(default_factory=Choice)
+    feed: Feed = field(default_factory=lambda: Feed(answers=True))
+    resume: str = "amplify-migrate"
+    find_results: Callable[[Context], Results | None] = of_workspace
+
+    def __post_init__(self) -> None:
+        self.facts = Facts()
+        self.control = Control()
+        self.history: list[Done] = []
+        self._running: Action | None = None
+        self._future: Future[Outcome] | None = None
+        self._previewed: dict[tuple[str, str, tuple[tuple[str, str], ...]], Outcome] = {}
+        self._file_handler: logging.Handler | None = None
+
+    # Where we are
+
+    def header(self) -> Header:
+        """Made of what is known already; never a request."""
+        context = self.context
+        if context is None:
+            return Header("account not chosen", self.choice.region, "", "LIVE", "")
+        identity = self.facts.value("identity") or {}
+        badge = "SANDBOX" if context.sandbox else "LIVE"
+        if self._running is not None and self._running.effect == "read":
+            badge = "SANDBOX" if context.sandbox else "DRY RUN"
+        deployment = context.deployment
+        return Header(
+            str(identity.get("account", "account …")),
+            deployment.region,
+            f"{deployment.dep}/{deployment.stage}",
+            badge,
+            str(context.workspace.folder),
+        )
+
+    @property
+    def log_file(self) -> Path | None:
+        """The file that has every line; None until a deployment is chosen."""
+        return self.context.workspace.log_file if self.context else None
+
+    @property
+    def results(self) -> Results | None:
+        """The plan and what became of it; None while there is none."""
+        return self.find_results(self.context) if self.context else None
+
+    def status(self, step: Step) -> Status:
+        """Where a step stands; before a deployment is chosen only the first one is open."""
+        if self.context is None:
+            first = step is self.journey.steps[0]
+            return Status("open", "") if first else Status("locked", "choose the deployment first")
+        return status(step, self.facts)
+
+    def step_of(self, action: Action) -> Step:
+        return next(step for step in self.journey.steps if any(action is known for known in step.actions))
+
+    def actions(self, step: Step) -> list[Action]:
+        """The actions of a step that apply here."""
+        return [action for action in step.actions if action.applies(self.facts)]
+
+    def refusal(self, action: Action) -> str:
+        """Why an action may not run now, or "". Looking is always allowed."""
+        if self.context is None:
+            return "choose the deployment first"
+        if action.effect == "read":
+            return ""
+        step = self.step_of(action)
+        if why := step.locked(self.facts):
+            return why
+        state = status(step, self.facts)
+        return state.why if state.state == "unknown" and action.effect == "destroy" else ""
+
+    def preview_of(self, action: Action) -> Action | None:
+        """The dry run of an action, if it has one."""
+        step = self.step_of(action)
+        return next((other for other in step.actions if other.id == action.preview), None)
+
+    def previewed(self, action: Action, values: Values) -> Outcome | None:
+        """What the dry run with these values found, if nothing was written since."""
+        return self._previewed.get((self.step_of(action).id, action.preview, tuple(sorted(values.items()))))
+
+    # Step 0
+
+    def profiles(self) -> list[str]:
+        """The profiles that boto3 knows."""
+        import botocore.session
+
+        return list(botocore.session.Session().available_profiles)
+
+    def look(self, profile: str, region: str) -> Look:
+        """Whose account these credentials are of and what is deployed there. Raises MigrateError with the way out."""
+        from wizard.aws import DENIED, Account, code_of, explain
+        from wizard.deployment import discover
+
+        try:
+            account = Account(profile or None, region or None, feed=self.feed, control=self.control)
+            identity = account.identity
+            try:
+                names = [name for page in account.pages("dynamodb", "list_tables") for name in page["TableNames"]]
+            except Exception as error:
+                if code_of(error) not in DENIED:
+                    raise
+                log.warning("tables cannot be listed (%s); enter the deployment's name", explain(error))
+                names = []
+        except MigrateError:
+            raise
+        except Exception as error:
+            raise Blocked(f"AWS did not answer as hoped: {explain(error)}.") from error
+        return Look(identity["account"], identity["arn"], account.region, tuple(discover(names)))
+
+    def choose(self, choice: Choice) -> None:
+        """Settle the deployment: opens its workspace and account, forgets what was known of another one."""
+        if self.connect is None:
+            raise Blocked("This sitting has its deployment already; start amplify-migrate again for another one.")
+        self._adopt(self.connect(choice, self.feed, self.control))
+        self.choice = choice
+
+    def _adopt(self, context: Context) -> None:
+        self.context = context
+        self.facts = Facts()
+        self._previewed.clear()
+        self._close_log()
+        self._file_handler = context.workspace.log_handler()
+        logging.getLogger().addHandler(self._file_handler)
+
+    # Work
+
+    def gather(self) -> Facts:
+        """Look at the account and the workspace; blocking, makes no change."""
+        if self.context is not None:
+            self.context.account.read_only = True
+            try:
+                self.facts = self.gather_facts(self.context)
+            finally:
+                self.context.account.read_only = False
+        return self.facts
+
+    @property
+    def busy(self) -> bool:
+        """Whether an action is running."""
+        return self._future is not None and not self._future.done()
+
+    def start(self, action: Action, values: Values) -> Future[Outcome]:
+        """Run an action in a thread of the engine. The future never fails: an error becomes an outcome."""
+        if self.busy:
+            raise Blocked("Something is running already; wait for it or stop it.")
+        self._running, self.control = action, Control()
+        self._future = in_thread(lambda: self._run(action, values), name=f"action {action.id}")
+        return self._future
+
+    def _run(self, action: Action, values: Values) -> Outcome:
+        step = self.step_of(action)
+        self.feed.emit(Started(step.id, action.id))
+        try:
+            if (why := self.refusal(action)) or self.context is None:
+                raise Blocked(f"Not yet: {why}.")
+            self.context.feed = self.context.account.feed = self.feed
+            self.context.control = self.context.account.control = self.control
+            self.context.account.read_only = action.effect == "read"  # a dry run cannot write, whatever it does
+            outcome = action.run(self.context, values)
+        except MigrateError as error:
+            outcome = Outcome(error.exit_code, str(error))
+        except BaseException as error:  # whatever a thread dies of must reach the operator
+            log.exception("%s of step %s failed", action.id, step.id)
+            outcome = Outcome(1, crash(error))
+        finally:
+            if self.context is not None:
+                self.context.account.read_only = False
+            self._running = None
+        if action.effect == "read":
+            self._previewed[step.id, action.id, tuple(sorted(values.items()))] = outcome
+        else:
+            self._previewed.clear()
+        self.history.append(Done(step, action, outcome))
+        self.feed.emit(Finished(step.id, action.id, outcome.code, outcome.text))
+        return outcome
+
+    def finish(self, seconds: float) -> bool:
+        """Cancel what runs and wait for it to stop between two requests; False when it did not within `seconds`."""
+        self.control.cancel()
+        if self._future is None:
+            return True
+        with contextlib.suppress(TimeoutError):
+            self._future.result(seconds)
+        return self._future.done()
+
+    # What remains
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """While a face is up: our log lines go to the feed, all lines to the file, none to the terminal."""
+        root, ours = logging.getLogger(), logging.getLogger("wizard")
+        handlers = ((ours, FeedHandler(self.feed)), (root, logging.NullHandler()))
+        level = ours.level
+        ours.setLevel(logging.INFO)
+        logging.captureWarnings(True)
+        for logger, handler in handlers:
+            logger.addHandler(handler)
+        if self.context is not None and self._file_handler is None:
+            self._file_handler = self.context.workspace.log_handler()
+            root.addHandler(self._file_handler)
+        try:
+            yield
+        finally:
+            for logger, handler in handlers:
+                logger.removeHandler(handler)
+            ours.setLevel(level)
+            logging.captureWarnings(False)
+            self._close_log()
+
+    def _close_log(self) -> None:
+        if self._file_handler is not None:
+            logging.getLogger().removeHandler(self._file_handler)
+            self._file_handler.close()
+            self._file_handler = None
+
+    @property
+    def exit_code(self) -> int:
+        """The status of the sitting: the worst of the last outcome of each action."""
+        last: Mapping[tuple[str, str], int] = {
+            (done.step.id, done.action.id): done.outcome.code for done in self.history
+        }
+        return worst(list(last.values()))
+
+    def epilogue(self) -> str:
+        """What was done, where the log is and how to come back; for the terminal after a face has gone."""
+        lines = [
+            f"{_mark(done.outcome.code)} step {done.step.id}, {done.action.label}: {plain(done.outcome.text, 300)}"
+            for done in self.history[-20:]
+        ]
+        if self.log_file is not None:
+            lines += [f"Log: {self.log_file}", f"Workspace: {self.log_file.parent.parent}"]
+        lines.append(f"Go on any time, from where this ended: {self.resume}")
+        return "\n".join(lines)
+
+
+def _mark(code: int) -> str:
+    return {0: "done       ", 130: "stopped    ", 4: "declined   ", 3: "blocked    "}.get(code, "not done   ")
+
+
+def crash(error: BaseException) -> str:
+    """An unforeseen error in one line, for people."""
+    return f"This failed unexpectedly ({plain(f'{type(error).__name__}: {error}', 400)}). The log file has the details."
+
+
+def in_thread(work: Callable[[], Result], name: str = "engine") -> Future[Result]:
+    """Run `work` in a thread of its own that does not keep the process alive."""
+    future: Future[Result] = Future()
+    future.set_running_or_notify_cancel()  # a face that goes away cannot cancel it half-way
+
+    def body() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=body, name=name, daemon=True).start()
+    return future
