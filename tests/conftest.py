@@ -16,6 +16,7 @@ from wizard.aws import Account
 from wizard.context import Context
 from wizard.deployment import Deployment
 from wizard.events import Feed
+from wizard.sandbox.fidelity import teach
 from wizard.workspace import Workspace
 
 REGION = "us-east-1"
@@ -42,6 +43,7 @@ class Aws:
 
 @pytest.fixture(scope="session")
 def moto_server() -> Iterator[Aws]:
+    teach()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
