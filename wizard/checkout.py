@@ -1,4 +1,4 @@
-"""The backend's checkout: its services with what their serverless.yml say, and the var file. Reads files, nothing else."""
+"""The backend's checkout: its services with what their serverless.yml say, and the var file. Only reads files."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ TEMPLATE = "example-service"  # the service of amplify-lambda-python-base, from 
 class Service:
     """One direct child directory with a serverless.yml. `excluded` says why it takes no part, or is empty."""
 
-    directory: str
+    directory: Path
     name: str
     stack: str
-    path: Path
     definition: ServerlessFile = field(compare=False, repr=False)
     excluded: str = ""
 
     @property
     def file(self) -> str:
         """For people and findings: `amplify-lambda/serverless.yml`."""
-        return f"{self.directory}/serverless.yml"
+        return f"{self.directory.name}/serverless.yml"
 
     @property
     def variables(self) -> list[Variable]:
@@ -55,10 +54,6 @@ class Checkout:
     var_file: str
     findings: tuple[Finding, ...]
 
-    def service(self, directory: str) -> Service | None:
-        """The service of a directory."""
-        return next((service for service in (*self.services, *self.excluded) if service.directory == directory), None)
-
 
 def read_checkout(root: Path, deployment: Deployment, known: Mapping[str, str] | None = None) -> Checkout:
     """The services under `root`, by directory name. What cannot be read is a `blocked` finding that names the file.
@@ -75,15 +70,10 @@ def read_checkout(root: Path, deployment: Deployment, known: Mapping[str, str] |
     findings: list[Finding] = []
     var_file = f"var/{deployment.stage}-var.yml"
     variables = _variables(folder, var_file, findings)
-    if variables.get("DEP_NAME", deployment.dep) != deployment.dep:
-        findings.append(
-            Finding(
-                "blocked", var_file,
-                f"DEP_NAME is {plain(variables['DEP_NAME'], 40)} there, but this run is for {deployment.dep}: the services"
-                " would read parameters under a name that nobody wrote.",
-                f"Use --dep-name {plain(variables['DEP_NAME'], 40)}, or correct DEP_NAME in {var_file}.",
-            )
-        )  # fmt: skip
+    if (theirs := plain(variables.get("DEP_NAME", deployment.dep), 40)) != deployment.dep:
+        text = f"DEP_NAME is {theirs} there, not {deployment.dep}: services would read names that nobody wrote."
+        todo = f"Use --dep-name {theirs}, or correct DEP_NAME in {var_file}."
+        findings.append(Finding("blocked", var_file, text, todo))
     answers = Answers(deployment.dep, deployment.stage, deployment.region, variables, known or {})
     services = []
     for child in children:
@@ -119,7 +109,7 @@ def _service(folder: Path, definition: ServerlessFile) -> Service:
         excluded = "this migration removes it"
     elif not name:
         excluded = "its service name cannot be told"
-    return Service(folder.name, name, definition.stack if name else "", folder, definition, excluded)
+    return Service(folder, name, definition.stack if name else "", definition, excluded)
 
 
 def _doubtful(services: list[Service]) -> list[Finding]:
@@ -132,7 +122,7 @@ def _doubtful(services: list[Service]) -> list[Finding]:
     for service in services:
         first = owners.setdefault(service.name, service)
         if first is not service and service.name:
-            text = f"The service {plain(service.name, 80)} is also defined by {first.file}; both write the same parameters."
+            text = f"{plain(service.name, 80)} is also defined by {first.file}; both write the same parameters."
             findings.append(Finding("blocked", service.file, text, "Move one of the directories away."))
     return findings
 

@@ -1,0 +1,255 @@
+"""Steps 1 and 2: store what the services read, show what is stored, and put back what was replaced."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wizard import parameter_store
+from wizard.checkout import Checkout, read_checkout
+from wizard.context import Context
+from wizard.errors import BadInput
+from wizard.events import Finding
+from wizard.journey import Outcome
+from wizard.parameter_plan import Plan, Row, compare, readers, shown, wanted
+from wizard.text import plain, plural
+
+log = logging.getLogger(__name__)
+
+_KEEP = (
+    Finding("note", "var file", "serverless.yml still reads the var file at every deployment: it must stay in place."),
+    Finding(
+        "note", "ADMINS", "ADMINS holds user ids: when ids change, it needs the new ones.",
+        "Change it in the var file once users log in with new ids, and run populate again.",
+    ),
+)  # fmt: skip
+_SIGNS = {"create": "+", "update": "~", "unchanged": "=", "kept": "=", "cannot": "✗", "skipped": "-"}
+
+
+@dataclass(frozen=True)
+class ParameterState:
+    """How Parameter Store compares with a checkout, for preflight and the journey.
+
+    `total` counts the parameters that can be stored; `missing` and `different` are paths; `unresolved` are
+    `file:line: path` of references that nothing answers, stored or to be stored.
+    """
+
+    total: int
+    missing: tuple[str, ...]
+    different: tuple[str, ...]
+    unresolved: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+def checkout_root(context: Context, root: Path | None = None) -> Path:
+    """The checkout to work on; raises BadInput where there is none."""
+    found = root or context.root
+    if found is None:
+        raise BadInput("No backend checkout: run this in its root folder, or give --root.")
+    return found
+
+
+def load(context: Context, root: Path | None = None) -> Checkout:
+    """The checkout, its `${cf:…}` answered by the stacks that exist. Raises BadInput."""
+    folder = checkout_root(context, root)
+    checkout = read_checkout(folder, context.deployment)
+    stacks = {
+        reference.address
+        for service in checkout.services
+        for reference in service.references
+        if reference.type == "cf" and not reference.unresolved
+    }
+    known = parameter_store.outputs(context, stacks) if stacks else {}
+    return read_checkout(folder, context.deployment, known) if known else checkout
+
+
+def plan(context: Context, root: Path | None = None) -> Plan:
+    """What populate would do, from the checkout and from Parameter Store as it is now. Only reads."""
+    checkout = load(context, root)
+    read = readers(checkout)
+    entries = wanted(checkout, context.deployment, read)
+    answerable = {path for path, uses in read.items() if any(not reference.unresolved for _, reference in uses)}
+    paths = {entry.path for entry in entries} | answerable
+    return compare(checkout, entries, parameter_store.read(context, filter(readable, paths)), read)
+
+
+def readable(path: str) -> bool:
+    """Whether a path can be asked for: one bad name would fail the nine others of its request."""
+    return (
+        bool(path)
+        and len(path) <= 1011
+        and all((char.isalnum() and char.isascii()) or char in "_.-/:" for char in path)
+    )
+
+
+def state(context: Context, root: Path | None = None) -> ParameterState:
+    """The state of steps 1 and 2. Only reads; raises BadInput, and Blocked when Parameter Store may not be read."""
+    found = plan(context, root)
+    stored = [row for row in found.rows if row.action != "skipped" and (row.action != "cannot" or row.needed)]
+    return ParameterState(
+        len(stored),
+        tuple(row.wanted.path for row in stored if row.action in ("create", "cannot")),
+        tuple(row.wanted.path for row in stored if row.action == "update"),
+        tuple(_missing(found)),
+        found.findings,
+    )
+
+
+def populate(context: Context, root: Path | None = None, *, dry_run: bool = False) -> Outcome:
+    """Store every parameter that is missing or different. Nothing is written (3) while a service needs more."""
+    before = plan(context, root)
+    _announce(context, (*before.findings, *_KEEP))
+    lines = [] if not dry_run else _table(before.rows)
+    if before.blocked:
+        lines += ["", *_problems(before), "", "Nothing was written: correct the above first."]
+        return Outcome(3, "\n".join(lines), {**_details(before), "written": 0, "failed": []})
+    if dry_run:
+        counts = before.counts()
+        summary = ", ".join(f"{counts[action]} {action}" for action in _SIGNS if action in counts)
+        lines += [
+            "",
+            *_problems(before),
+            *_tally(before),
+            "",
+            f"Dry run: {summary or 'nothing to do'}. Nothing was written.",
+        ]
+        return Outcome(0, "\n".join(lines), {**_details(before), "written": 0, "failed": []})
+    failures = parameter_store.write(context, before.changes)
+    after = plan(context, root) if before.changes else before
+    lines += [*_problems(after), *_tally(after)]
+    lines += [f"✗ {failure.path}: {failure.reason}" for failure in failures]
+    written = len(before.changes) - len(failures)
+    lines += ["", f"{plural(written, 'parameter')} written." if written else "Everything was stored already."]
+    failed = [{"name": failure.path, "reason": failure.reason} for failure in failures]
+    complete = not failures and not after.changes
+    details = {**_details(after), "written": written, "failed": failed}
+    return Outcome(0 if complete else 1, "\n".join(lines).strip("\n"), details)
+
+
+def verify(context: Context, root: Path | None = None) -> Outcome:
+    """Whether every parameter is stored with the files' value and every reference resolves: 0, else 1."""
+    found = plan(context, root)
+    _announce(context, found.findings)
+    wrong = [row for row in found.rows if row.action in ("create", "update") or (row.action == "cannot" and row.needed)]
+    # What populate would create resolves only once it is there.
+    absent = {row.wanted.path for row in found.rows if row.action == "create"}
+    pending = [f"{place}: {row.wanted.path}" for row in found.rows if row.wanted.path in absent for place in row.needed]
+    lines = [*_table(wrong), *_problems(found), *_tally(found), ""]
+    good = not wrong and not found.blocked
+    if good:
+        lines.append("Every parameter is stored and every reference resolves.")
+    else:
+        unresolved = len(found.unresolved) + len(pending)
+        lines.append(
+            f"{plural(len(wrong), 'parameter')} missing or different, {plural(unresolved, 'reference')} unresolved."
+            " Run `amplify-migrate parameters populate`."
+        )
+    details = {**_details(found), "unresolved_now": [*_missing(found), *pending], "ok": good}
+    return Outcome(0 if good else 1, "\n".join(lines).strip("\n"), details)
+
+
+def restore(context: Context, *, dry_run: bool = False) -> Outcome:
+    """Put back what populate replaced, as Parameter Store itself remembers it; what it created is listed and stays."""
+    replaced, created = parameter_store.originals(context)
+    failures = [] if dry_run else parameter_store.put_back(context, replaced)
+    failed = {failure.path: failure.reason for failure in failures}
+    verb = "would get back" if dry_run else "has again"
+    lines = [
+        f"✗ {one.path}: {failed[one.path]}" if one.path in failed else f"✓ {one.path} {verb} its version {one.version}"
+        for one in replaced
+    ]
+    if created:
+        lines += ["", "Created by populate and left in place (older services do not read them):"]
+        lines += [f"  {path}" for path in created]
+    count = len(replaced) - len(failed)
+    lines += ["", f"{plural(count, 'parameter')} {'to be restored' if dry_run else 'restored'}."]
+    details = {
+        "restored": [one.path for one in replaced if one.path not in failed],
+        "created": created,
+        "failed": [{"name": path, "reason": reason} for path, reason in failed.items()],
+        "dry_run": dry_run,
+    }
+    return Outcome(1 if failed else 0, "\n".join(lines).strip("\n"), details)
+
+
+def _announce(context: Context, findings: tuple[Finding, ...]) -> None:
+    for finding in findings:
+        context.feed.emit(finding)
+
+
+def _missing(found: Plan) -> list[str]:
+    return [f"{missing.place}: {missing.path}" for missing in found.unresolved]
+
+
+def _problems(found: Plan) -> list[str]:
+    """Unresolved references by path, then the blocking findings."""
+    by_path: dict[tuple[str, str], list[str]] = {}
+    for missing in found.unresolved:
+        by_path.setdefault((missing.path, missing.reason), []).append(missing.place)
+    lines = []
+    for (path, reason), places in by_path.items():
+        lines += [f"✗ {plain(path)}: {plain(reason)}", *(f"    read by {place}" for place in dict.fromkeys(places))]
+    lines += [f"✗ {one.place}: {one.text} {one.todo}".rstrip() for one in found.findings if one.level == "blocked"]
+    return lines
+
+
+def _table(rows: tuple[Row, ...] | list[Row]) -> list[str]:
+    """One line for each parameter: sign, action, path, and old -> new or the reason."""
+    width = max((len(row.wanted.path) for row in rows), default=0)
+    return [f"{_SIGNS[row.action]} {row.action:<9} {row.wanted.path:<{width}}  {_change(row)}".rstrip() for row in rows]
+
+
+def _change(row: Row) -> str:
+    new = shown(row.wanted.value, row.secret)
+    match row.action:
+        case "create":
+            return new
+        case "update":
+            return f"{shown(row.stored.value if row.stored else None, row.secret)} → {new}"
+        case "unchanged":
+            return ""
+    return plain(row.reason)
+
+
+def _tally(found: Plan) -> list[str]:
+    """`✓ amplify-v6-lambda: 24/24 parameters`, for every group; what is left out is named."""
+    lines = []
+    for group, rows in found.groups().items():
+        stored = [row for row in rows if row.action in ("unchanged", "kept")]
+        left_out = [row for row in rows if row.action == "cannot" and not row.needed]
+        sign = "✓" if len(stored) + len(left_out) == len(rows) else "✗"
+        names = ", ".join(plain(row.wanted.name) for row in left_out)
+        lines.append(
+            f"{sign} {plain(group)}: {len(stored)}/{len(rows)} parameters" + (f" (left out: {names})" if names else "")
+        )
+    return lines
+
+
+def _details(found: Plan) -> dict[str, Any]:
+    """The `--json` document; values that may be secret are null."""
+    return {
+        "parameters": [_entry(row) for row in found.rows],
+        "counts": found.counts(),
+        "unresolved": [
+            {"name": missing.path, "place": missing.place, "reason": missing.reason} for missing in found.unresolved
+        ],
+        "findings": [
+            {"level": one.level, "place": one.place, "text": one.text, "todo": one.todo} for one in found.findings
+        ],
+    }
+
+
+def _entry(row: Row) -> Mapping[str, Any]:
+    return {
+        "name": row.wanted.path,
+        "group": row.wanted.group,
+        "action": row.action,
+        "type": row.type,
+        "old": None if row.secret or row.stored is None else row.stored.value,
+        "new": None if row.secret else row.wanted.value,
+        "origin": row.wanted.origin,
+        "reason": row.reason,
+    }
