@@ -1,0 +1,286 @@
+"""Frees `/user-data`: by deleting basic-ops' stack, by `serverless remove`, by deleting the resource, or by waiting.
+
+What destroys comes after its locks: steps 1 and 2 stand, and every table with rows that would go is backed up as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import botocore.exceptions
+
+from wizard import endpoint, storage
+from wizard.aws import ABSENT, code_of, explain
+from wizard.checkout import read_checkout
+from wizard.context import Context
+from wizard.endpoint import EndpointState, physical
+from wizard.errors import BadInput, Blocked, Failed, Interrupted
+from wizard.events import Finding, Progress
+from wizard.facts import Facts
+from wizard.journey import Outcome
+from wizard.preflight import gather
+from wizard.services import describe_stack, serverless_command
+from wizard.subprocesses import run_lines
+from wizard.text import plain
+
+log = logging.getLogger(__name__)
+
+HOWS = ("stack", "serverless", "resource", "wait")
+DOWN = (
+    "The API's stage answers as before until its next deployment; from then on /user-data (settings, shares, workflows)"
+    " is down until amplify-lambda is deployed (step 4c): go on at once."
+)
+
+
+def word(context: Context, how: str) -> str:
+    """What must be typed before the path is freed: the name of basic-ops' stack; "" where nothing is destroyed."""
+    return "" if how == "wait" else context.deployment.stack("lambda-basic-ops")
+
+
+def free(context: Context, how: str, *, dry_run: bool = False, poll: float = 5.0) -> Outcome:
+    """Free the path in one of the four ways of `HOWS`; a dry run makes every check and says what would be done.
+
+    Blocked names the step that must come first, or what stands in the way; Failed says what AWS could not do.
+    """
+    state = endpoint.look(context)
+    unfinished = how == "stack" and state.basic_ops_stack == "DELETE_FAILED"
+    if state.free and not unfinished:
+        return Outcome(0, _already(state), {"state": state.record(), "how": how})
+    if how == "wait":
+        return Outcome(0, "Would watch until the path is free.", {"how": how}) if dry_run else wait(context, poll)
+    if not state.free and state.owner not in (endpoint.BASIC_OPS, endpoint.ORPHAN):
+        raise Blocked(
+            f"{endpoint.PATH} belongs to the stack {state.owner}, which is not of this migration: ask its owner."
+        )
+    require_steps(gather(context, ("parameters", "references")))
+    storage.require_backup(context, storage.old_table(context.deployment))
+    if how == "resource":
+        return _free_resource(context, state, dry_run)
+    stack = context.deployment.stack("lambda-basic-ops")
+    if state.owner == endpoint.ORPHAN:
+        raise Blocked(f"No stack owns {endpoint.PATH}, so deleting {stack} would not free it: use --how resource.")
+    require_deletable(context, stack)
+    ways: dict[str, Callable[[Context, str, bool, float], str]] = {"stack": _delete_stack, "serverless": _remove}
+    done = ways[how](context, stack, dry_run, poll)
+    after = state if dry_run else endpoint.look(context)
+    if not dry_run and not after.free:
+        raise Failed(f"{stack} is gone, but {endpoint.PATH} is still there ({after.owner}): use --how resource.")
+    return Outcome(0, f"{done} {DOWN}", {"state": after.record(), "how": how, "dry_run": dry_run})
+
+
+def _already(state: EndpointState) -> str:
+    if state.owner == endpoint.LAMBDA:
+        return f"amplify-lambda owns {endpoint.PATH} already: nothing to free."
+    return f"Nobody owns {endpoint.PATH}: it is free, amplify-lambda can be deployed (step 4c)."
+
+
+def require_steps(facts: Facts) -> None:
+    """Blocked, naming step 1 or 2, unless every parameter is stored and every reference resolves."""
+    for name, step, needed in (
+        ("parameters", "step 1 (`amplify-migrate parameters populate`)", ("missing", "different")),
+        ("references", "step 2 (`amplify-migrate parameters verify`)", ("unresolved",)),
+    ):
+        value = facts.value(name)
+        if not value or not value.get("root"):
+            found = facts.by_name[name].found if name in facts.by_name else "not looked at"
+            raise Blocked(f"Whether {step} stands is not known ({found}): give the backend's checkout with --root.")
+        if open_ := [entry for key in needed for entry in value.get(key, ())]:
+            raise Blocked(f"Do {step} first: {len(open_):,} still open, the first is {plain(open_[0], 100)}.")
+
+
+def require_deletable(context: Context, stack: str) -> None:
+    """Blocked with everything that stands in the way of deleting a stack, or would be lost with it."""
+    reasons = list(obstacles(context, stack))
+    for reason in reasons:
+        context.feed.emit(Finding("blocked", stack, reason))
+    if reasons:
+        raise Blocked(f"{stack} cannot be deleted yet: {' '.join(reasons)}")
+
+
+def obstacles(context: Context, stack: str) -> Iterator[str]:
+    """Sentences: running operations, protection, importing stacks, buckets with objects, tables without a backup."""
+    description = describe_stack(context, stack)
+    if description is None:
+        return
+    if description["StackStatus"].endswith("_IN_PROGRESS"):
+        yield f"It is {description['StackStatus']}: wait until CloudFormation has finished."
+    if description.get("EnableTerminationProtection"):
+        yield (
+            "Termination protection is on: `aws cloudformation update-termination-protection"
+            f" --no-enable-termination-protection --stack-name {stack}`."
+        )
+    for export, importers in importing(context, description["StackId"]).items():
+        yield f"{', '.join(importers)} import its output {export}: deploy them with the new release first (step 3)."
+    found = endpoint.resources(context, stack)
+    for bucket in physical(found, "AWS::S3::Bucket"):
+        if not is_empty(context, bucket):
+            yield f"The bucket {bucket} is not empty: copy what is needed and empty it, old versions too."
+    for table in physical(found, "AWS::DynamoDB::Table"):
+        table_description = storage.describe(context.account, table)
+        if table_description and table_description.get("DeletionProtectionEnabled"):
+            yield f"The table {table} is protected from deletion: switch that off when its rows are saved."
+        try:
+            storage.require_backup(context, table)
+        except Blocked as missing:
+            yield str(missing)
+
+
+def importing(context: Context, stack_id: str) -> dict[str, list[str]]:
+    """`{export: [stacks]}` of the exports of a stack that other stacks import."""
+    exports = [
+        export["Name"]
+        for page in context.account.pages("cloudformation", "list_exports")
+        for export in page.get("Exports", [])
+        if export["ExportingStackId"] == stack_id
+    ]
+    found: dict[str, list[str]] = {}
+    for export in exports:
+        try:
+            pages = list(context.account.pages("cloudformation", "list_imports", ExportName=export))
+        except botocore.exceptions.ClientError as error:
+            if code_of(error) == "ValidationError" and "not imported" in str(error):
+                continue
+            raise
+        if importers := [stack for page in pages for stack in page.get("Imports", [])]:
+            found[export] = importers
+    return found
+
+
+def is_empty(context: Context, bucket: str) -> bool:
+    """Whether a bucket has neither objects nor old versions; a bucket that is gone is empty."""
+    try:
+        versions = context.account.call("s3", "list_object_versions", Bucket=bucket, MaxKeys=1)
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) in ABSENT:
+            return True
+        raise
+    return not versions.get("Versions") and not versions.get("DeleteMarkers")
+
+
+def _delete_stack(context: Context, stack: str, dry_run: bool, poll: float) -> str:
+    if dry_run:
+        return f"Would delete the stack {stack} with all it holds."
+    description = describe_stack(context, stack)
+    if description is None:
+        raise Failed(f"{stack} is gone already; look again with `amplify-migrate endpoint show`.")
+    stack_id = description["StackId"]  # a deleted stack is found by its id only
+    seen: set[str] = set()
+    new_events(context, stack_id, seen)
+    context.account.call("cloudformation", "delete_stack", StackName=stack_id)
+    log.info("Deleting the stack %s", stack)
+    follow_deletion(context, stack, stack_id, seen, poll)
+    return f"The stack {stack} is deleted."
+
+
+def follow_deletion(context: Context, stack: str, stack_id: str, seen: set[str], poll: float) -> None:
+    """Log the stack's events until it is gone. Failed, with CloudFormation's reasons, when it stays."""
+    failures: list[str] = []
+    while True:
+        for event in new_events(context, stack_id, seen):
+            reason = plain(event.get("ResourceStatusReason", ""), 500)
+            log.info("%s %s %s", event["ResourceStatus"], event["LogicalResourceId"], reason)
+            context.feed.emit(Progress(stack, len(seen), unit="events", phase=event["ResourceStatus"]))
+            if event["ResourceStatus"] == "DELETE_FAILED" and event["ResourceType"] != "AWS::CloudFormation::Stack":
+                failures.append(f"{event['LogicalResourceId']}: {reason or 'no reason given'}")
+        found = describe_stack(context, stack_id)
+        if found is None:
+            return
+        if found["StackStatus"] == "DELETE_FAILED":
+            why = "; ".join(failures) or plain(found.get("StackStatusReason", "no reason given"), 500)
+            raise Failed(
+                f"{stack} is DELETE_FAILED ({why}). Remove what holds it (empty the bucket, remove the import) and run"
+                " `amplify-migrate endpoint free --how stack` again: it goes on with what is left."
+            )
+        try:
+            context.control.sleep(poll)
+        except Interrupted as stop:
+            raise Interrupted(f"Stopped watching; CloudFormation goes on deleting {stack}.") from stop
+
+
+def new_events(context: Context, stack_id: str, seen: set[str]) -> list[dict[str, Any]]:
+    """The events of a stack that are not in `seen`, oldest first; they are added to it."""
+    found: list[dict[str, Any]] = []
+    try:
+        for page in context.account.pages("cloudformation", "describe_stack_events", StackName=stack_id):
+            fresh = [event for event in page["StackEvents"] if event["EventId"] not in seen]
+            found.extend(fresh)
+            if len(fresh) < len(page["StackEvents"]):
+                break
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) != "ValidationError":
+            raise
+        log.info("The events of %s cannot be read any more: %s", stack_id, explain(error))
+    seen.update(event["EventId"] for event in found)
+    return found[::-1]
+
+
+def _remove(context: Context, stack: str, dry_run: bool, poll: float) -> str:
+    if context.root is None:
+        raise BadInput("--how serverless needs the checkout that basic-ops was deployed from: give it with --root.")
+    checkout = read_checkout(context.root, context.deployment)
+    service = next((each for each in (*checkout.services, *checkout.excluded) if each.stack == stack), None)
+    if service is None:
+        raise BadInput(
+            f"{context.root} has no service whose stack is {stack}: give the checkout of the release that basic-ops was"
+            " deployed from with --root, or use --how stack."
+        )
+    command = serverless_command(context)
+    if command is None:
+        raise BadInput(
+            "There is no `serverless` command here: install it (npm install -g serverless@3), or use --how stack."
+        )
+    arguments = ["remove", "--stage", context.deployment.stage, "--region", context.region]
+    line = f"(cd {service.directory} && serverless {' '.join(arguments)})"
+    if dry_run:
+        return f"Would run {line}"
+    log.info("%s", line)
+    environment = context.account.environment()
+    status = run_lines(
+        [*command, *arguments], service.directory, environment, context.control, lambda text: log.info("%s", text)
+    )
+    left = describe_stack(context, stack)
+    if left is not None and left["StackStatus"] == "DELETE_IN_PROGRESS":
+        follow_deletion(context, stack, left["StackId"], set(), poll)
+    elif status or left is not None:
+        raise Failed(f"serverless remove ended with status {status} and {stack} still stands; its output says why.")
+    return f"serverless removed {stack}."
+
+
+def _free_resource(context: Context, state: EndpointState, dry_run: bool) -> Outcome:
+    left = (
+        "What is left behind: basic-ops' stack still counts the path as its own (drift). It keeps its functions and"
+        " tables, and can be deleted later: CloudFormation passes over what is gone already."
+        if state.owner == endpoint.BASIC_OPS
+        else "Nothing else is touched."
+    )
+    details = {"state": state.record(), "how": "resource", "dry_run": dry_run, "left": left}
+    what = f"the resource {state.resource_id} ({endpoint.PATH} and all below it) of API {state.api_id}"
+    if dry_run:
+        return Outcome(0, f"Would delete {what}. {left}", details)
+    try:
+        context.account.call("apigateway", "delete_resource", restApiId=state.api_id, resourceId=state.resource_id)
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) not in ABSENT:
+            raise Failed(f"API Gateway did not delete {what}: {explain(error)}.") from error
+    after = endpoint.look(context)
+    if not after.free:
+        raise Failed(f"{endpoint.PATH} is still there after deleting {what}: {after.owner} owns it.")
+    return Outcome(0, f"Deleted {what}. {left} {DOWN}", {**details, "state": after.record()})
+
+
+def wait(context: Context, poll: float) -> Outcome:
+    """Watch until the path is free, while the operator frees it by hand; a cancel ends it."""
+    log.info("Waiting until %s is free. How to free it and keep basic-ops' tables:", endpoint.PATH)
+    for line in endpoint.by_hand(context.deployment):
+        log.info("%s", line)
+    before = ""
+    while not (state := endpoint.look(context)).free:
+        now = f"{endpoint.PATH}: {state.owner}; basic-ops' stack: {state.basic_ops_stack}"
+        if now != before:
+            log.info("%s", now)
+        before = now
+        context.feed.emit(Progress(endpoint.PATH, 0, unit="", phase=f"waiting; {state.owner} owns it"))
+        context.control.sleep(poll)
+    return Outcome(0, _already(state), {"state": state.record(), "how": "wait"})
