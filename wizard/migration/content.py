@@ -1,0 +1,319 @@
+"""Rows of user-data-storage made from objects and from shares rows, in DynamoDB's wire form. Pure.
+
+Everything that a second run would make again comes out equal: sort keys and UUIDs follow from what the row is made of,
+and times are given. The markers (`migrated_from_s3`, …) are those of the guide's scripts; services ignore them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from wizard.migration.lzw import safe_compress, safe_uncompress
+from wizard.storage_key import plain_key
+from wizard.wire import Item, item_size, number, same
+
+LARGEST = 400 * 1024  # bytes of one item in DynamoDB
+LARGE = 350 * 1024  # from here on a warning; task logs are kept below it, as the services keep them
+_DEPTH = 32  # levels of nesting in DynamoDB
+_DIGITS = 38  # significant digits in DynamoDB
+
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/gaiin-platform/amplify-genai-backend/user-data-storage")
+_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
+
+Wire = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where content comes from. `modified` and `migrated_at` are epoch seconds: of the object, and of the plan."""
+
+    bucket: str
+    key: str
+    modified: int
+    migrated_at: int
+
+
+@dataclass(frozen=True)
+class Built:
+    """A row and its size in bytes by DynamoDB's rules."""
+
+    item: Item
+    size: int
+
+    @property
+    def fits(self) -> bool:
+        return self.size <= LARGEST
+
+    @property
+    def warning(self) -> str:
+        """What to say about the size; "" when it is nothing to worry about."""
+        if not self.fits:
+            return f"{self.size:,} bytes are more than the {LARGEST:,} that one DynamoDB item holds"
+        return f"{self.size:,} of at most {LARGEST:,} bytes" if self.size >= LARGE else ""
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """One execution of a scheduled task: `body` is the JSON object with its details, `executed_at` tells the newest."""
+
+    execution_id: str
+    executed_at: str
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Archived:
+    """An object of the consolidation bucket that holds what a row of task logs has no room for."""
+
+    key: str
+    body: bytes
+
+
+@dataclass(frozen=True)
+class TaskLogs:
+    """A row of task logs, the entries that go to S3 instead, and the execution ids that are new in either."""
+
+    row: Built
+    archived: tuple[Archived, ...]
+    added: tuple[str, ...]
+
+
+def parse_body(body: bytes) -> Any:
+    """The JSON of an object, numbers to the last digit. ValueError when it is none."""
+
+    def refuse(name: str) -> Any:
+        raise ValueError(f"{name} is no JSON number")
+
+    try:
+        return json.loads(body.decode("utf-8-sig"), parse_float=Decimal, parse_constant=refuse)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def to_wire(value: Any, depth: int = 1) -> Wire:
+    """A JSON value in wire form; `depth` is the level at which it stands in its item.
+
+    ValueError for what DynamoDB does not hold: deeper nesting, longer numbers, empty names, half characters.
+    """
+    if depth > _DEPTH:
+        raise ValueError(f"it is nested deeper than the {_DEPTH} levels that DynamoDB holds")
+    match value:
+        case None:
+            return {"NULL": True}
+        case bool():
+            return {"BOOL": value}
+        case str():
+            return {"S": _text(value)}
+        case int() | Decimal():
+            return {"N": _number(value)}
+        case list() | tuple():
+            return {"L": [to_wire(member, depth + 1) for member in value]}
+        case dict():
+            if "" in value:
+                raise ValueError("a name in it is empty, which DynamoDB does not hold")
+            return {"M": {_text(name): to_wire(member, depth + 1) for name, member in value.items()}}
+    raise ValueError(f"{type(value).__name__} is no JSON value")
+
+
+def artifact_item(owner: str, artifact: str, body: Any, origin: Origin, *, recipient: str = "") -> Built:
+    """An artifact (`artifact` is `20250305/Game:v3`) under its owner's new id.
+
+    One that was shared stands in the sharer's partition, where the services look: then `owner` is the sharer's new id
+    and `recipient` the new id of the user under whose key the object was.
+    """
+    sort = f"shared-with-{recipient}#{artifact}" if recipient else artifact
+    return _row(owner, "amplify-artifacts", "artifact-content", sort, to_wire(body), _from_s3(origin), origin.modified)
+
+
+def oversize_artifact_key(user: str, artifact: str) -> str:
+    """Where an artifact stays that fits in no row: a legacy-shaped key, which metadata keep and the services accept."""
+    return f"{user}/{artifact}"
+
+
+def workflow_item(user: str, template_id: str, body: Any, origin: Origin) -> Built:
+    """A workflow template under its owner's new id."""
+    data = to_wire(body)
+    return _row(user, "amplify-workflows", "workflow-templates", template_id, data, _from_s3(origin), origin.modified)
+
+
+def task_logs_item(
+    user: str,
+    task_id: str,
+    entries: Sequence[LogEntry],
+    origin: Origin,
+    existing: Item | None = None,
+    archived_before: Collection[str] = (),
+) -> TaskLogs:
+    """The log row of a task under the new id of its user, merged into the row that stands there already.
+
+    What the row has it keeps; an execution that it or the archive (`archived_before`, execution ids) has is not added
+    again. Each new entry is compressed where that makes the item smaller. Above 350 KB the oldest new ones go to
+    `scheduledTaskLogs/{user}/{taskId}/{executionId}.json` as they are. ValueError for a body that is no JSON.
+    """
+    standing = existing["data"]["M"]["logs"]["M"] if existing and _has_logs(existing) else {}
+    new = [
+        entry for entry in entries if entry.execution_id not in standing and entry.execution_id not in archived_before
+    ]
+    logs: dict[str, Wire] = dict(standing)
+    archived = []
+    room = LARGE - _task_logs_row(user, task_id, logs, origin, existing).size
+    for entry in sorted(new, key=lambda entry: (entry.executed_at, entry.execution_id), reverse=True):
+        wire = _smaller(parse_body(entry.body))
+        room -= 1 + item_size({entry.execution_id: wire})
+        if room >= 0:
+            logs[entry.execution_id] = wire
+        else:
+            archived.append(Archived(archive_key(user, task_id, entry.execution_id), entry.body))
+    row = _task_logs_row(user, task_id, logs, origin, existing)
+    return TaskLogs(row, tuple(archived), tuple(entry.execution_id for entry in new))
+
+
+def archive_key(user: str, task_id: str, execution_id: str) -> str:
+    """Where the services look in the consolidation bucket for an execution that a row of task logs does not hold."""
+    return f"scheduledTaskLogs/{user}/{task_id}/{execution_id}.json"
+
+
+def settings_item(user: str, old_user: str, settings: Wire, created: int, migrated_at: int) -> Built:
+    """The settings of a shares row (`settings`, in wire form, to the digit) under the user's new id."""
+    markers = {
+        "migrated_from_shares_table": {"BOOL": True},
+        "original_user_id": {"S": old_user},
+        "migration_timestamp": {"S": str(migrated_at)},
+    }
+    data = {"M": {"settings": settings}}
+    return _row(user, "amplify-user-settings", "user-settings", "user-settings", data, markers, created)
+
+
+def received_share_item(user: str, entry: Wire, ids: Mapping[str, str], migrated_at: int) -> Built:
+    """One member of a shares row's `data` as a row of its recipient, whose old or new id is `user`.
+
+    The sort key is `{sharer}#{date}#{uuid}`: date and uuid of the object's key, else the day of `sharedAt` in UTC and a
+    uuid made from the key. ValueError for an entry without a key.
+    """
+    content = entry["M"]
+    key = share_key(content.get("key", {}).get("S", ""))
+    parts = key.split("/")
+    if len(parts) < 3:
+        raise ValueError("the share has no key of the form recipient/sharer/…")
+    shared_at = _seconds(content.get("sharedAt", {}).get("N", "0"))
+    sharer = _sharer(content.get("sharedBy", {}).get("S", ""), parts[1], ids)
+    recipient = ids.get(user, user)
+    mapped = "/".join([ids.get(parts[0], parts[0]), ids.get(parts[1], parts[1]), *parts[2:]])
+    date = parts[2] if _DATE.match(parts[2]) else datetime.fromtimestamp(shared_at, UTC).strftime("%Y-%m-%d")
+    data = {"M": {**content, "sharedBy": {"S": sharer}, "key": {"S": f"shares/{mapped}"}}}
+    markers = {
+        "migrated_from_shares_table": {"BOOL": True},
+        "original_user_id": {"S": user},
+        "migration_timestamp": {"S": str(migrated_at)},
+    }
+    sort = f"{sharer}#{date}#{_share_uuid(mapped)}"
+    return _row(recipient, "amplify-shares", "received", sort, data, markers, shared_at)
+
+
+def share_key(key: str) -> str:
+    """A share's key without `shares/`: two spellings of one key are one share."""
+    return key.removeprefix("shares/")
+
+
+def is_present(built: Item, existing: Item) -> bool:
+    """Whether the row that stands under the key holds this content already; markers and times do not matter."""
+    return same({"data": built["data"]}, {"data": existing.get("data", {"NULL": True})})
+
+
+def deterministic_uuid(partition: str, sort: str) -> str:
+    """The UUID of a row that we make: the same for the same key, whoever makes it and how often."""
+    return str(uuid.uuid5(_NAMESPACE, f"{partition}\n{sort}"))
+
+
+def _row(user: str, app: str, entity: str, sort: str, data: Wire, markers: Item, created: int) -> Built:
+    partition = plain_key(user, app, entity)
+    item: Item = {
+        "PK": {"S": partition},
+        "SK": {"S": sort},
+        "UUID": {"S": deterministic_uuid(partition, sort)},
+        "itemId": {"S": sort},
+        "appId": {"S": plain_key(user, app)},
+        "entityType": {"S": entity},
+        "createdAt": {"N": str(created)},
+        "data": data,
+        **markers,
+    }
+    return Built(item, item_size(item))
+
+
+def _from_s3(origin: Origin) -> Item:
+    return {
+        "migrated_from_s3": {"BOOL": True},
+        "original_bucket": {"S": origin.bucket},
+        "original_path": {"S": origin.key},
+        "migration_timestamp": {"S": str(origin.migrated_at)},
+    }
+
+
+def _task_logs_row(user: str, task_id: str, logs: Mapping[str, Wire], origin: Origin, existing: Item | None) -> Built:
+    identity = {"taskId": {"S": task_id}, "user": {"S": user}}
+    if existing is None:
+        data = {"M": {**identity, "logs": {"M": dict(logs)}}}
+        return _row(user, "amplify-agent-logs", "scheduled-task-logs", task_id, data, _from_s3(origin), origin.modified)
+    data = {"M": {**existing.get("data", {}).get("M", {}), **identity, "logs": {"M": dict(logs)}}}
+    item = {**existing, "data": data, **_from_s3(origin)}
+    return Built(item, item_size(item))
+
+
+def _has_logs(item: Item) -> bool:
+    return "M" in item.get("data", {}).get("M", {}).get("logs", {})
+
+
+def _smaller(details: Any) -> Wire:
+    as_is = to_wire(details, depth=4)
+    codes = safe_compress(details)
+    # A text that holds U+12ab literally, or is JSON itself, would be read back as something else.
+    if codes is details or safe_uncompress(codes) != details:
+        return as_is
+    compressed = {"L": [{"N": str(code)} for code in codes]}
+    return compressed if item_size({"": compressed}) < item_size({"": as_is}) else as_is
+
+
+def _sharer(shared_by: str, in_key: str, ids: Mapping[str, str]) -> str:
+    # Services lower-case `sharedBy`; the key has the id as it is written.
+    if shared_by not in ids and in_key in ids and shared_by in ("", in_key.lower()):
+        return ids[in_key]
+    return ids.get(shared_by, shared_by) or in_key
+
+
+def _share_uuid(key: str) -> str:
+    name = key.rpartition("/")[2].rpartition(".")[0] or key.rpartition("/")[2]
+    try:
+        return str(uuid.UUID(name))
+    except ValueError:
+        return str(uuid.uuid5(_NAMESPACE, key))
+
+
+def _seconds(milliseconds: str) -> int:
+    value = int(Decimal(milliseconds))
+    return value // 1000 if value > 100_000_000_000 else value
+
+
+def _text(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            "a text in it has half a character (a lone surrogate), which DynamoDB does not hold"
+        ) from error
+    return value
+
+
+def _number(value: int | Decimal) -> str:
+    text = str(value)
+    digits = number(text).lstrip("-").replace(".", "").strip("0")
+    if len(digits) > _DIGITS:
+        raise ValueError(f"a number in it has more than {_DIGITS} digits, which DynamoDB does not hold")
+    return text

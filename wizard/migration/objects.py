@@ -1,0 +1,405 @@
+"""One object at a time: copy it within S3, verify the copy, undo it, delete the source whose copy is proven.
+
+A copy costs a HEAD of the source, which tells what a copy would not carry over by itself (encryption, storage class)
+and whether the source is still the planned one, and the copy. S3 refuses to overwrite a target (`IfNoneMatch`) and to
+take a changed source (`CopySourceIfMatch`); emulators and other servers may ignore both, so away from AWS the target is
+looked at before and what was written is compared with the source after. `ExpectedBucketOwner` goes with every request:
+bucket names are global.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import botocore.exceptions
+
+from wizard.aws import ABSENT, Account, code_of, explain
+from wizard.migration.multipart import LIMITS, Limits, copy_parts
+
+log = logging.getLogger(__name__)
+
+State = Literal["copied", "present", "conflict", "failed", "deleted", "kept"]
+Verdict = Literal["match", "differs", "missing", "unknown"]
+
+_REFUSED = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+_ERRORS = (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
+_MD5 = re.compile(r"^[0-9a-f]{32}$")
+_CHECKSUMS = ("ChecksumCRC64NVME", "ChecksumSHA256", "ChecksumSHA1", "ChecksumCRC32C", "ChecksumCRC32")
+_SAMPLE = 1024 * 1024  # bytes read at the start, the middle and the end where nothing else can be compared
+
+
+@dataclass(frozen=True)
+class ObjectCopy:
+    """One planned copy. `size` (bytes), `etag` and `storage_class` are those of the listing; the etag has no quotes."""
+
+    source_bucket: str
+    source_key: str
+    target_bucket: str
+    target_key: str
+    size: int
+    etag: str
+    storage_class: str = "STANDARD"
+    modified: str = ""  # UTC, ISO 8601: which of two sources of one target is newer
+
+
+@dataclass(frozen=True)
+class ObjectResult:
+    """What became of one object. `etag` and `version_id` are those of the target as it stands."""
+
+    state: State
+    detail: str = ""
+    etag: str = ""
+    version_id: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
+class ObjectCheck:
+    """Whether the target is the copy. `later`: the current object is a newer version that a service wrote since."""
+
+    verdict: Verdict
+    detail: str = ""
+    etag: str = ""
+    later: bool = False
+
+
+def same_object(
+    source_size: int, source_etag: str, target_size: int, target_etag: str, *, etags_tell: bool = True
+) -> bool:
+    """Whether two lines of listings show the same object: equal size and, where both ETags are MD5, equal ETag.
+
+    A multipart ETag depends on the parts and one under a KMS key on the key: `etags_tell` False leaves ETags out.
+    """
+    if source_size != target_size:
+        return False
+    source, target = source_etag.strip('"'), target_etag.strip('"')
+    return source == target or not (etags_tell and _MD5.match(source) and _MD5.match(target))
+
+
+def honours_conditions(account: Account) -> bool:
+    """Whether the server is S3 itself, which refuses a copy whose conditions fail."""
+    host = urlsplit(account.client("s3").meta.endpoint_url).hostname or ""
+    return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+
+def copy_objects(account: Account, copies: Sequence[ObjectCopy], limits: Limits = LIMITS) -> list[ObjectResult]:
+    """Copy a batch, in order, and say what became of each.
+
+    Where the server ignores conditions one listing of the targets' stretch replaces a look at each target: give copies
+    in the order of their target keys.
+    """
+    free = set[str]() if honours_conditions(account) else _free_targets(account, copies)
+    results = []
+    for copy in copies:
+        results.append(copy_object(account, copy, free, limits))
+        free.discard(copy.target_key)
+    return results
+
+
+def copy_object(
+    account: Account, copy: ObjectCopy, free: Collection[str] = (), limits: Limits = LIMITS
+) -> ObjectResult:
+    """Copy one object with its metadata, tags, encryption and storage class; never onto another object.
+
+    `free` are target keys that are known to be free, which saves the look at them where the server ignores conditions.
+    "present": an equal object is there already. "conflict": another one is, or the source is not the planned one.
+    """
+    try:
+        source = _head(account, copy.source_bucket, copy.source_key)
+        if refusal := _not_as_planned(copy, source):
+            return ObjectResult("conflict", refusal)
+        assert source is not None
+        if not (copy.target_key in free or honours_conditions(account)) and (standing := _target(account, copy)):
+            return _standing(account, copy, source, standing)
+        try:
+            if copy.size > limits.single:
+                response = copy_parts(account, copy.source_bucket, copy.source_key, source, _to(account, copy), limits)
+            else:
+                response = _copy_whole(account, copy, source)
+        except botocore.exceptions.ClientError as error:
+            if code_of(error) not in _REFUSED:
+                raise
+            return _refused(account, copy, error)
+        return _written(account, copy, source, response)
+    except _ERRORS as error:
+        return _failure(copy, error)
+
+
+def verify_object(account: Account, copy: ObjectCopy, etag: str = "", version_id: str = "") -> ObjectCheck:
+    """Read the target's head and judge it by what the copy wrote (`etag`, `version_id`), else by the source.
+
+    A service may have written a newer version since: then the version that we wrote is judged. "unknown" is returned
+    for every error but absence, so that nothing is ever deleted on a guess.
+    """
+    try:
+        target = _target(account, copy)
+        if target is None:
+            return ObjectCheck("missing", "nothing is at the target")
+        found = _etag(target)
+        if etag and found == etag.strip('"') and target["ContentLength"] == copy.size:
+            return ObjectCheck("match", "", found)
+        if version_id and target.get("VersionId") != version_id:
+            written = _head(account, copy.target_bucket, copy.target_key, VersionId=version_id)
+            if written and _etag(written) == etag.strip('"') and written["ContentLength"] == copy.size:
+                return ObjectCheck("match", "a service has written a newer version since", found, later=True)
+        source = _head(account, copy.source_bucket, copy.source_key)
+        if source is None or _etag(source) != copy.etag:
+            return ObjectCheck("differs", "neither what was written nor the planned source is there", found)
+        if _equal(account, copy, source, target):
+            return ObjectCheck("match", "", found)
+        return ObjectCheck("differs", "size or content is not that of the source", found)
+    except _ERRORS as error:
+        return ObjectCheck("unknown", explain(error))
+
+
+def delete_source(account: Account, copy: ObjectCopy, etag: str = "", version_id: str = "") -> ObjectResult:
+    """Delete the source, only if its copy is the current object at the target now and the source is the planned one."""
+    if (copy.source_bucket, copy.source_key) == (copy.target_bucket, copy.target_key):
+        return ObjectResult("kept", "it is its own target")
+    check = verify_object(account, copy, etag, version_id)
+    if check.verdict != "match" or check.later:
+        return ObjectResult("kept", f"its copy is not proven: {check.detail or check.verdict}", check.etag)
+    try:
+        source = _head(account, copy.source_bucket, copy.source_key)
+        if source is None:
+            return ObjectResult("deleted", "it was gone already", check.etag)
+        if refusal := _not_as_planned(copy, source):
+            return ObjectResult("kept", refusal, check.etag)
+        return _delete(account, copy.source_bucket, copy.source_key, copy.etag)
+    except _ERRORS as error:
+        return _failure(copy, error)
+
+
+def delete_copy(account: Account, copy: ObjectCopy, etag: str, version_id: str = "") -> ObjectResult:
+    """Undo one copy: delete what the copy wrote, only while it is still that and the source is still there."""
+    try:
+        if refusal := _not_as_planned(copy, _head(account, copy.source_bucket, copy.source_key)):
+            return ObjectResult("kept", refusal)
+        target = _target(account, copy)
+        if target is None:
+            return ObjectResult("deleted", "it was gone already")
+        if _etag(target) != etag.strip('"') or (version_id and target.get("VersionId") != version_id):
+            return ObjectResult("kept", "it was written again since it was copied", _etag(target))
+        return _delete(account, copy.target_bucket, copy.target_key, _etag(target), version_id)
+    except _ERRORS as error:
+        return _failure(copy, error)
+
+
+def read_object(account: Account, bucket: str, key: str, etag: str) -> bytes | ObjectResult:
+    """The body of an object that is still the planned one, else why it was not read."""
+    try:
+        answer = account.call(
+            "s3", "get_object", Bucket=bucket, Key=key, IfMatch=f'"{etag}"', ExpectedBucketOwner=account.id
+        )
+        if _etag(answer) != etag:
+            return ObjectResult("conflict", "the source was changed since it was planned")
+        return bytes(answer["Body"].read())
+    except _ERRORS as error:
+        if code_of(error) in _REFUSED:
+            return ObjectResult("conflict", "the source was changed since it was planned")
+        if code_of(error) in ABSENT - {"NoSuchBucket"}:
+            return ObjectResult("conflict", "the source is gone")
+        return ObjectResult("failed", explain(error))
+
+
+def put_new(account: Account, bucket: str, key: str, body: bytes) -> ObjectResult:
+    """Write a JSON object that is not there yet; an equal one counts as present, another one is a conflict."""
+    owner = account.id
+    try:
+        response = account.call(
+            "s3", "put_object", Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfNoneMatch="*",
+            ExpectedBucketOwner=owner,
+        )  # fmt: skip
+        return ObjectResult("copied", "", _etag(response), response.get("VersionId", ""), _request_id(response))
+    except _ERRORS as error:
+        if code_of(error) not in _REFUSED:
+            return ObjectResult("failed", explain(error))
+    try:
+        answer = account.call("s3", "get_object", Bucket=bucket, Key=key, ExpectedBucketOwner=owner)
+        if answer["ContentLength"] == len(body) and answer["Body"].read() == body:
+            return ObjectResult("present", "", _etag(answer), answer.get("VersionId", ""))
+        return ObjectResult("conflict", "another object is at the target", _etag(answer))
+    except _ERRORS as error:
+        return ObjectResult("failed", explain(error))
+
+
+def _copy_whole(account: Account, copy: ObjectCopy, source: Mapping[str, Any]) -> dict[str, Any]:
+    response = account.call(
+        "s3",
+        "copy_object",
+        **_to(account, copy),
+        CopySource={"Bucket": copy.source_bucket, "Key": copy.source_key},
+        CopySourceIfMatch=f'"{copy.etag}"',
+        IfNoneMatch="*",
+        MetadataDirective="COPY",
+        TaggingDirective="COPY",
+        ExpectedSourceBucketOwner=account.id,
+        **not_carried_over(source),
+    )
+    return {**response, **response["CopyObjectResult"]}
+
+
+def not_carried_over(source: Mapping[str, Any]) -> dict[str, Any]:
+    """What S3 does not copy by itself: storage class, encryption under a KMS key, a website redirect."""
+    kept = {name: source[name] for name in ("StorageClass", "WebsiteRedirectLocation") if source.get(name)}
+    if _under_kms(source):
+        names = ("ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled")
+        kept |= {name: source[name] for name in names if source.get(name)}
+    return kept
+
+
+def _written(
+    account: Account, copy: ObjectCopy, source: Mapping[str, Any], response: Mapping[str, Any]
+) -> ObjectResult:
+    etag, version, request = _etag(response), response.get("VersionId", ""), _request_id(response)
+    if _contents_equal(source, response) is not False:
+        return ObjectResult("copied", "", etag, version, request)
+    # Only a server that ignores CopySourceIfMatch comes here: take back what was written from the changed source.
+    undone = _delete(account, copy.target_bucket, copy.target_key, etag, version)
+    left = "" if undone.state == "deleted" else "; what was written could not be taken back"
+    return ObjectResult("conflict", f"the source was changed while it was copied{left}", "", "", request)
+
+
+def _standing(account: Account, copy: ObjectCopy, source: Mapping[str, Any], target: Mapping[str, Any]) -> ObjectResult:
+    version = target.get("VersionId", "")
+    if _equal(account, copy, source, target):
+        return ObjectResult("present", "", _etag(target), version)
+    return ObjectResult("conflict", "another object is at the target", _etag(target), version)
+
+
+def _refused(account: Account, copy: ObjectCopy, error: BaseException) -> ObjectResult:
+    """Which of the two conditions failed."""
+    source = _head(account, copy.source_bucket, copy.source_key)
+    if refusal := _not_as_planned(copy, source):
+        return ObjectResult("conflict", refusal)
+    target = _target(account, copy)
+    if source is None or target is None:
+        return ObjectResult("failed", explain(error))
+    return _standing(account, copy, source, target)
+
+
+def _not_as_planned(copy: ObjectCopy, source: Mapping[str, Any] | None) -> str:
+    if source is None:
+        return "the source is gone"
+    if _etag(source) != copy.etag or source["ContentLength"] != copy.size:
+        return "the source was changed since it was planned"
+    return ""
+
+
+def _free_targets(account: Account, copies: Sequence[ObjectCopy]) -> set[str]:
+    """The target keys of a batch at which nothing stands; those that a short listing does not reach are left out."""
+    if len({copy.target_bucket for copy in copies}) != 1:
+        return set()
+    keys = sorted({copy.target_key for copy in copies}, key=lambda key: key.encode())
+    taken: set[str] = set()
+    last = b""
+    pages = account.pages(
+        "s3", "list_objects_v2", Bucket=copies[0].target_bucket, ExpectedBucketOwner=account.id,
+        **({"StartAfter": keys[0][:-1]} if len(keys[0]) > 1 else {}),
+    )  # fmt: skip
+    try:
+        for _, page in zip(range(2 + len(keys) // 500), pages, strict=False):
+            taken.update(entry["Key"] for entry in page.get("Contents", ()))
+            last = page["Contents"][-1]["Key"].encode() if page.get("IsTruncated") else b"\xff" * 4
+            if last >= keys[-1].encode():
+                break
+    except _ERRORS as error:
+        log.warning("The targets were not listed and are looked at one by one: %s", explain(error))
+        return set()
+    return {key for key in keys if key not in taken and key.encode() <= last}
+
+
+def _equal(account: Account, copy: ObjectCopy, source: Mapping[str, Any], target: Mapping[str, Any]) -> bool:
+    if source["ContentLength"] != target["ContentLength"]:
+        return False
+    told = _contents_equal(source, target)
+    return _samples_equal(account, copy) if told is None else told
+
+
+def _contents_equal(source: Mapping[str, Any], target: Mapping[str, Any]) -> bool | None:
+    """By a checksum over the whole object, else by ETags that are MD5; None where neither can tell."""
+    for name in _CHECKSUMS:
+        one, other = source.get(name, ""), target.get(name, "")
+        if one and other and "-" not in one + other:  # "-3": a checksum of the parts' checksums
+            return bool(one == other)
+    one, other = _etag(source), _etag(target)
+    if one == other:
+        return True
+    comparable = _MD5.match(one) and _MD5.match(other) and not _under_kms(source) and not _under_kms(target)
+    return False if comparable else None
+
+
+def _samples_equal(account: Account, copy: ObjectCopy) -> bool:
+    """Whether start, middle and end of both objects are the same bytes."""
+    places = sorted({0, max(0, copy.size // 2 - _SAMPLE // 2), max(0, copy.size - _SAMPLE)})
+    for start in places if copy.size else ():
+        bodies = [
+            account.call(
+                "s3", "get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-{start + _SAMPLE - 1}",
+                ExpectedBucketOwner=account.id,
+            )["Body"].read()
+            for bucket, key in ((copy.source_bucket, copy.source_key), (copy.target_bucket, copy.target_key))
+        ]  # fmt: skip
+        if bodies[0] != bodies[1]:
+            return False
+    return True
+
+
+def _head(account: Account, bucket: str, key: str, **more: str) -> dict[str, Any] | None:
+    try:
+        return account.call(
+            "s3", "head_object", Bucket=bucket, Key=key, ChecksumMode="ENABLED", ExpectedBucketOwner=account.id, **more
+        )
+    except botocore.exceptions.ClientError as error:
+        # A HEAD has no body: a missing key, a missing bucket and a deleted version all say 404.
+        if code_of(error) in ABSENT:
+            return None
+        raise
+
+
+def _target(account: Account, copy: ObjectCopy) -> dict[str, Any] | None:
+    return _head(account, copy.target_bucket, copy.target_key)
+
+
+def _to(account: Account, copy: ObjectCopy) -> dict[str, str]:
+    return {"Bucket": copy.target_bucket, "Key": copy.target_key, "ExpectedBucketOwner": account.id}
+
+
+def _delete(account: Account, bucket: str, key: str, etag: str, version_id: str = "") -> ObjectResult:
+    """Delete exactly that version, or the current object while it has that ETag."""
+    exactly = {"VersionId": version_id} if version_id else {"IfMatch": f'"{etag}"'}
+    try:
+        response = account.call(
+            "s3", "delete_object", Bucket=bucket, Key=key, ExpectedBucketOwner=account.id, **exactly
+        )
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) in _REFUSED:
+            return ObjectResult("kept", "it was changed at this moment")
+        raise
+    return ObjectResult("deleted", "", "", response.get("VersionId", ""), _request_id(response))
+
+
+def _failure(copy: ObjectCopy, error: BaseException) -> ObjectResult:
+    code = code_of(error)
+    if code in ("NoSuchKey", "404"):  # an answer that names a key with control characters is no XML: only the status
+        return ObjectResult("conflict", "the source is gone")
+    if code in ("InvalidObjectState", "ObjectNotInActiveTierError"):
+        return ObjectResult("failed", f"it is archived ({copy.storage_class}); restore it in S3, then plan again")
+    return ObjectResult("failed", explain(error))
+
+
+def _under_kms(head: Mapping[str, Any]) -> bool:
+    return str(head.get("ServerSideEncryption", "")).startswith("aws:kms")
+
+
+def _etag(answer: Mapping[str, Any]) -> str:
+    return str(answer.get("ETag", "")).strip('"')
+
+
+def _request_id(response: Mapping[str, Any]) -> str:
+    return str(response.get("ResponseMetadata", {}).get("RequestId", ""))
