@@ -131,7 +131,7 @@ class _Reading:
                 )
         for what, (line, count) in self._cleaned.items():
             others = f" ({plural(count, 'line')} in all)" if count > 1 else ""
-            self.complaints.append(Complaint("note", line, f"{what}{others}; accepted"))
+            self.complaints.append(Complaint("note", line, f"{what}{others}."))
         return self.complaints
 
 
@@ -151,13 +151,13 @@ def read_map(path: Path) -> tuple[UserMap, list[Complaint]]:
                 raise BadInput(f"{path} is UTF-16 text; save it as UTF-8 (in Excel: CSV UTF-8) and check it again.")
             if start.startswith(b"\xef\xbb\xbf"):
                 raw.read(3)
-                reading.cleaned("A byte order mark stands before the header", 1)
+                reading.cleaned("The byte order mark before the header was skipped", 1)
             # Bytes that are not UTF-8 become surrogates, so that the line they stand on can be named.
             text = TextIOWrapper(raw, encoding="utf-8", errors="surrogateescape", newline=None)
             rows = tuple(_rows(text, path, reading))
             ends = text.newlines
             if ends is not None and ends != "\n":
-                reading.cleaned("Lines do not end in a plain line feed (LF)", 1)
+                reading.cleaned("Lines end in CRLF or CR, not in a line feed (LF); read all the same", 1)
     except OSError as error:
         raise BadInput(f"The user map {path} cannot be read: {error.strerror}.") from error
     if not rows and not any(complaint.level == "error" for complaint in reading.complaints):
@@ -174,7 +174,7 @@ def _rows(text: IO[str], path: Path, reading: _Reading) -> Iterator[MapRow]:
             reading.wrong(number, f"The line is longer than {MAX_LINE:,} characters; reading stopped here.")
             return
         if not line.strip(_AROUND + "\n"):
-            reading.cleaned("Blank line", number)
+            reading.cleaned("A blank line was skipped", number)
             continue
         cells = _cells(line.rstrip("\n"), number, reading)
         if not header_seen:
@@ -209,10 +209,10 @@ def _cells(line: str, number: int, reading: _Reading) -> list[str]:
             at = match.end()
             if not separator:
                 break
-        reading.cleaned("Quotes around ids", number)
+        reading.cleaned("Quotes around ids were removed", number)
     cells = [cell.strip(_AROUND) for cell in raw]
     if cells != raw:
-        reading.cleaned("Spaces around ids", number)
+        reading.cleaned("Spaces around ids were removed", number)
     return cells
 
 

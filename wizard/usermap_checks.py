@@ -49,6 +49,12 @@ def _cells(user_map: UserMap) -> Iterator[tuple[MapRow, str, str]]:
             yield row, "new_id", row.new
 
 
+_OTHER_ID = {
+    "old_id": "Such an id cannot be mapped; remove the line.",
+    "new_id": "Use an id without it.",
+}
+
+
 def _delimiters(user_map: UserMap) -> Iterator[Complaint]:
     for row, column, identity in _cells(user_map):
         marks = [mark for mark in "#/" if mark in identity]
@@ -57,7 +63,7 @@ def _delimiters(user_map: UserMap) -> Iterator[Complaint]:
                 "error",
                 row.line,
                 f"{column} {shown(identity)} contains {' and '.join(marks)}, which separates ids from what follows"
-                " them in stored keys. Use an id without it.",
+                f" them in stored keys. {_OTHER_ID[column]}",
             )
 
 

@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 100  # the most keys of one BatchGetItem
 _SYSTEM = re.compile(r".+-[0-9]{6}")  # `AppName-123456`, the owner of a system API key
+_ASSISTANT = re.compile(r"ast[a-z]*/.+")  # assistants are principals of object access
 
 
 # --- from a file ------------------------------------------------------------------------------------------------------
@@ -228,20 +229,23 @@ def _without_row(user_map: UserMap, known: Mapping[str, str]) -> Iterator[Compla
 # --- who is not in the map --------------------------------------------------------------------------------------------
 
 
+Kind = Literal["user", "unknown", "group", "assistant", "system"]
+
+
 @dataclass(frozen=True)
 class Missing:
     """An id that owns items and that the map does not name. `items` counts them by table, most first."""
 
     id: str
-    kind: Literal["user", "unknown", "group", "system"]
+    kind: Kind
     items: Mapping[str, int]
 
 
 def find_missing(context: Context, user_map: UserMap, tables: Iterable[Table] = TABLES) -> list[Missing]:
     """Who has data but no row in the map: one projected scan of each table with attributes that are ids as a whole.
 
-    New ids of the map count as named: their data was migrated. Ids of groups and systems stand in the same attributes
-    and are told apart by their form; a row in cognito-users makes an id a user's whatever its form.
+    New ids of the map count as named: their data was migrated. Ids of groups, assistants and systems stand in the same
+    attributes and are told apart by their form; a row in cognito-users makes an id a user's whatever its form.
     """
     existing = {name for page in context.account.pages("dynamodb", "list_tables") for name in page["TableNames"]}
     tasks = [
@@ -277,11 +281,13 @@ def _names(context: Context, table: Table) -> list[str]:
     ]
 
 
-def _kind(user: str, has_row: bool) -> Literal["user", "unknown", "group", "system"]:
+def _kind(user: str, has_row: bool) -> Kind:
     if has_row:
         return "user"
     if looks_like_group(user):
         return "group"
+    if _ASSISTANT.match(user):
+        return "assistant"
     return "system" if user in NO_PERSON or _SYSTEM.fullmatch(user) else "unknown"
 
 

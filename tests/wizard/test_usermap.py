@@ -57,7 +57,7 @@ def test_a_plain_file_gives_its_rows_and_nothing_to_say(tmp_path: Path) -> None:
         (b"\xef\xbb\xbfold_id,new_id\nada@example.edu,jonesa1\n", "byte order mark"),
         (b"old_id,new_id\r\nada@example.edu,jonesa1\r\n", "line feed"),
         (b"old_id,new_id\rada@example.edu,jonesa1\r", "line feed"),
-        (b"\nold_id,new_id\n\n  \nada@example.edu,jonesa1\n\n", "Blank line"),
+        (b"\nold_id,new_id\n\n  \nada@example.edu,jonesa1\n\n", "blank line"),
         (b" old_id , new_id\n\tada@example.edu , jonesa1 \n", "Spaces"),
         ("old_id,new_id\n\xa0ada@example.edu,jonesa1\u200b\n".encode(), "Spaces"),
         (b'"old_id","new_id"\n"ada@example.edu" , "jonesa1"\n', "Quotes"),

@@ -288,7 +288,7 @@ def test_who_has_data_but_no_row_is_found_in_one_scan_of_each_table(aws: Aws, co
     for user in ("ann@example.edu", "ann1", "ghost@example.edu", "App-654321"):
         put(aws, "amplify-v6-lambda-dev-accounts", user=user)
     for thing in ("one", "two"):
-        for user in (group, "ghost@example.edu"):
+        for user in (group, "ghost@example.edu", "astp/0a1b"):
             put(aws, "amplify-v6-object-access-dev-object-access", object_id=thing, principal_id=user)
     missing = find_missing(context, map_of(("ann@example.edu", "ann1")))
     assert {entry.id: entry.kind for entry in missing} == {
@@ -297,6 +297,7 @@ def test_who_has_data_but_no_row_is_found_in_one_scan_of_each_table(aws: Aws, co
         "App-654321": "system",
         "Robot-123456": "user",
         group: "group",
+        "astp/0a1b": "assistant",
     }
     ghost = next(entry for entry in missing if entry.id == "ghost@example.edu")
     assert list(ghost.items.items()) == [

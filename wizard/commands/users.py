@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import botocore.exceptions
+
 from wizard.context import Context
 from wizard.errors import BadInput, Blocked, Declined
 from wizard.journey import Outcome
@@ -49,16 +51,25 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: a
 # --- check ------------------------------------------------------------------------------------------------------------
 
 
+_NOT_LOOKED_UP = "The account was not looked at, so whether new ids are somebody's already is not known"
+
+
 def run_check(arguments: argparse.Namespace, context: Context | None) -> Outcome:
     """Check a map: 2 when it has errors, 0 otherwise. Without credentials only what the file itself can tell."""
     user_map, complaints = check_file(arguments.file)
-    if context is not None:
-        complaints = in_order([*complaints, *check_against_account(context, user_map, arguments.user_pool_id)])
-    elif arguments.user_pool_id:
+    if context is None and arguments.user_pool_id:
         raise Blocked("The user pool cannot be read without AWS credentials; give --profile or set them.")
+    looked_up = False
+    if context is None:
+        complaints.append(Complaint("note", 0, f"{_NOT_LOOKED_UP}."))
     else:
-        text = "The account was not looked at: whether new ids are somebody's already is not known."
-        complaints.append(Complaint("note", 0, text))
+        try:
+            found = check_against_account(context, user_map, arguments.user_pool_id)
+            complaints, looked_up = in_order([*complaints, *found]), True
+        except (Blocked, botocore.exceptions.BotoCoreError) as error:
+            if arguments.user_pool_id:
+                raise
+            complaints.append(Complaint("attention", 0, f"{_NOT_LOOKED_UP}: {plain(error)}"))
     errors = sum(complaint.level == "error" for complaint in complaints)
     if context is not None and not errors:
         context.workspace.remember({SETTING: str(arguments.file.absolute())})
@@ -71,7 +82,7 @@ def run_check(arguments: argparse.Namespace, context: Context | None) -> Outcome
             "changed": len(user_map.changed),
             "scenario": user_map.scenario,
             "digest": user_map.digest,
-            "looked_up": context is not None,
+            "looked_up": looked_up,
             "complaints": _documents(complaints),
             **_counts(complaints),
         },
@@ -110,7 +121,7 @@ def _verdict(complaints: Sequence[Complaint]) -> str:
 
 
 def run_missing(arguments: argparse.Namespace, context: Context) -> Outcome:
-    """List who has data and is not in the map; groups and systems are counted apart."""
+    """List who has data and is not in the map; groups, assistants and systems are listed apart."""
     if arguments.output:
         _may_write(arguments)
     remembered = context.workspace.settings().get(SETTING)
@@ -123,7 +134,7 @@ def run_missing(arguments: argparse.Namespace, context: Context) -> Outcome:
     lines = [f"{plural(len(people), 'user has', 'users have')} data, {given}."]
     lines += [f"  {_describe(entry)}" for entry in people]
     if others:
-        lines.append(f"{plural(len(others), 'id')} of groups or systems, which a user map must not name:")
+        lines.append(f"{plural(len(others), 'id')} of groups, assistants or systems, which a user map must not name:")
         lines += [f"  {_describe(entry)}" for entry in others]
     kept = None
     if arguments.output:

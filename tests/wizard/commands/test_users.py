@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import Aws
 from tests.wizard.test_users import pool_of, put, table, users_table
+from wizard.aws import Account
 from wizard.commands import users
 from wizard.context import Context
 from wizard.errors import BadInput, Blocked, Declined
@@ -72,6 +73,17 @@ def test_check_exits_0_with_warnings_only_and_looks_at_the_account(aws: Aws, con
     assert call(context, "check", str(good)).code == 2
 
 
+def test_check_goes_on_when_the_account_does_not_answer(context: Context, good: Path) -> None:
+    nobody = Account(region="us-east-1", endpoint_url="http://127.0.0.1:9", credentials=("testing", "testing"))
+    config = nobody.client("dynamodb").meta.config
+    config.retries = {"mode": "standard", "total_max_attempts": 1}
+    context.account = nobody
+    outcome = call(context, "check", str(good))
+    assert outcome.code == 0
+    assert outcome.details["looked_up"] is False
+    assert re.search(r"^attention +The account was not looked at.*127\.0\.0\.1", outcome.text, re.MULTILINE)
+
+
 def test_missing_compares_with_the_map_that_was_checked_last(
     aws: Aws, context: Context, good: Path, tmp_path: Path
 ) -> None:
@@ -89,7 +101,7 @@ def test_missing_compares_with_the_map_that_was_checked_last(
         ("carl@example.edu", "user"),
     ]
     assert output.read_text() == "old_id,new_id\ncarl@example.edu,\n"
-    assert "1 id of groups or systems" in outcome.text
+    assert "1 id of groups, assistants or systems" in outcome.text
     with pytest.raises(Declined, match="exists"):
         call(context, "missing", "--output", str(output))
 
