@@ -78,6 +78,11 @@ class Wanted:
     def name(self) -> str:
         return self.path.rpartition("/")[2]
 
+    @property
+    def valueless(self) -> bool:
+        """Whether the files have no value, so that one that is stored already is the better one."""
+        return self.placeholder or (bool(self.refused) and not self.value)
+
 
 @dataclass(frozen=True)
 class Row:
@@ -111,6 +116,16 @@ class Plan:
     rows: tuple[Row, ...]
     unresolved: tuple[Missing, ...]
     findings: tuple[Finding, ...]
+
+    @property
+    def pending(self) -> tuple[Missing, ...]:
+        """References that resolve as soon as the plan is carried out, but do not now."""
+        return tuple(
+            Missing(row.wanted.path, place, "not stored yet")
+            for row in self.rows
+            if row.action == "create"
+            for place in row.needed
+        )
 
     @property
     def changes(self) -> list[Row]:
@@ -255,8 +270,10 @@ def _needed(read: Readers, paths: Iterable[str]) -> tuple[str, ...]:
 def compare(checkout: Checkout, entries: list[Wanted], stored: Mapping[str, Stored], read: Readers) -> Plan:
     """The plan: what would be created, changed, kept or cannot be stored, and the closure over all references."""
     rows = [_row(entry, stored.get(entry.path), read) for entry in entries]
-    there = {row.wanted.path for row in rows if row.action not in ("cannot", "skipped")} | set(stored)
     why = {row.wanted.path: row.reason for row in rows if row.action in ("cannot", "skipped")}
+    answered = {row.wanted.path for row in rows if row.wanted.path not in why}
+    # What is stored under a refused value's path is not the value that the service needs.
+    there = answered | (set(stored) - {row.wanted.path for row in rows if row.action == "cannot"})
     unresolved = []
     for path, uses in read.items():
         for place, reference in uses:
@@ -276,16 +293,14 @@ def _row(entry: Wanted, stored: Stored | None, read: Readers) -> Row:
     kind = stored.type if stored else "SecureString" if secure else "String"
     if entry.skipped:
         return Row("skipped", entry, stored, kind, entry.skipped, needed)
-    if stored is not None and (entry.placeholder or (entry.refused and entry.value in ("", entry.path))):
-        return Row(
-            "kept", entry, stored, kind, entry.refused or "the file has no value, Parameter Store has one", needed
-        )
+    if stored is not None and stored.value is None:
+        return Row("kept", entry, stored, kind, "it may not be decrypted (kms:Decrypt), so it was not compared", needed)
+    if stored is not None and entry.valueless and stored.value != entry.value:
+        return Row("kept", entry, stored, kind, entry.refused or "the file has no value for it", needed)
     if entry.refused:
         return Row("cannot", entry, stored, kind, entry.refused, needed)
     if stored is None:
         return Row("create", entry, None, kind, "", needed)
-    if stored.value is None:
-        return Row("cannot", entry, stored, kind, "its present value cannot be decrypted (kms:Decrypt)", needed)
     if stored.value == entry.value:
         return Row("unchanged", entry, stored, kind, "", needed)
     if entry.group == ALIASES:  # nobody's file says that this is its value, so somebody's hand put it there

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,8 @@ from wizard.context import Context
 from wizard.errors import BadInput
 from wizard.events import Finding
 from wizard.journey import Outcome
-from wizard.parameter_plan import Plan, Row, compare, readers, shown, wanted
+from wizard.parameter_plan import Action, Missing, Plan, Row, compare, readers, shown, wanted
 from wizard.text import plain, plural
-
-log = logging.getLogger(__name__)
 
 _KEEP = (
     Finding("note", "var file", "serverless.yml still reads the var file at every deployment: it must stay in place."),
@@ -33,8 +31,8 @@ _SIGNS = {"create": "+", "update": "~", "unchanged": "=", "kept": "=", "cannot":
 class ParameterState:
     """How Parameter Store compares with a checkout, for preflight and the journey.
 
-    `total` counts the parameters that can be stored; `missing` and `different` are paths; `unresolved` are
-    `file:line: path` of references that nothing answers, stored or to be stored.
+    `total` counts the parameters that should be stored; `missing` and `different` are paths; `unresolved` are
+    `file:line: path` of the references that nothing stored answers now.
     """
 
     total: int
@@ -78,11 +76,7 @@ def plan(context: Context, root: Path | None = None) -> Plan:
 
 def readable(path: str) -> bool:
     """Whether a path can be asked for: one bad name would fail the nine others of its request."""
-    return (
-        bool(path)
-        and len(path) <= 1011
-        and all((char.isalnum() and char.isascii()) or char in "_.-/:" for char in path)
-    )
+    return re.fullmatch(r"[A-Za-z0-9_.\-/:]{1,1011}", path) is not None
 
 
 def state(context: Context, root: Path | None = None) -> ParameterState:
@@ -93,7 +87,7 @@ def state(context: Context, root: Path | None = None) -> ParameterState:
         len(stored),
         tuple(row.wanted.path for row in stored if row.action in ("create", "cannot")),
         tuple(row.wanted.path for row in stored if row.action == "update"),
-        tuple(_missing(found)),
+        tuple(f"{missing.place}: {missing.path}" for missing in (*found.unresolved, *found.pending)),
         found.findings,
     )
 
@@ -109,17 +103,12 @@ def populate(context: Context, root: Path | None = None, *, dry_run: bool = Fals
     if dry_run:
         counts = before.counts()
         summary = ", ".join(f"{counts[action]} {action}" for action in _SIGNS if action in counts)
-        lines += [
-            "",
-            *_problems(before),
-            *_tally(before),
-            "",
-            f"Dry run: {summary or 'nothing to do'}. Nothing was written.",
-        ]
+        lines += ["", "Afterwards:", *_tally(before, ("create", "update"))]
+        lines += ["", f"Dry run: {summary or 'nothing to do'}. Nothing was written."]
         return Outcome(0, "\n".join(lines), {**_details(before), "written": 0, "failed": []})
     failures = parameter_store.write(context, before.changes)
     after = plan(context, root) if before.changes else before
-    lines += [*_problems(after), *_tally(after)]
+    lines += _tally(after)
     lines += [f"✗ {failure.path}: {failure.reason}" for failure in failures]
     written = len(before.changes) - len(failures)
     lines += ["", f"{plural(written, 'parameter')} written." if written else "Everything was stored already."]
@@ -134,20 +123,17 @@ def verify(context: Context, root: Path | None = None) -> Outcome:
     found = plan(context, root)
     _announce(context, found.findings)
     wrong = [row for row in found.rows if row.action in ("create", "update") or (row.action == "cannot" and row.needed)]
-    # What populate would create resolves only once it is there.
-    absent = {row.wanted.path for row in found.rows if row.action == "create"}
-    pending = [f"{place}: {row.wanted.path}" for row in found.rows if row.wanted.path in absent for place in row.needed]
+    unresolved = [*found.unresolved, *found.pending]
     lines = [*_table(wrong), *_problems(found), *_tally(found), ""]
     good = not wrong and not found.blocked
     if good:
         lines.append("Every parameter is stored and every reference resolves.")
     else:
-        unresolved = len(found.unresolved) + len(pending)
         lines.append(
-            f"{plural(len(wrong), 'parameter')} missing or different, {plural(unresolved, 'reference')} unresolved."
+            f"{plural(len(wrong), 'parameter')} missing or different, {plural(len(unresolved), 'reference')} unresolved."
             " Run `amplify-migrate parameters populate`."
         )
-    details = {**_details(found), "unresolved_now": [*_missing(found), *pending], "ok": good}
+    details = {**_details(found), "unresolved": [_reference(missing) for missing in unresolved]}
     return Outcome(0 if good else 1, "\n".join(lines).strip("\n"), details)
 
 
@@ -180,8 +166,8 @@ def _announce(context: Context, findings: tuple[Finding, ...]) -> None:
         context.feed.emit(finding)
 
 
-def _missing(found: Plan) -> list[str]:
-    return [f"{missing.place}: {missing.path}" for missing in found.unresolved]
+def _reference(missing: Missing) -> dict[str, str]:
+    return {"name": missing.path, "place": missing.place, "reason": missing.reason}
 
 
 def _problems(found: Plan) -> list[str]:
@@ -214,11 +200,11 @@ def _change(row: Row) -> str:
     return plain(row.reason)
 
 
-def _tally(found: Plan) -> list[str]:
-    """`✓ amplify-v6-lambda: 24/24 parameters`, for every group; what is left out is named."""
+def _tally(found: Plan, planned: tuple[Action, ...] = ()) -> list[str]:
+    """`✓ amplify-v6-lambda: 24/24 parameters`, for every group; `planned` actions count as done."""
     lines = []
     for group, rows in found.groups().items():
-        stored = [row for row in rows if row.action in ("unchanged", "kept")]
+        stored = [row for row in rows if row.action in ("unchanged", "kept", *planned)]
         left_out = [row for row in rows if row.action == "cannot" and not row.needed]
         sign = "✓" if len(stored) + len(left_out) == len(rows) else "✗"
         names = ", ".join(plain(row.wanted.name) for row in left_out)
@@ -233,9 +219,7 @@ def _details(found: Plan) -> dict[str, Any]:
     return {
         "parameters": [_entry(row) for row in found.rows],
         "counts": found.counts(),
-        "unresolved": [
-            {"name": missing.path, "place": missing.place, "reason": missing.reason} for missing in found.unresolved
-        ],
+        "unresolved": [_reference(missing) for missing in found.unresolved],
         "findings": [
             {"level": one.level, "place": one.place, "text": one.text, "todo": one.todo} for one in found.findings
         ],
