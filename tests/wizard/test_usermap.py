@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from wizard import usermap
 from wizard.errors import BadInput
+from wizard.storage_key import sanitise_user
 from wizard.text import plain
 from wizard.usermap import Complaint, MapRow, UserMap, read_map, write_map
 from wizard.usermap_checks import check_rows
@@ -311,6 +312,27 @@ def test_every_id_that_begins_with_another_is_named_once(ids: list[str]) -> None
     named = {complaint.line for complaint in check_rows(user_map) if "begins with the id" in complaint.text}
     longer = {line for line, one in enumerate(ids, 2) if any(one != other and one.startswith(other) for other in ids)}
     assert named == longer
+
+
+ID = st.text("aA'-1", min_size=1, max_size=3)
+
+
+@given(st.lists(st.tuples(ID, ID), min_size=1, max_size=5))
+def test_a_map_without_errors_keeps_people_apart_and_any_other_map_has_one(pairs: list[tuple[str, str]]) -> None:
+    user_map = UserMap(tuple(MapRow(line, old, new) for line, (old, new) in enumerate(pairs, 2)))
+    olds, news = [old for old, _ in pairs], [new for _, new in pairs]
+    once = len(set(olds)) == len(olds) and len(set(news)) == len(news)
+    # Nobody's new id, as it is and as storage keys spell it, is or was another person's.
+    apart = all(
+        sanitise_user(one) != sanitise_user(other)
+        for row, pair in enumerate(pairs)
+        for another in pairs[row + 1 :]
+        for one in pair
+        for other in another
+    )
+    errors = [complaint for complaint in check_rows(user_map) if complaint.level == "error"]
+    assert bool(errors) == (not (once and apart))
+    assert all(complaint.line for complaint in errors)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSRequest, AWSResponse
 
 from tests.conftest import Aws
 from wizard.context import Context
@@ -273,6 +274,34 @@ def test_users_without_an_address_and_shared_addresses_are_left_out_and_reported
     assert "'robot' has no e-mail address" in texts
     assert "2 users of the pool have the e-mail address 'ann@example.edu'" in texts
     assert "'native'" in texts
+
+
+def deny(context: Context, service: str, operation: str) -> None:
+    """From now on AWS refuses this operation."""
+    body = b'{"__type": "AccessDeniedException", "message": "not authorized"}'
+
+    def refuse(request: AWSRequest, **_: Any) -> AWSResponse:
+        response = AWSResponse(request.url, 400, {"x-amzn-errortype": "AccessDeniedException"}, None)
+        response._content = body
+        return response
+
+    context.account.client(service).meta.events.register(f"before-send.{service}.{operation}", refuse)
+
+
+def test_what_may_not_be_read_is_said_with_the_permission(aws: Aws, context: Context) -> None:
+    users_table(aws, {"ann@example.edu": ""})
+    user_map = map_of(("ann@example.edu", "ann1"))
+    pool = pool_of(aws, [("ann1", {"email": "ann@example.edu"})])
+    deny(context, "ssm", "GetParameters")
+    assert [complaint.level for complaint in check_against_account(context, user_map, pool)] == ["note"]
+    deny(context, "dynamodb", "BatchGetItem")
+    (complaint,) = check_against_account(context, user_map)
+    assert (complaint.level, complaint.line) == ("attention", 0)
+    assert "AccessDenied" in complaint.text
+    assert [row.new for row in sub_map(context, pool)[0].rows] != []
+    deny(context, "cognito-idp", "ListUsers")
+    with pytest.raises(Blocked, match="cognito-idp:ListUsers"):
+        check_against_account(context, user_map, pool)
 
 
 # --- who is not in the map --------------------------------------------------------------------------------------------
