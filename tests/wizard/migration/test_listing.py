@@ -1,0 +1,174 @@
+"""One listing of a bucket tells what is copied, what becomes content and what stays for which reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Aws
+from wizard.aws import Account
+from wizard.catalog.bucket_model import Bucket
+from wizard.catalog.buckets import BUCKETS
+from wizard.context import Context
+from wizard.migration import listing, objects
+from wizard.migration.listing import Page
+from wizard.migration.objects import ObjectCopy
+
+IDS = {"jane.doe@example.edu": "doej1", "bob@example.edu": "smithb"}
+CONVERSATIONS, TARGET = "amplify-v6-lambda-dev-user-conversations", "amplify-v6-lambda-dev-consolidation"
+ROWS = {row.config_key: row for row in BUCKETS}
+
+
+def seed(aws: Aws, bucket: str, **bodies: str) -> Any:
+    client = aws.client("s3")
+    client.create_bucket(Bucket=bucket)
+    for key, body in bodies.items():
+        client.put_object(Bucket=bucket, Key=key, Body=body.encode())
+    return client
+
+
+def whole(context: Context, row: Bucket, ids: dict[str, str] = IDS) -> Page:
+    """All pages as one."""
+    found = Page()
+    for page in listing.list_objects(context, row, ids):
+        for name, value in vars(page).items():
+            total = getattr(found, name)
+            total.update(value) if isinstance(value, dict) else total.extend(value)
+    return found
+
+
+def test_a_bucket_of_users_is_planned_by_one_listing(aws: Aws, context: Context) -> None:
+    seed(
+        aws,
+        CONVERSATIONS,
+        **{
+            "jane.doe@example.edu/a b+%.json": "1",
+            "jane.doe@example.edu//x": "22",
+            "jane.doe@example.edu/": "",
+            "eve@example.edu/c": "333",
+            "eve@example.edu/bob@example.edu": "333",
+            "temp/bob@example.edu/conversations_chunk_0.json": "4",
+            "bob@example.edu/" + "ü" * 502: "5",
+        },
+    )
+    context.account.costs.requests.clear()
+    found = whole(context, ROWS["S3_CONVERSATIONS_BUCKET_NAME"])
+    assert [(copy.source_key, copy.target_key, copy.size) for copy in found.copies] == [
+        ("jane.doe@example.edu//x", "conversations/doej1//x", 2),
+        ("jane.doe@example.edu/a b+%.json", "conversations/doej1/a b+%.json", 1),
+    ]
+    assert {copy.target_bucket for copy in found.copies} == {TARGET}
+    assert found.counts["objects"] == 7 and found.counts["unmapped"] == 2
+    assert found.kept == {"a folder's marker": 1, "temporary chunks of a download": 1}
+    assert found.unknown == [("eve@example.edu/bob@example.edu", "bob@example.edu")]
+    assert [key[:16] for key, _ in found.too_long] == ["bob@example.edu/"]
+    assert context.account.costs.requests["s3.list_objects_v2"] == 1
+
+
+def test_requests_grow_with_objects_and_not_with_users(aws: Aws, context: Context) -> None:
+    client = seed(aws, CONVERSATIONS)
+    for number in range(1_050):
+        client.put_object(Bucket=CONVERSATIONS, Key=f"user{number % 80}/{number}", Body=b"x")
+    context.account.costs.requests.clear()
+    pages = list(
+        listing.list_objects(context, ROWS["S3_CONVERSATIONS_BUCKET_NAME"], {f"user{n}": f"n{n}" for n in range(80)})
+    )
+    assert [len(page.copies) for page in pages] == [1_000, 50]
+    assert context.account.costs.requests["s3.list_objects_v2"] == 2
+
+
+def test_content_is_found_with_its_fields(aws: Aws, context: Context) -> None:
+    seed(aws, "amplify-v6-artifacts-dev-bucket", **{"bob@example.edu/20250305/Game:v3": "{}", "odd": "{}"})
+    found = whole(context, ROWS["S3_ARTIFACTS_BUCKET"])
+    (source,) = found.contents
+    assert (source.kind, source.key, dict(source.fields)["name"]) == (
+        "artifact",
+        "bob@example.edu/20250305/Game:v3",
+        "Game:v3",
+    )
+    assert sum(found.kept.values()) == 1
+
+
+def test_after_the_copy_the_listings_show_the_same_objects(aws: Aws, context: Context) -> None:
+    seed(aws, CONVERSATIONS, **{"bob@example.edu/a": "1", "bob@example.edu/b": "2"})
+    seed(aws, TARGET, **{"conversations/jane.doe@example.edu/split": "3"})
+    planned = [
+        copy
+        for key in ("S3_CONVERSATIONS_BUCKET_NAME", "S3_CONSOLIDATION_BUCKET_NAME")
+        for copy in whole(context, ROWS[key]).copies
+    ]
+    assert len(planned) == 3
+    assert {result.state for result in objects.copy_objects(context.account, planned)} == {"copied"}
+    there = {found.key: found for found in whole(context, listing.consolidation_row()).listed}
+    for copy in planned:
+        found = there[copy.target_key]
+        assert objects.same_object(copy.size, copy.etag, found.size, found.etag)
+    assert not whole(context, listing.consolidation_row(), {"same": "same"}).copies
+
+
+def test_names_from_the_environment_are_used(aws: Aws, context: Context) -> None:
+    seed(aws, "my-conversations", **{"bob@example.edu/a": "1"})
+    context.deployment = type(context.deployment)(
+        "v6",
+        "dev",
+        "us-east-1",
+        {"S3_CONVERSATIONS_BUCKET_NAME": "my-conversations", "S3_CONSOLIDATION_BUCKET_NAME": "mine"},
+    )
+    (copy,) = whole(context, ROWS["S3_CONVERSATIONS_BUCKET_NAME"]).copies
+    assert (copy.source_bucket, copy.target_bucket) == ("my-conversations", "mine")
+
+
+def test_the_state_of_a_bucket(aws: Aws, context: Context) -> None:
+    assert listing.bucket_state(context.account, CONVERSATIONS) == ("absent", "")
+    seed(aws, CONVERSATIONS)
+    assert listing.bucket_state(context.account, CONVERSATIONS) == ("present", "")
+    context.account.client("s3").meta.events.register("before-send.s3.HeadBucket", _denied)
+    assert listing.bucket_state(context.account, CONVERSATIONS)[0] == "foreign"
+
+
+def _denied(request: Any, **_: Any) -> Any:
+    from botocore.awsrequest import AWSResponse
+
+    class Raw:
+        def stream(self, *_: Any, **__: Any) -> Any:
+            yield b""
+
+    return AWSResponse(request.url, 403, {}, Raw())
+
+
+@pytest.mark.parametrize(("algorithm", "tell"), [("aws:kms", False), ("AES256", True)])
+def test_etags_tell_nothing_in_a_bucket_under_kms(aws: Aws, context: Context, algorithm: str, tell: bool) -> None:
+    client = seed(aws, CONVERSATIONS)
+    assert listing.etags_tell(context.account, CONVERSATIONS)
+    client.put_bucket_encryption(
+        Bucket=CONVERSATIONS,
+        ServerSideEncryptionConfiguration={
+            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm}}]
+        },
+    )
+    assert listing.etags_tell(context.account, CONVERSATIONS) is tell
+
+
+def test_every_request_names_the_owner(aws: Aws, context: Context) -> None:
+    """A bucket of that name may be a stranger's: S3 must refuse it on every single call."""
+    seed(aws, CONVERSATIONS, **{"bob@example.edu/a": "1"})
+    seed(aws, TARGET)
+    owners: list[tuple[str, Any]] = []
+    client = context.account.client("s3")
+    client.meta.events.register(
+        "provide-client-params.s3",
+        lambda params, model, **_: owners.append((model.name, params.get("ExpectedBucketOwner"))),
+    )
+    (copy,) = whole(context, ROWS["S3_CONVERSATIONS_BUCKET_NAME"]).copies
+    _all_of(context.account, copy)
+    assert {owner for _, owner in owners} == {"123456789012"}
+    assert {"CopyObject", "HeadObject", "ListObjectsV2", "DeleteObject", "PutObject"} <= {name for name, _ in owners}
+
+
+def _all_of(account: Account, copy: ObjectCopy) -> None:
+    result = objects.copy_objects(account, [copy])[0]
+    objects.verify_object(account, copy, result.etag, result.version_id)
+    objects.read_object(account, copy.source_bucket, copy.source_key, copy.etag)
+    objects.put_new(account, copy.target_bucket, "scheduledTaskLogs/x", b"{}")
+    objects.delete_source(account, copy, result.etag, result.version_id)
