@@ -29,6 +29,7 @@ from wizard.usermap import Complaint, MapRow, UserMap, listed, read_map, shown, 
 from wizard.usermap_checks import HASH_KEY_BYTES, NO_PERSON, check_rows, in_order, looks_like_group
 
 __all__ = [
+    "USER_MAP",
     "Complaint",
     "MapRow",
     "Missing",
@@ -47,6 +48,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+USER_MAP = "csv_file"  # setting of the workspace: the user map that was checked last without errors
 BATCH = 100  # the most keys of one BatchGetItem
 _SYSTEM = re.compile(r".+-[0-9]{6}")  # `AppName-123456`, the owner of a system API key
 _ASSISTANT = re.compile(r"ast[a-z]*/.+")  # assistants are principals of object access

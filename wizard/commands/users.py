@@ -17,9 +17,16 @@ from wizard.journey import Outcome
 from wizard.text import plain, plural
 from wizard.usermap import Complaint, UserMap, write_map
 from wizard.usermap_checks import in_order
-from wizard.users import Missing, check_against_account, check_file, find_missing, identity_map, load_map, sub_map
-
-SETTING = "csv_file"  # of the workspace: the user map that was checked last without errors
+from wizard.users import (
+    USER_MAP,
+    Missing,
+    check_against_account,
+    check_file,
+    find_missing,
+    identity_map,
+    load_map,
+    sub_map,
+)
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
@@ -72,7 +79,7 @@ def run_check(arguments: argparse.Namespace, context: Context | None) -> Outcome
             complaints.append(Complaint("attention", 0, f"{_NOT_LOOKED_UP}: {plain(error)}"))
     errors = sum(complaint.level == "error" for complaint in complaints)
     if context is not None and not errors:
-        context.workspace.remember({SETTING: str(arguments.file.absolute())})
+        context.workspace.remember({USER_MAP: str(arguments.file.absolute())})
     return Outcome(
         2 if errors else 0,
         "\n".join([_headline(arguments.file, user_map), *_lines(complaints), _verdict(complaints)]),
@@ -124,7 +131,7 @@ def run_missing(arguments: argparse.Namespace, context: Context) -> Outcome:
     """List who has data and is not in the map; groups, assistants and systems are listed apart."""
     if arguments.output:
         _may_write(arguments)
-    remembered = context.workspace.settings().get(SETTING)
+    remembered = context.workspace.settings().get(USER_MAP)
     file = arguments.csv_file or (Path(remembered) if remembered else None)
     user_map = load_map(file) if file else UserMap(())
     missing = find_missing(context, user_map)
