@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import random
 import threading
 import time
@@ -164,6 +165,18 @@ class Account:
             )
         except botocore.exceptions.ProfileNotFound as error:
             raise BadInput(f"{error}; give --profile one of those in ~/.aws/config.") from error
+
+    def environment(self) -> dict[str, str]:
+        """The environment for a command that shall work on the same account and region as this run."""
+        chosen = {"AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region}
+        if self.profile and not self._credentials:
+            chosen["AWS_PROFILE"] = self.profile
+        if self.endpoint_url:
+            chosen["AWS_ENDPOINT_URL"] = self.endpoint_url
+        if self._credentials:
+            chosen["AWS_ACCESS_KEY_ID"], chosen["AWS_SECRET_ACCESS_KEY"] = self._credentials
+        dropped = ("AWS_PROFILE", "AWS_SESSION_TOKEN") if self._credentials else ()
+        return {name: value for name, value in os.environ.items() if name not in dropped} | chosen
 
     def client(self, service: str) -> Any:
         """The shared client of a service."""

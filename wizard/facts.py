@@ -25,9 +25,23 @@ class Fact:
 class Facts:
     """All facts of one look, by name. Names and values:
 
+    Where we are:
+    system              {"platform": str, "screens": bool}: whether a full-screen face can start
+    sandbox             whether this is the embedded AWS
     identity            {"account", "arn"}
     region              "us-east-1"
+    permissions         actions of the plan's policy that are missing
+    names               {"basic_ops_stack", "lambda_stack", "old_user_storage", "new_user_storage", "consolidation"}
     deployment          number of tables found under the deployment's names (0: nothing is deployed here)
+    overrides           {config key: name} from the environment
+    generation          "0.8", "2025-10" or "2026-06": the release whose tables are deployed
+    export_owner        the stack that exports `{stage}-RestApiId`, "" while none does
+    checkout            {"root": str, "services": int}; root "" without a checkout
+    var_file            its path, or ""
+    serverless          the command as an argument list, [] where there is none
+    disk                free bytes where the workspace is
+
+    What stands in the account:
     basic_ops_stack     CloudFormation status of the basic-ops stack, or "absent"
     lambda_stack        CloudFormation status of amplify-lambda's stack, or "absent"
     old_user_storage    {"exists": bool, "rows": int}
@@ -35,17 +49,23 @@ class Facts:
     consolidation       whether the consolidation bucket exists and is this account's
     user_data_owner     "basic-ops", "amplify-lambda", "orphan", "nobody", or another stack's name
     sync_job            whether the e-mail sync rule is enabled
+    services            {service: status, "absent" or "outdated"} of the services other than amplify-lambda
+    recovery            tables of the deployment without point-in-time recovery
     parameters          {"root": bool, "missing": [names], "different": [names], "total": int}
     references          {"root": bool, "unresolved": [names]}
     definitions         {"root": bool, "basic_ops": [file:line], "renamed": [table names]}
-    services            {service: status or "absent"} of the services other than amplify-lambda
-    recovery            tables of the deployment without point-in-time recovery
+
+    What only the workspace knows:
     backup              {"verified": bool, "rows": int, "file": path} of the newest backup of the old table, or {}
-    import              {"missing": rows of the backup that are not yet in the new table}
+    import              {"missing": rows of the backup that are not yet in the new table}, {} without a backup
     verified_services   whether step V found nothing wrong since the last deployment
-    user_map            {"rows": int, "scenario": "a" | "b", "errors": int, "digest": str} of the workspace's map, or {}
-    plan                {"id": int, "changes": int, "fresh": bool, "counts": {state: int}} or {}
-    safeguard           {"waived": bool, "missing": [tables of the plan without recovery or a backup]}
+    user_map            {"rows": int, "scenario": "a" | "b", "errors": int, "digest": str, "file": path}, or {}
+    waivers             names that the operator decided to do without
+    kept                whether the operator chose to keep the old records
+    plan                {"id": int, "changes": open ones, "fresh": bool, "counts": {state: int}} or {}
+    safeguard           {"waived": bool, "missing": [tables of the plan without recovery or a backup]} or {}
+    verification        {"clean": bool}: everything applied was verified since the last apply; {} without a plan
+    retained            number of old records that stand beside their verified copies
     """
 
     by_name: Mapping[str, Fact] = field(default_factory=dict)

@@ -1,0 +1,161 @@
+"""Skips, locks and ends of the steps, over every combination of what preflight can find."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from wizard import rules
+from wizard.facts import Fact, Facts
+from wizard.journey import status
+from wizard.steps import JOURNEY
+
+STACKS = ("absent", "UPDATE_COMPLETE", "DELETE_FAILED", "ROLLBACK_COMPLETE", None)
+OLD_TABLES = ({"exists": False, "rows": 0}, {"exists": True, "rows": 0}, {"exists": True, "rows": 7}, None)
+OWNERS = ("basic-ops", "amplify-lambda", "orphan", "nobody", "somebody-elses-stack", None)
+BACKUPS = ({}, {"verified": True, "rows": 7, "file": "b"}, {"verified": True, "rows": 6, "file": "b"}, {"verified": False, "rows": 7})
+STEP_1 = ({"root": True, "missing": [], "different": [], "total": 9}, {"root": True, "missing": ["/x"], "different": [], "total": 9})
+STEP_2 = ({"root": True, "unresolved": []}, {"root": True, "unresolved": ["a:1"]}, {"root": False, "unresolved": []})
+
+
+def facts(**values: Any) -> Facts:
+    """Facts of these values; None stands for "could not be found out"."""
+    return Facts(
+        {name: Fact(name, "unknown" if value is None else "ok", name, "", "", value) for name, value in values.items()}
+    )
+
+
+READY: dict[str, Any] = {
+    "deployment": 40,
+    "checkout": {"root": "/x", "services": 15},
+    "parameters": STEP_1[0],
+    "references": STEP_2[0],
+    "definitions": {"root": True, "basic_ops": [], "renamed": []},
+    "waivers": [],
+    "basic_ops_stack": "absent",
+    "lambda_stack": "UPDATE_COMPLETE",
+    "user_data_owner": "amplify-lambda",
+    "old_user_storage": {"exists": False, "rows": 0},
+    "new_user_storage": {"exists": True, "rows": 7},
+    "consolidation": True,
+    "backup": {},
+    "import": {},
+    "services": {"object-access": "UPDATE_COMPLETE"},
+    "verified_services": True,
+    "user_map": {"rows": 2, "scenario": "a", "errors": 0, "file": "m.csv"},
+    "plan": {"id": 1, "changes": 0, "fresh": True, "counts": {"verified": 5}},
+    "safeguard": {"waived": False, "missing": []},
+    "verification": {"clean": True},
+    "retained": 0,
+    "kept": False,
+}
+
+
+def state(step: str, **values: Any) -> str:
+    return status(JOURNEY[step], facts(**{**READY, **values})).state
+
+
+@pytest.mark.parametrize(("stack", "old", "owner"), list(itertools.product(STACKS, OLD_TABLES, OWNERS)))
+def test_every_branch_of_step_4_keeps_its_locks(stack: Any, old: Any, owner: Any) -> None:
+    for backup, first, second in itertools.product(BACKUPS, STEP_1, STEP_2):
+        found = facts(
+            **{**READY, "basic_ops_stack": stack, "old_user_storage": old, "user_data_owner": owner, "backup": backup,
+               "parameters": first, "references": second, "lambda_stack": "absent", "new_user_storage": {"exists": False}}
+        )  # fmt: skip
+        states = {step: JOURNEY.statuses(found)[step].state for step in ("4", "4a", "4b", "4c", "4d")}
+        backed_up = backup.get("verified") and backup["rows"] == 7
+        rows_safe = old is not None and (old["rows"] == 0 or backed_up)
+        steps_stand = not first["missing"] and second["root"] and not second["unresolved"]
+        if owner is None:
+            assert states["4b"] == "unknown"
+        elif owner in ("nobody", "amplify-lambda"):
+            assert states["4b"] == "done"
+        else:
+            assert states["4b"] == ("open" if rows_safe and steps_stand else "locked")
+        # The lock itself, which the commands ask, never opens before the rows are safe.
+        assert bool(rules.endpoint_locked(found)) == (not (rows_safe and steps_stand))
+        references_stand = second["root"] and not second["unresolved"]
+        assert bool(rules.lambda_locked(found)) == (not references_stand or owner not in ("nobody", "amplify-lambda"))
+        assert rules.services_locked(found)  # amplify-lambda is absent
+        assert states["4"] == ("unknown" if None in (stack, old, owner) else "done")
+        if old is None:
+            assert states["4a"] == "unknown"
+        elif old["rows"] == 0:
+            assert states["4a"] == "skipped"
+        else:
+            assert states["4a"] == ("done" if backed_up else "open")
+        assert states["4d"] != "done"
+
+
+@pytest.mark.parametrize("name", sorted(READY))
+def test_an_unknown_fact_never_finishes_or_skips_a_step_that_looks_at_it(name: str) -> None:
+    found = facts(**{**READY, name: None})
+    for step in JOURNEY.steps:
+        if name in step.needs:
+            assert status(step, found).state == "unknown"
+
+
+def test_all_is_done_when_everything_is() -> None:
+    found = facts(**READY)
+    assert {step.id: status(step, found).state for step in JOURNEY.steps if status(step, found).state != "done"} == {
+        "4a": "skipped",
+        "4d": "skipped",
+        "6b'": "skipped",
+    }
+    assert JOURNEY.first_open(found).id == "7"
+
+
+@pytest.mark.parametrize(
+    ("step", "values", "expected"),
+    [
+        ("0", {"deployment": 0}, "open"),
+        ("1", {"parameters": STEP_1[1]}, "open"),
+        ("1", {"parameters": {"root": False}, "checkout": {"root": ""}}, "skipped"),
+        ("2", {"references": STEP_2[1]}, "open"),
+        ("3", {"definitions": {"root": True, "basic_ops": ["a.yml:3"], "renamed": []}}, "open"),
+        ("3", {"definitions": {"root": True, "basic_ops": [], "renamed": ["t"]}}, "open"),
+        ("3", {"definitions": {"root": True, "basic_ops": [], "renamed": ["t"]}, "waivers": ["t"]}, "done"),
+        ("4c", {"consolidation": False}, "open"),
+        ("4c", {"lambda_stack": "UPDATE_ROLLBACK_COMPLETE"}, "open"),
+        ("4c", {"consolidation": False, "definitions": {"root": True, "renamed": ["t"]}}, "locked"),
+        ("4d", {"backup": {"rows": 7}, "import": {"missing": 0}}, "done"),
+        ("4d", {"backup": {"rows": 7}, "import": {"missing": 1}}, "open"),
+        ("4d", {"backup": {"rows": 7}, "import": {"missing": 7}, "new_user_storage": {"exists": False}}, "locked"),
+        ("4d", {"old_user_storage": {"exists": True, "rows": 7}}, "locked"),
+        ("5", {"services": {"object-access": "outdated"}}, "open"),
+        ("5", {"services": {}, "checkout": {"root": ""}}, "skipped"),
+        ("5", {"services": {}, "lambda_stack": "ROLLBACK_COMPLETE"}, "locked"),
+        ("V", {"verified_services": False}, "open"),
+        ("6a", {"user_map": {}}, "open"),
+        ("6a", {"user_map": {"rows": 2, "errors": 1}}, "open"),
+        ("6b", {"plan": {}, "user_map": {}}, "locked"),
+        ("6b", {"plan": {"id": 1, "fresh": False}}, "open"),
+        ("6b'", {"plan": {"id": 1, "fresh": True, "changes": 2}, "safeguard": {"waived": False, "missing": ["t"]}}, "open"),
+        ("6b'", {"plan": {"id": 1, "fresh": True, "changes": 2}, "safeguard": {"waived": True, "missing": ["t"]}}, "done"),
+        ("6c", {"plan": {}}, "locked"),
+        ("6c", {"plan": {"id": 1, "fresh": True, "changes": 2, "counts": {"planned": 2}}}, "open"),
+        ("6c", {"plan": {"id": 1, "fresh": False, "changes": 2, "counts": {"planned": 2}}}, "locked"),
+        ("6c", {"plan": {"id": 1, "fresh": True, "changes": 2, "counts": {"planned": 2}}, "consolidation": False}, "locked"),
+        ("6c", {"plan": {"id": 1, "fresh": True, "changes": 1, "counts": {"conflict": 1}}}, "open"),
+        ("6d", {"plan": {"id": 1, "fresh": True, "changes": 2, "counts": {"planned": 2}}}, "locked"),
+        ("6d", {"plan": {"id": 2, "fresh": True, "changes": 0, "counts": {"applied": 2}}, "verification": {"clean": False}}, "open"),
+        ("7", {"plan": {"id": 2, "fresh": True, "changes": 0, "counts": {"applied": 2}}, "verification": {"clean": False}}, "locked"),
+        ("7", {"retained": 3}, "open"),
+        ("7", {"retained": 3, "kept": True}, "done"),
+    ],
+)  # fmt: skip
+def test_steps(step: str, values: dict[str, Any], expected: str) -> None:
+    assert state(step, **values) == expected
+
+
+def test_every_action_can_be_shown_as_a_command() -> None:
+    for step in JOURNEY.steps:
+        assert step.guidance and step.title
+        for action in step.actions:
+            values = {field.name: "x y" for field in action.fields}
+            assert action.command(values).startswith("amplify-migrate ")
+            assert not action.preview or any(other.id == action.preview for other in step.actions)
+            if action.effect == "destroy":
+                assert action.word(facts(names={"basic_ops_stack": "amplify-v6-lambda-basic-ops-dev"}))

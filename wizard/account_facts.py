@@ -1,0 +1,311 @@
+"""Facts about the account: what stands there, in which state, and whose it is. Each check only reads.
+
+A check lets AWS's errors through; `preflight.py` turns them into an unknown fact.
+"""
+
+from __future__ import annotations
+
+import botocore.exceptions
+
+from wizard import endpoint, storage
+from wizard.aws import ABSENT, code_of
+from wizard.context import Context
+from wizard.deployment import discover
+from wizard.facts import Fact, Verdict
+from wizard.inventory import table_names
+from wizard.parallel import each
+from wizard.policy import PLAN, actions_of, missing_actions
+from wizard.services import stack_states
+from wizard.text import plural
+
+CONSOLIDATION = ("S3_CONSOLIDATION_BUCKET_NAME", "amplify-{dep}-lambda-{stage}-consolidation")
+COUNT_BYTES = 256_000_000  # beyond this size the new table's rows are DescribeTable's estimate: counting reads them all
+STABLE = {
+    "CREATE_COMPLETE",
+    "UPDATE_COMPLETE",
+    "UPDATE_ROLLBACK_COMPLETE",
+    "IMPORT_COMPLETE",
+    "IMPORT_ROLLBACK_COMPLETE",
+}
+
+
+def check_identity(context: Context) -> Fact:
+    """Who asks, in which account."""
+    identity = context.account.identity
+    root = identity["arn"].endswith(":root")
+    return Fact(
+        "identity", "attention" if root else "ok", "Account",
+        f"{identity['account']} as {identity['arn']}",
+        "This is the account's root user; a role with the policy of `preflight --policy` is safer." if root else "",
+        dict(identity),
+    )  # fmt: skip
+
+
+def check_region(context: Context) -> Fact:
+    """The region that names and requests go to."""
+    same = context.account.region == context.region
+    return Fact(
+        "region", "ok" if same else "blocked", "Region",
+        context.region if same else f"{context.region}, but requests go to {context.account.region}",
+        "" if same else "Give --region, or set the same region in the profile.",
+        context.region,
+    )  # fmt: skip
+
+
+def check_deployment(context: Context) -> Fact:
+    """How many tables the account has under the deployment's names; when none, which deployments it does have."""
+    tables = table_names(context.account)
+    mine = [table for table in tables if context.deployment.owns(table)]
+    if mine:
+        return Fact(
+            "deployment",
+            "ok",
+            "Deployment",
+            f"{plural(len(mine), 'table')} of {context.deployment.label}",
+            "",
+            len(mine),
+        )
+    others = ", ".join(f"{dep}/{stage}" for dep, stage, _ in discover(tables))
+    return Fact(
+        "deployment", "blocked", "Deployment",
+        f"No table of {context.deployment.label}; this account has {others or 'no deployment here'}.",
+        "Check --dep-name, --stage, --region and the account.", 0,
+    )  # fmt: skip
+
+
+def check_overrides(context: Context) -> Fact:
+    """Names that the environment replaces."""
+    names = dict(context.deployment.overrides)
+    return Fact(
+        "overrides", "attention" if names else "ok", "Names from the environment",
+        "; ".join(f"{key}={value}" for key, value in sorted(names.items())) or "none",
+        "Unset them unless they are meant." if names else "",
+        names,
+    )  # fmt: skip
+
+
+def check_basic_ops_stack(context: Context) -> Fact:
+    """The stack that has to go, and whether it can be changed now."""
+    name = context.deployment.stack("lambda-basic-ops")
+    status = endpoint.status_of(context, name)
+    if status == "absent":
+        return Fact("basic_ops_stack", "ok", "Stack of basic-ops", f"{name} does not exist", "", status)
+    verdict, todo = _stack_advice(status)
+    if verdict == "ok":
+        verdict, todo = "attention", "It is removed, or loses its /user-data path, in step 4b. Its tables go with it."
+    elif status in ("ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED"):
+        todo = "It never came up; step 4b removes it after looking at what its tables hold."
+    return Fact("basic_ops_stack", verdict, "Stack of basic-ops", f"{name} is {status}", todo, status)
+
+
+def check_lambda_stack(context: Context) -> Fact:
+    """The stack that owns the REST API and, from step 4c on, /user-data."""
+    name = context.deployment.stack("lambda")
+    status = endpoint.status_of(context, name)
+    if status == "absent":
+        return Fact(
+            "lambda_stack",
+            "attention",
+            "Stack of amplify-lambda",
+            f"{name} does not exist",
+            "Step 4c deploys it.",
+            status,
+        )
+    verdict, todo = _stack_advice(status)
+    return Fact("lambda_stack", verdict, "Stack of amplify-lambda", f"{name} is {status}", todo, status)
+
+
+def _stack_advice(status: str) -> tuple[Verdict, str]:
+    if status == "UPDATE_ROLLBACK_COMPLETE":
+        return "attention", "Its last update failed and was undone; look at the stack's events before deploying again."
+    if status in STABLE:
+        return "ok", ""
+    if status.endswith("_IN_PROGRESS"):
+        return "attention", "CloudFormation is at work on it; wait until it has finished, then check again."
+    if status == "DELETE_FAILED":
+        return "blocked", "A resource could not be deleted (most often a bucket that is not empty); step 4b names it."
+    return "blocked", "The stack is in a failed state; look at its events, and repair it before deploying again."
+
+
+def check_old_user_storage(context: Context) -> Fact:
+    """The old user storage table and its exact number of rows: while it has any, 4b waits for a verified backup."""
+    name = storage.old_table(context.deployment)
+    if storage.describe(context.account, name) is None:
+        return Fact(
+            "old_user_storage", "ok", "Old user storage", f"{name} does not exist", "", {"exists": False, "rows": 0}
+        )
+    rows = count_rows(context, name) if storage.has_rows(context.account, name) else 0
+    return Fact(
+        "old_user_storage", "attention" if rows else "ok", "Old user storage",
+        f"{name} has {plural(rows, 'row')}",
+        "Back it up (4a) before anything touches basic-ops: removing the stack deletes the table." if rows else "",
+        {"exists": True, "rows": rows},
+    )  # fmt: skip
+
+
+def check_new_user_storage(context: Context) -> Fact:
+    """The table that amplify-lambda brings."""
+    name = storage.new_table(context.deployment)
+    table = storage.describe(context.account, name)
+    if table is None:
+        return Fact(
+            "new_user_storage", "attention", "New user storage", f"{name} does not exist yet",
+            "Step 4c creates it.", {"exists": False, "rows": 0},
+        )  # fmt: skip
+    exact = table.get("TableSizeBytes", 0) <= COUNT_BYTES
+    rows = (
+        (count_rows(context, name) if storage.has_rows(context.account, name) else 0)
+        if exact
+        else table.get("ItemCount", 0)
+    )
+    about = "" if exact else "about "
+    return Fact(
+        "new_user_storage", "ok", "New user storage", f"{name} has {about}{plural(rows, 'row')}", "",
+        {"exists": True, "rows": rows},
+    )  # fmt: skip
+
+
+def check_consolidation(context: Context) -> Fact:
+    """The bucket that S3 content is gathered in; it must be this account's."""
+    name = context.deployment.name(*CONSOLIDATION).value
+    try:
+        context.account.call("s3", "head_bucket", Bucket=name, ExpectedBucketOwner=context.account.id)
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) not in ABSENT:
+            raise
+        return Fact(
+            "consolidation",
+            "attention",
+            "Consolidation bucket",
+            f"{name} does not exist yet",
+            "Step 4c creates it.",
+            False,
+        )
+    return Fact("consolidation", "ok", "Consolidation bucket", name, "", True)
+
+
+def check_names(context: Context) -> Fact:
+    """The names that the steps speak of."""
+    names = {
+        "basic_ops_stack": context.deployment.stack("lambda-basic-ops"),
+        "lambda_stack": context.deployment.stack("lambda"),
+        "old_user_storage": storage.old_table(context.deployment),
+        "new_user_storage": storage.new_table(context.deployment),
+        "consolidation": context.deployment.name(*CONSOLIDATION).value,
+    }
+    return Fact("names", "ok", "Names", ", ".join(names.values()), "", names)
+
+
+def check_sync_job(context: Context) -> Fact:
+    """Whether the rule that re-creates e-mail rows in cognito-users is enabled (live in v0.8.1)."""
+    function = f"{context.deployment.stack('object-access')}-sync_cognito_users"
+    partition = context.account.identity["arn"].split(":")[1]
+    arn = f"arn:{partition}:lambda:{context.region}:{context.account.id}:function:{function}"
+    rules = [
+        name
+        for page in context.account.pages("events", "list_rule_names_by_target", TargetArn=arn)
+        for name in page["RuleNames"]
+    ]
+    enabled = [
+        name for name in rules if context.account.call("events", "describe_rule", Name=name).get("State") == "ENABLED"
+    ]
+    return Fact(
+        "sync_job", "attention" if enabled else "ok", "E-mail sync job",
+        f"{', '.join(enabled)} runs {function}" if enabled else "not scheduled",
+        "It re-creates rows under e-mail addresses: deploy the new object-access (step 5), or disable the rule,"
+        " before user ids are migrated." if enabled else "",
+        bool(enabled),
+    )  # fmt: skip
+
+
+def check_services(context: Context) -> Fact:
+    """The stacks of the services other than amplify-lambda; `outdated` for those deployed before the new release."""
+    states = stack_states(context)
+    late = {name: status for name, status in states.items() if status not in STABLE}
+    if not states:
+        found, todo = "no stack of another service was found", "Step 5 deploys them."
+    elif late:
+        found, todo = ", ".join(f"{name}: {status}" for name, status in sorted(late.items())), "Step 5 deploys them."
+    else:
+        found, todo = f"{plural(len(states), 'stack')} complete", ""
+    return Fact("services", "ok" if states and not late else "attention", "Other services", found, todo, states)
+
+
+def check_export_owner(context: Context) -> Fact:
+    """Whether the export `{stage}-RestApiId`, which carries no deployment name, is this deployment's."""
+    export = f"{context.deployment.stage}-RestApiId"
+    owners = [
+        entry["ExportingStackId"].split("/")[1]
+        for page in context.account.pages("cloudformation", "list_exports")
+        for entry in page.get("Exports", [])
+        if entry["Name"] == export
+    ]
+    owner = owners[0] if owners else ""
+    if owner and owner != context.deployment.stack("lambda"):
+        return Fact(
+            "export_owner", "blocked", "REST API export", f"{export} belongs to the stack {owner}",
+            "Another deployment of the same stage is in this account and region; two of one stage cannot stand side by"
+            " side: use another stage, region or account.", owner,
+        )  # fmt: skip
+    return Fact(
+        "export_owner",
+        "ok",
+        "REST API export",
+        f"{export} of {owner}" if owner else f"{export} does not exist yet",
+        "",
+        owner,
+    )
+
+
+def check_generation(context: Context) -> Fact:
+    """Which release's services are deployed, told by the tables that it brought."""
+    fill, tables = context.deployment.fill, set(table_names(context.account))
+    if fill("amplify-{dep}-lambda-{stage}-poll-status") in tables:
+        return Fact("generation", "ok", "Deployed release", "June 2026 or newer", "", "2026-06")
+    if fill("amplify-{dep}-lambda-{stage}-user-data-storage") in tables:
+        return Fact(
+            "generation", "attention", "Deployed release", "v0.9 (October 2025 to early 2026)",
+            "These services look for workflow templates, agent logs and user settings under a doubled key"
+            " (id#id-amplify-workflows); the migration writes the plain spelling, which only the next release finds.",
+            "2025-10",
+        )  # fmt: skip
+    return Fact(
+        "generation", "ok", "Deployed release", "v0.8.1 or older: no user-data-storage table",
+        "The new release arrives with steps 4c and 5.", "0.8",
+    )  # fmt: skip
+
+
+def check_recovery(context: Context) -> Fact:
+    """Tables of the deployment without point-in-time recovery."""
+    mine = [table for table in table_names(context.account) if context.deployment.owns(table)]
+    answers = each(lambda table: has_recovery(context, table), mine, workers=4, control=context.control)
+    without = sorted(table for table, recovery in answers if not recovery)
+    return Fact(
+        "recovery", "attention" if without else "ok", "Point-in-time recovery",
+        f"off for {', '.join(without)}" if without else f"on for {plural(len(mine), 'table')}",
+        "`amplify-migrate backup create` switches it on for the tables that the plan changes." if without else "",
+        without,
+    )  # fmt: skip
+
+
+def check_permissions(context: Context) -> Fact:
+    """Actions of the plan's policy that this identity lacks, as far as IAM's simulator tells."""
+    missing = missing_actions(context, context.account.identity["arn"], actions_of(PLAN))
+    return Fact(
+        "permissions", "attention" if missing else "ok", "Permissions to read",
+        f"missing: {', '.join(missing)}" if missing else "all that a plan needs",
+        "`amplify-migrate preflight --policy` prints the policy to ask for." if missing else "",
+        missing,
+    )  # fmt: skip
+
+
+def count_rows(context: Context, table: str) -> int:
+    """The exact number of rows, by a scan that returns only counts."""
+    pages = context.account.pages("dynamodb", "scan", TableName=table, Select="COUNT", ConsistentRead=True)
+    return sum(int(page["Count"]) for page in pages)
+
+
+def has_recovery(context: Context, table: str) -> bool:
+    answer = context.account.call("dynamodb", "describe_continuous_backups", TableName=table)
+    recovery = answer["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
+    return bool(recovery.get("PointInTimeRecoveryStatus") == "ENABLED")

@@ -1,0 +1,136 @@
+"""`amplify-migrate services`: check the definitions, list the order, deploy, and verify what is deployed."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from wizard import locks
+from wizard.context import Context
+from wizard.errors import BadInput
+from wizard.events import Finding
+from wizard.guidance import TRY_BY_HAND, rollback_plan
+from wizard.journey import Outcome
+from wizard.parameters import checkout_root
+from wizard.service_health import Health, examine, follow, list_functions
+from wizard.services import Order, commands_by_hand, deploy, read_order, stack_states, unchanged
+from wizard.text import plain, plural
+
+Commands = argparse._SubParsersAction  # argparse has no public name for what add_subparsers returns
+
+
+def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    """Add the `services` commands."""
+    group = commands.add_parser("services", help="the services: order, deployment, verification", description=__doc__)
+    actions = group.add_subparsers(required=True, metavar="ACTION")
+    for name, run, text in (
+        ("check", run_check, "nothing reads basic-ops any more, and no table would be replaced"),
+        ("list", run_list, "the order of deployment and the state of each stack"),
+    ):
+        parser = actions.add_parser(name, parents=[common], help=text)
+        parser.add_argument("--root", type=Path, help="the backend checkout")
+        parser.set_defaults(run=run)
+
+    parser = actions.add_parser("verify", parents=[common], help="stacks, functions, tables, roles, logs")
+    parser.add_argument("--follow", action="store_true", help="go on watching the logs until stopped")
+    parser.add_argument("--endpoint", action="append", default=[], metavar="URL", help="a health address to call")
+    parser.add_argument(
+        "--tried", action="append", default=[], choices=TRY_BY_HAND, help="what was tried by hand and works"
+    )
+    parser.add_argument("--root", type=Path, help="the backend checkout")
+    parser.set_defaults(run=run_verify)
+
+    parser = actions.add_parser("deploy", parents=[common], help="deploy services in order")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a service, as `services list` names it")
+    parser.add_argument("--all", action="store_true", help="every service that is not deployed and unchanged")
+    parser.add_argument("--root", type=Path, help="the backend checkout")
+    parser.set_defaults(run=run_deploy, effect="write")
+
+
+def _order(arguments: argparse.Namespace, context: Context) -> Order:
+    context.root = checkout_root(context, arguments.root)
+    return read_order(context.root, context.deployment)
+
+
+def run_check(arguments: argparse.Namespace, context: Context) -> Outcome:
+    """Step 3."""
+    context.root = checkout_root(context, arguments.root)
+    from wizard import definitions
+
+    return definitions.check(context)
+
+
+def run_list(arguments: argparse.Namespace, context: Context) -> Outcome:
+    """The services in the order of deployment, each with its stack, its state, and why it would be skipped."""
+    order = _order(arguments, context)
+    states = stack_states(context)
+    prefix, suffix = f"amplify-{context.deployment.dep}-", f"-{context.deployment.stage}"
+    rows = []
+    for service in order.services:
+        state = states.get(service.stack.removeprefix(prefix).removesuffix(suffix), "")
+        rows.append({"name": service.name, "stack": service.stack, "state": state,
+                     "skipped": unchanged(context, service, order.root)})  # fmt: skip
+    commands = commands_by_hand(order.services, order, context.deployment.stage)
+    lines = [
+        f"{number:>2}. {row['name']:<32} {row['state'] or 'see step 4c':<20} {row['skipped']}".rstrip()
+        for number, row in enumerate(rows, 1)
+    ]
+    lines += [f"    missing: {name}, named in serverless-compose.yml, has no directory" for name in order.missing]
+    lines += ["", "By hand, from the root of the checkout:", *(f"    {command}" for command in commands)]
+    return Outcome(0, "\n".join(lines), {"services": rows, "missing": list(order.missing), "commands": commands})
+
+
+def run_deploy(arguments: argparse.Namespace, context: Context) -> Outcome:
+    """Steps 4c and 5. Raises Blocked while the step is locked, BadInput without a checkout or names."""
+    order = _order(arguments, context)
+    if bool(arguments.names) == arguments.all:
+        raise BadInput("Name the services to deploy, or give --all.")
+    chosen = list(order.services) if arguments.all else order.named(arguments.names)
+    first = any(service.name == "amplify-lambda" for service in chosen)
+    locks.require(context, "4c" if first else "5")
+    for name in order.missing:
+        text = "serverless-compose.yml names it, but its directory does not exist"
+        context.feed.emit(Finding("attention", name, text, "Remove the entry, or compose itself refuses to run."))
+    return deploy(context, chosen, order)
+
+
+def run_verify(arguments: argparse.Namespace, context: Context) -> Outcome:
+    """Step V: look once, or go on watching the logs. 1 when something is wrong."""
+    if arguments.root:
+        context.root = arguments.root
+    if arguments.follow:
+        functions = [function["FunctionName"] for function in list_functions(context)]
+        seen = follow(context, functions)
+        return Outcome(1 if seen else 0, f"{plural(seen, 'error')} seen.", {"errors": seen})
+    health = examine(context, arguments.endpoint)
+    tried = sorted({*context.workspace.settings().get("tried", []), *arguments.tried})
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    context.workspace.remember({"services_verified": {"ok": health.well, "time": time}, "tried": tried})
+    details = {
+        "ok": health.well,
+        "counts": health.counts,
+        "findings": [asdict(finding) for finding in health.findings],
+        "causes": [asdict(cause) for cause in health.causes],
+        "tried": tried,
+        "rollback": rollback_plan(context.deployment.label),
+    }
+    return Outcome(0 if health.well else 1, describe(health, tried, context.deployment.label), details)
+
+
+def describe(health: Health, tried: list[str], label: str) -> str:
+    """What was found, what is left to try by hand, and, where something is wrong, the way back."""
+    counts = ", ".join(plural(count, noun.removesuffix("s")) for noun, count in health.counts.items())
+    lines = [f"Looked at {counts}, and the logs since the deployment."]
+    lines += [f"{one.level}: {one.place}: {one.text} {one.todo}".rstrip() for one in health.findings]
+    for cause in health.causes:
+        where = plain(", ".join(cause.functions), 200)
+        lines.append(f"blocked: {cause.text}: {plural(cause.count, 'time')} in {where}")
+        lines.append(f"    {cause.example}")
+    left = [text for name, text in TRY_BY_HAND.items() if name not in tried]
+    if left:
+        lines += ["", "Try by hand, and tick with --tried:", *(f"    [ ] {text}" for text in left)]
+    if not health.well:
+        lines += ["", "If this cannot be mended quickly:", *(f"    {line}" for line in rollback_plan(label))]
+    return "\n".join(lines)

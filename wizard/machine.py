@@ -1,0 +1,91 @@
+"""Facts about this machine: the backend checkout, its var file, the `serverless` command, system and terminal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from wizard.context import Context
+from wizard.facts import Fact
+
+SYSTEMS = ("linux", "darwin")  # pseudo-terminals, file locks and modes as this program uses them
+
+
+def check_checkout(context: Context) -> Fact:
+    """The backend checkout that steps 1 to 3 and 5 read; without one they are not done from here."""
+    if context.root is None:
+        return Fact(
+            "checkout", "attention", "Backend checkout", "none: steps 1 to 3, 4c and 5 cannot be done from here",
+            "Start inside the checkout of the new release, or give --root.", {"root": "", "services": 0},
+        )  # fmt: skip
+    count = sum(1 for _ in Path(context.root).glob("*/serverless.yml"))
+    return Fact(
+        "checkout", "ok" if count else "attention", "Backend checkout", f"{context.root}: {count} services",
+        "" if count else "No directory below it has a serverless.yml; give --root.",
+        {"root": str(context.root), "services": count},
+    )  # fmt: skip
+
+
+def check_var_file(context: Context) -> Fact:
+    """The stage's var file: the source of the shared parameters, and still read by serverless.yml."""
+    if context.root is None:
+        return Fact("var_file", "ok", "Var file", "not looked for: no checkout", "", "")
+    path = Path(context.root) / "var" / f"{context.deployment.stage}-var.yml"
+    if path.is_file():
+        return Fact("var_file", "ok", "Var file", str(path), "Keep it: serverless.yml still reads it.", str(path))
+    return Fact(
+        "var_file", "attention", "Var file", f"{path} does not exist",
+        "Bring it from the checkout that deployed this stage; without it no service deploys.", "",
+    )  # fmt: skip
+
+
+def check_serverless(context: Context) -> Fact:
+    """The command that deploys; without it the wizard shows the commands and watches CloudFormation."""
+    from wizard.services import serverless_command
+
+    command = serverless_command(context)
+    if command:
+        return Fact("serverless", "ok", "serverless command", " ".join(command), "", command)
+    return Fact(
+        "serverless", "attention", "serverless command", "not found on PATH",
+        "Install it (`npm install -g serverless@3`), or run the commands that the wizard shows elsewhere.", [],
+    )  # fmt: skip
+
+
+def check_system(context: Context) -> Fact:
+    """Whether this system, terminal and connection carry a long run."""
+    return system_fact(sys.platform, os.environ, (sys.stdin.isatty(), sys.stdout.isatty(), sys.stderr.isatty()))
+
+
+def system_fact(platform: str, environment: Mapping[str, str], terminals: tuple[bool, bool, bool]) -> Fact:
+    """The verdict on system and terminal. Pure; `terminals` says of stdin, stdout and stderr whether they are one."""
+    term = environment.get("TERM", "")
+    screens = all(terminals) and term not in ("", "dumb") and not environment.get("CI")
+    face = "screens" if screens else "plain prompts" if all(terminals[:2]) else "no questions"
+    found = f"{platform}, TERM={term or 'unset'}: {face}"
+    value = {"platform": platform, "screens": screens}
+    if not platform.startswith(SYSTEMS):
+        return Fact("system", "blocked", "System and terminal", f"{found}; this system is not supported",
+                    "Use Linux or macOS; on Windows, WSL.", value)  # fmt: skip
+    if environment.get("SSH_CONNECTION") and not (environment.get("TMUX") or environment.get("STY")):
+        return Fact("system", "attention", "System and terminal", f"{found}, over ssh",
+                    "Start it inside tmux or screen: a dropped line then interrupts nothing.", value)  # fmt: skip
+    return Fact("system", "ok", "System and terminal", found, "", value)
+
+
+def free_bytes(folder: Path) -> int:
+    """Free space where the workspace is."""
+    return shutil.disk_usage(folder).free
+
+
+def check_disk(context: Context) -> Fact:
+    """Room for backups, ledger and logs."""
+    free = free_bytes(context.workspace.folder)
+    small = free < 1_000_000_000
+    return Fact(
+        "disk", "attention" if small else "ok", "Disk space", f"{free / 1e9:.1f} GB free at {context.workspace.folder}",
+        "Backups and the ledger take about as much as the tables that change." if small else "", free,
+    )  # fmt: skip

@@ -1,0 +1,130 @@
+"""The IAM policy that the next steps need, and what of it an identity lacks.
+
+One statement per purpose and kind of resource: read for the plan, write for apply, delete for cleanup, and what steps
+1 to 5 and the verification of services need. `serverless` itself needs what it always needed to deploy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wizard.context import Context
+
+PLAN, APPLY, CLEANUP, DEPLOY = "ReadForPlan", "WriteForApply", "DeleteForCleanup", "DeploySteps"
+
+# (purpose, kind of resource) -> actions
+_ACTIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    (PLAN, "tables"): (
+        "dynamodb:DescribeTable", "dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTimeToLive", "dynamodb:Scan",
+        "dynamodb:Query", "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:ListTagsOfResource",
+    ),
+    (PLAN, "buckets"): (
+        "s3:ListBucket", "s3:ListBucketVersions", "s3:GetBucketVersioning", "s3:GetBucketLocation",
+        "s3:GetEncryptionConfiguration",
+    ),
+    (PLAN, "objects"): ("s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion", "s3:GetObjectAttributes"),
+    (PLAN, "account"): (
+        "sts:GetCallerIdentity", "dynamodb:ListTables", "dynamodb:ListBackups", "s3:ListAllMyBuckets",
+        "cloudformation:DescribeStacks", "cloudformation:ListStacks", "cloudformation:ListExports",
+        "cloudformation:ListImports", "events:ListRuleNamesByTarget", "events:DescribeRule",
+        "iam:SimulatePrincipalPolicy", "iam:GetRole", "cognito-idp:ListUsers",
+    ),
+    (PLAN, "stacks"): (
+        "cloudformation:DescribeStackEvents", "cloudformation:ListStackResources", "cloudformation:GetTemplate",
+    ),
+    (PLAN, "apis"): ("apigateway:GET",),
+    (PLAN, "parameters"): (
+        "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath", "ssm:GetParameterHistory",
+    ),
+    (PLAN, "functions"): ("lambda:ListFunctions", "lambda:GetFunctionConfiguration"),
+    (PLAN, "logs"): ("logs:FilterLogEvents", "logs:DescribeLogGroups"),
+    (APPLY, "tables"): (
+        "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:BatchWriteItem", "dynamodb:CreateBackup",
+        "dynamodb:DescribeBackup", "dynamodb:UpdateContinuousBackups", "dynamodb:ConditionCheckItem",
+    ),
+    # cost rows are summed and the old row removed in one transaction; rollback removes what apply wrote
+    (APPLY, "tables with sums"): ("dynamodb:DeleteItem",),
+    (APPLY, "objects"): (
+        "s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts",
+    ),
+    (CLEANUP, "tables"): ("dynamodb:DeleteItem",),
+    (CLEANUP, "objects"): ("s3:DeleteObject",),
+    (DEPLOY, "parameters"): ("ssm:PutParameter", "ssm:AddTagsToResource", "ssm:LabelParameterVersion"),
+    (DEPLOY, "stacks"): ("cloudformation:DeleteStack", "cloudformation:CancelUpdateStack"),
+    (DEPLOY, "apis"): ("apigateway:DELETE", "apigateway:POST"),
+}  # fmt: skip
+
+
+def actions_of(purpose: str) -> list[str]:
+    """All actions of one purpose, sorted."""
+    return sorted({action for (of, _), actions in _ACTIONS.items() if of == purpose for action in actions})
+
+
+def document(context: Context) -> dict[str, Any]:
+    """The policy for this deployment, as IAM takes it; resources are narrowed to the deployment's names."""
+    resources = _resources(context)
+    statements = [
+        {
+            "Sid": f"{purpose}{kind.title().replace(' ', '')}",
+            "Effect": "Allow",
+            "Action": sorted(actions),
+            "Resource": resources[kind],
+        }
+        for (purpose, kind), actions in _ACTIONS.items()
+    ]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _resources(context: Context) -> dict[str, list[str]]:
+    dep, stage, region = context.deployment.dep, context.deployment.stage, context.region
+    identity = context.account.identity
+    partition, account = identity["arn"].split(":")[1], identity["account"]
+    at = f"{region}:{account}"
+    names = [f"amplify-{dep}-*"]
+    # A name from the environment need not follow the pattern; whether it is a table or a bucket its key tells.
+    tables = names + sorted(name for key, name in context.deployment.overrides.items() if "BUCKET" not in key)
+    buckets = names + sorted(name for key, name in context.deployment.overrides.items() if "BUCKET" in key)
+    table_arns = [f"arn:{partition}:dynamodb:{at}:table/{name}" for name in tables]
+    return {
+        "tables": table_arns + [f"{arn}/*" for arn in table_arns],
+        "tables with sums": [f"arn:{partition}:dynamodb:{at}:table/{name}" for name in tables],
+        "buckets": [f"arn:{partition}:s3:::{name}" for name in buckets],
+        "objects": [f"arn:{partition}:s3:::{name}/*" for name in buckets],
+        "account": ["*"],
+        "stacks": [f"arn:{partition}:cloudformation:{at}:stack/amplify-{dep}-*/*"],
+        "apis": [
+            f"arn:{partition}:apigateway:{region}::/restapis",
+            f"arn:{partition}:apigateway:{region}::/restapis/*",
+        ],
+        "parameters": [
+            f"arn:{partition}:ssm:{at}:parameter/amplify/{stage}",
+            f"arn:{partition}:ssm:{at}:parameter/amplify/{stage}/*",
+        ],
+        "functions": ["*"],
+        "logs": [f"arn:{partition}:logs:{at}:log-group:*"],
+    }
+
+
+def principal_of(context: Context, arn: str) -> str:
+    """The ARN that IAM's simulator takes for a caller: the role of an assumed role, anything else unchanged."""
+    if ":assumed-role/" not in arn:
+        return arn
+    role = arn.split(":assumed-role/")[1].split("/")[0]
+    return str(context.account.call("iam", "get_role", RoleName=role)["Role"]["Arn"])
+
+
+def missing_actions(context: Context, arn: str, actions: Sequence[str], resources: Sequence[str] = ("*",)) -> list[str]:
+    """The actions that IAM's simulator does not allow to `arn`. The account's root user lacks nothing.
+
+    With the default resource the policies are asked about any resource: an action that is allowed only for some is
+    reported as well, so the answer is a hint and never a lock.
+    """
+    if arn.endswith(":root"):
+        return []
+    pages = context.account.pages(
+        "iam", "simulate_principal_policy", PolicySourceArn=principal_of(context, arn),
+        ActionNames=list(actions), ResourceArns=list(resources),
+    )  # fmt: skip
+    results = [result for page in pages for result in page["EvaluationResults"]]
+    return sorted({result["EvalActionName"] for result in results if result["EvalDecision"] != "allowed"})

@@ -1,0 +1,232 @@
+"""Facts that only the workspace knows: the user map, backups, waivers, and what the ledger holds of plan and apply."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wizard import storage, users, wire
+from wizard.backup_files import read_items
+from wizard.catalog.model import Ids
+from wizard.catalog.tables import TABLES
+from wizard.context import Context
+from wizard.facts import Fact
+from wizard.migration.ledger import Ledger, encode_key
+from wizard.migration.rewrite import rewrite
+from wizard.parallel import each
+from wizard.text import plural
+from wizard.wire import Item
+
+USER_MAP = "csv_file"  # setting of the workspace: the user map that was checked last without errors
+# Changes whose old record still stands beside the new one; the old user storage table goes with its stack.
+RETAINED = (
+    "state = 'verified' AND kind <> 'object' AND (source_place, source_key) <> (target_place, target_key)"
+    " AND action <> 'add' AND row <> 'OLD_USER_STORAGE_TABLE'"
+)
+
+
+def check_user_map(context: Context) -> Fact:
+    """The workspace's user map, read and checked by itself; how it fits the account is looked at by `users check`."""
+    path = context.workspace.settings().get(USER_MAP)
+    if not path:
+        return Fact("user_map", "attention", "User map", "none chosen yet", "Step 6a reads one or makes one.", {})
+    user_map, complaints = users.check_file(Path(path))
+    errors = sum(complaint.level == "error" for complaint in complaints)
+    value = {
+        "rows": len(user_map.rows), "scenario": user_map.scenario, "errors": errors, "digest": user_map.digest,
+        "file": str(path),
+    }  # fmt: skip
+    return Fact(
+        "user_map", "blocked" if errors else "ok", "User map",
+        f"{path}: {plural(len(user_map.rows), 'user')}" + (f", {plural(errors, 'error')}" if errors else ""),
+        f"`amplify-migrate users check {path}` names the lines to mend." if errors else "", value,
+    )  # fmt: skip
+
+
+def check_backup(context: Context) -> Fact:
+    """The newest verified backup of the old user storage table that this workspace knows."""
+    found = storage.backups(context.workspace, storage.old_table(context.deployment))
+    if not found:
+        return Fact("backup", "ok", "Backup of user storage", "none in this workspace", "", {})
+    newest = found[0]
+    return Fact(
+        "backup", "ok", "Backup of user storage",
+        f"{newest.path}: {plural(newest.manifest.rows, 'row')} of {newest.manifest.time[:16]}, verified", "",
+        {"verified": bool(newest.manifest.verified), "rows": newest.manifest.rows, "file": str(newest.path)},
+    )  # fmt: skip
+
+
+def check_import(context: Context) -> Fact:
+    """How many rows of the backup stand in the new table neither under their own key nor under their mapped one."""
+    found = storage.backups(context.workspace, storage.old_table(context.deployment))
+    if not found:
+        return Fact("import", "ok", "Import of user storage", "no backup to import", "", {})
+    table = storage.new_table(context.deployment)
+    if storage.describe(context.account, table) is None:
+        missing = found[0].manifest.rows
+    else:
+        missing = count_missing(context, table, read_items(found[0].path), found[0].manifest.key)
+    return Fact(
+        "import", "attention" if missing else "ok", "Import of user storage",
+        f"{plural(missing, 'row')} of {found[0].path.name} not in {table}" if missing else f"all rows are in {table}",
+        "Step 4d imports them." if missing else "", {"missing": missing},
+    )  # fmt: skip
+
+
+def count_missing(context: Context, table: str, items: Iterable[Item], key: Sequence[str]) -> int:
+    """Rows of `items` that the user storage table has neither under their own nor under their mapped key."""
+    path = context.workspace.settings().get(USER_MAP)
+    ids = Ids(users.check_file(Path(path))[0].ids) if path and Path(path).is_file() else Ids()
+    row = next(row for row in TABLES if row.config_key == "USER_STORAGE_TABLE")
+
+    def absent(batch: tuple[Item, ...]) -> int:
+        own = [wire.key_of(item, key) for item in batch]
+        there = present_keys(context, table, own)
+        left = [item for item, one in zip(batch, own, strict=True) if encode_key(one) not in there]
+        mapped = [wire.key_of(rewrite(row, item, ids).item, key) for item in left]
+        there = present_keys(context, table, mapped)
+        return sum(encode_key(one) not in there for one in mapped)
+
+    source = iter(items)
+    batches = iter(lambda: tuple(itertools.islice(source, 100)), ())
+    return sum(count for _, count in each(absent, batches, workers=min(8, context.workers), control=context.control))
+
+
+def present_keys(context: Context, table: str, keys: Sequence[Item]) -> set[str]:
+    """Which of at most 100 keys the table has, as key texts."""
+    there: set[str] = set()
+    unique = {encode_key(key): key for key in keys}
+    if not unique:
+        return there
+    names = {f"#k{number}": name for number, name in enumerate(keys[0])}
+    shape = {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names, "ConsistentRead": True}
+    request: dict[str, Any] = {table: {"Keys": list(unique.values()), **shape}}
+    while request:
+        answer = context.account.call("dynamodb", "batch_get_item", RequestItems=request)
+        there |= {encode_key(key) for key in answer["Responses"].get(table, [])}
+        request = answer.get("UnprocessedKeys") or {}
+        if request:
+            context.control.sleep(0.2)
+    return there
+
+
+def check_waivers(context: Context) -> Fact:
+    """What the operator decided by name to do without."""
+    waivers = list(context.workspace.settings().get("waivers", []))
+    return Fact(
+        "waivers",
+        "attention" if waivers else "ok",
+        "Waived by the operator",
+        ", ".join(waivers) or "nothing",
+        "",
+        waivers,
+    )
+
+
+def check_kept(context: Context) -> Fact:
+    """Whether the operator chose to keep the old records."""
+    kept = bool(context.workspace.settings().get("kept"))
+    return Fact("kept", "ok", "Old records", "kept by choice" if kept else "not decided", "", kept)
+
+
+def check_verified_services(context: Context) -> Fact:
+    """Whether step V found nothing wrong; deploying a service from here forgets it."""
+    found = context.workspace.settings().get("services_verified", {})
+    ok = bool(found.get("ok"))
+    return Fact(
+        "verified_services", "ok" if ok else "attention", "Services verified",
+        f"nothing wrong on {found.get('time', '')[:16]}" if ok else "not since the last deployment",
+        "" if ok else "Step V looks at stacks, functions and logs.", ok,
+    )  # fmt: skip
+
+
+def check_sandbox(context: Context) -> Fact:
+    """Whether this is the embedded AWS."""
+    return Fact(
+        "sandbox",
+        "ok",
+        "Sandbox",
+        "embedded AWS on loopback" if context.sandbox else "no: a real account",
+        "",
+        context.sandbox,
+    )
+
+
+def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None) -> list[Fact]:
+    """What the ledger holds: the plan, whether its tables are safe, what was verified and what is still retained.
+
+    `without_recovery` are the tables without point-in-time recovery, None where that is not known.
+    """
+    path = context.workspace.ledger
+    if not path.exists():
+        return _facts_of(None, {}, 0, False, set(), context, without_recovery)
+    with Ledger(path, writable=False) as ledger:
+        tables = {str(row["place"]) for row in ledger.table_counts() if row["kind"] != "object"} - set(ledger.backups())
+        return _facts_of(
+            ledger.latest_plan(), ledger.counts(), sum(ledger.counts("state", RETAINED).values()),
+            verified_last(ledger.runs()), tables, context, without_recovery,
+        )  # fmt: skip
+
+
+def _facts_of(
+    plan: Mapping[str, Any] | None, counts: Mapping[str, int], retained: int, clean: bool, unsaved: set[str],
+    context: Context, without_recovery: Sequence[str] | None,
+) -> list[Fact]:  # fmt: skip
+    if plan is None:
+        return [
+            Fact("plan", "ok", "Plan", "none yet", "", {}),
+            Fact("safeguard", "ok", "Safeguard", "no plan to safeguard", "", {}),
+            Fact("verification", "ok", "Verification", "nothing is applied", "", {}),
+            Fact("retained", "ok", "Retained records", "nothing is applied", "", 0),
+        ]
+    fresh = _digest_of_map(context) in ("", plan.get("map_digest"))
+    changes = sum(counts.get(state, 0) for state in ("planned", "conflict", "failed"))
+    told = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())) or "nothing to change"
+    clean = clean and not counts.get("applied")
+    return [
+        Fact(
+            "plan", "ok" if fresh else "attention", "Plan", f"plan {plan['id']}: {told}",
+            "" if fresh else "The user map changed after it; plan again (6b).",
+            {"id": plan["id"], "changes": changes, "fresh": fresh, "counts": dict(counts)},
+        ),
+        safeguard(context, unsaved, without_recovery),
+        Fact(
+            "verification", "ok" if clean else "attention", "Verification",
+            "everything applied is verified" if clean else "not verified since the last apply", "", {"clean": clean},
+        ),
+        Fact("retained", "ok", "Retained records", f"{plural(retained, 'old record')} besides the new", "", retained),
+    ]  # fmt: skip
+
+
+def safeguard(context: Context, unsaved: set[str], without_recovery: Sequence[str] | None) -> Fact:
+    """Tables of the plan with neither point-in-time recovery nor a backup, and whether each was waived by name."""
+    if without_recovery is None:
+        return Fact(
+            "safeguard",
+            "unknown",
+            "Safeguard",
+            "which tables have recovery is not known",
+            "See Point-in-time recovery.",
+        )
+    waivers = set(context.workspace.settings().get("waivers", []))
+    missing = sorted(unsaved & set(without_recovery))
+    left = [table for table in missing if table not in waivers]
+    return Fact(
+        "safeguard", "attention" if left else "ok", "Safeguard",
+        f"neither recovery nor a backup: {', '.join(left)}" if left else "every table of the plan is safe, or waived",
+        "`amplify-migrate backup create` makes them safe." if left else "",
+        {"waived": bool(missing) and not left, "missing": missing},
+    )  # fmt: skip
+
+
+def verified_last(runs: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the last of apply, rollback and verify was a verify that found all to match."""
+    last = next((run for run in reversed(runs) if run["step"] in ("apply", "rollback", "verify")), None)
+    return last is not None and last["step"] == "verify" and last["code"] == 0
+
+
+def _digest_of_map(context: Context) -> str:
+    path = context.workspace.settings().get(USER_MAP)
+    return users.check_file(Path(path))[0].digest if path and Path(path).is_file() else ""

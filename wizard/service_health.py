@@ -1,0 +1,289 @@
+"""Whether the deployed services are well: stacks, functions, tables, roles, endpoints and what their logs say.
+
+Logs are searched on our side: CloudWatch's filter patterns differ between emulators, and one error text should be
+recognised in one place. Errors are grouped by cause, so that one missing variable is one finding, not a thousand lines.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import botocore.exceptions
+
+from wizard.aws import ABSENT, DENIED, code_of, explain
+from wizard.context import Context
+from wizard.events import Finding, Progress
+from wizard.inventory import table_names
+from wizard.log_causes import classify
+from wizard.parallel import each
+from wizard.policy import missing_actions
+from wizard.services import COMPLETE, release_time, stack_states
+from wizard.text import plain, plural
+
+log = logging.getLogger(__name__)
+
+SSM_ACTIONS = ("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath")  # guide, "IAM Permissions"
+LOG_LINES = 50_000  # of one function that are searched; a function that logs more has errors among the first as well
+FOLLOW_SECONDS = 5.0
+HEALTH_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Errors of one kind about one thing: how many, in which functions, and the newest line."""
+
+    kind: str
+    text: str
+    count: int
+    functions: tuple[str, ...]
+    example: str
+
+
+@dataclass
+class Health:
+    """What verification found. Each finding names its place; `causes` are those of the logs."""
+
+    findings: list[Finding] = field(default_factory=list)
+    causes: list[Cause] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def well(self) -> bool:
+        """Nothing is wrong; what could not be looked at is not wrong, but said."""
+        return not self.causes and not any(finding.level == "blocked" for finding in self.findings)
+
+
+def examine(context: Context, endpoints: Sequence[str] = ()) -> Health:
+    """Look at everything once. What may not be looked at becomes an `unknown` finding and stops nothing else."""
+    health = Health()
+    parts = (
+        ("stacks", lambda: look_at_stacks(context)),
+        ("tables", lambda: look_at_tables(context)),
+        ("endpoints", lambda: look_at_endpoints(endpoints)),
+    )
+    for number, (name, look) in enumerate(parts):
+        context.feed.emit(Progress("verify services", number, len(parts) + 2, "checks", name))
+        count, findings = _guarded(name, look)
+        health.counts[name] = count
+        health.findings += findings
+    functions: list[dict[str, Any]] = []
+    count, findings = _guarded("functions", lambda: _functions_into(context, functions))
+    health.counts["functions"] = count
+    health.findings += findings
+    health.findings += look_at_roles(context, functions)
+    context.feed.emit(Progress("verify services", len(parts) + 1, len(parts) + 2, "checks", "logs"))
+    since = release_time(context)
+    health.causes, findings = search_logs(context, [one["FunctionName"] for one in functions], _milliseconds(since))
+    health.findings += findings
+    context.feed.emit(Progress("verify services", len(parts) + 2, len(parts) + 2, "checks"))
+    for finding in health.findings:
+        context.feed.emit(finding)
+    return health
+
+
+def _guarded(name: str, look: Any) -> tuple[int, list[Finding]]:
+    try:
+        found: tuple[int, list[Finding]] = look()
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        return 0, [_unknown(name, error)]
+    return found
+
+
+def _unknown(place: str, error: Exception) -> Finding:
+    todo = (
+        "Have the permission granted (`amplify-migrate preflight --policy`)."
+        if code_of(error) in DENIED
+        else "Try again."
+    )
+    return Finding("unknown", place, f"could not be looked at: {plain(explain(error), 300)}", todo)
+
+
+def look_at_stacks(context: Context) -> tuple[int, list[Finding]]:
+    """Every service's stack is complete and of the new release."""
+    states = stack_states(context)
+    findings = [
+        Finding("blocked", context.deployment.stack(service), f"the stack is {status}", "Deploy this service (step 5).")
+        for service, status in states.items()
+        if status not in COMPLETE
+    ]
+    return len(states), findings
+
+
+def look_at_tables(context: Context) -> tuple[int, list[Finding]]:
+    """Every table of the deployment is active."""
+    names = [name for name in table_names(context.account) if context.deployment.owns(name)]
+
+    def status(name: str) -> str:
+        return str(context.account.call("dynamodb", "describe_table", TableName=name)["Table"]["TableStatus"])
+
+    found = list(each(status, names, workers=4, control=context.control))
+    return len(names), [
+        Finding("blocked", name, f"the table is {state}", "Wait until it is ACTIVE, then verify again.")
+        for name, state in found
+        if state not in ("ACTIVE", "UPDATING")
+    ]
+
+
+def _functions_into(context: Context, functions: list[dict[str, Any]]) -> tuple[int, list[Finding]]:
+    functions += list_functions(context)
+    return len(functions), look_at_functions(functions)
+
+
+def list_functions(context: Context) -> list[dict[str, Any]]:
+    """Configurations of the deployment's functions, by the names that Serverless gives: `{service}-{stage}-{function}`."""
+    deployment = context.deployment
+    return [
+        function
+        for page in context.account.pages("lambda", "list_functions")
+        for function in page["Functions"]
+        if function["FunctionName"].startswith(f"amplify-{deployment.dep}-")
+        and f"-{deployment.stage}-" in function["FunctionName"]
+    ]
+
+
+def look_at_functions(functions: Iterable[Mapping[str, Any]]) -> list[Finding]:
+    """Every function is active, and no variable of its environment is empty or was left unresolved."""
+    findings = []
+    for function in functions:
+        name = function["FunctionName"]
+        if function.get("State", "Active") not in ("Active", "Inactive"):  # Inactive: idle for long, wakes by itself
+            reason = plain(function.get("StateReason", ""), 200)
+            findings.append(
+                Finding("blocked", name, f"the function is {function['State']}: {reason}", "Deploy its service again.")
+            )
+        if function.get("LastUpdateStatus") == "Failed":
+            reason = plain(function.get("LastUpdateStatusReason", ""), 200)
+            findings.append(Finding("blocked", name, f"its last update failed: {reason}", "Deploy its service again."))
+        environment = function.get("Environment", {}).get("Variables", {})
+        wrong = sorted(key for key, value in environment.items() if not str(value).strip() or "${" in str(value))
+        if wrong:
+            findings.append(
+                Finding("attention", name, f"variables without a value: {plain(', '.join(wrong), 300)}",
+                        "If the service needs them, store the parameter (step 1) and deploy the service again.")
+            )  # fmt: skip
+    return findings
+
+
+def look_at_roles(context: Context, functions: Iterable[Mapping[str, Any]]) -> list[Finding]:
+    """Every execution role may read parameters. Unknown, once, where IAM's simulator cannot be asked."""
+    users: dict[str, list[str]] = {}
+    for function in functions:
+        users.setdefault(function["Role"], []).append(function["FunctionName"])
+    resource = f"arn:aws:ssm:{context.region}:{context.account.id}:parameter/amplify/{context.deployment.stage}/x"
+    findings: list[Finding] = []
+    for role, names in sorted(users.items()):
+        try:
+            missing = missing_actions(context, role, SSM_ACTIONS, [resource])
+        except Exception as error:  # moto answers 500, which botocore cannot parse
+            return [*findings, _unknown("execution roles", error)]
+        if missing:
+            text = f"{', '.join(missing)} not allowed to {plain(', '.join(names), 200)}"
+            findings.append(
+                Finding("attention", role.split("/")[-1], text,
+                        "Allow it in the service's role where the function reads parameters while it runs.")
+            )  # fmt: skip
+    return findings
+
+
+def look_at_endpoints(endpoints: Sequence[str]) -> tuple[int, list[Finding]]:
+    """Every given address answers with less than 500; a 401 or 403 is an answer, too. Only http(s)."""
+    findings = []
+    for address in endpoints:
+        problem = endpoint_problem(address)
+        if problem:
+            findings.append(Finding("blocked", plain(address, 200), problem, "Look at the logs of its function."))
+    return len(endpoints), findings
+
+
+def endpoint_problem(address: str) -> str:
+    """What is wrong with an address, or ""."""
+    if not address.startswith(("https://", "http://")):
+        return "not an http(s) address"
+    try:
+        with urllib.request.urlopen(address, timeout=HEALTH_TIMEOUT) as answer:  # noqa: S310 - checked above
+            return "" if answer.status < 500 else f"answered {answer.status}"
+    except urllib.error.HTTPError as error:
+        return "" if error.code < 500 else f"answered {error.code}"
+    except OSError as error:
+        return f"does not answer: {plain(getattr(error, 'reason', error), 200)}"
+
+
+def search_logs(context: Context, functions: Sequence[str], since: int) -> tuple[list[Cause], list[Finding]]:
+    """Causes found in the functions' logs since a time (ms), most frequent first, and what could not be read."""
+    tally: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    findings: list[Finding] = []
+
+    def search(function: str) -> list[tuple[str, str, str]] | Finding:
+        try:
+            return [
+                (*cause, plain(event["message"], 300))
+                for event in log_events(context, function, since)
+                if (cause := classify(event["message"]))
+            ]
+        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+            return _unknown(f"logs of {function}", error)
+
+    for function, found in each(search, functions, workers=min(4, context.workers), control=context.control):
+        if isinstance(found, Finding):
+            findings.append(found)
+            continue
+        for kind, text, message in found:
+            tally.setdefault((kind, text), []).append((function, message))
+    causes = [
+        Cause(kind, text, len(hits), tuple(sorted({function for function, _ in hits})), hits[-1][1])
+        for (kind, text), hits in tally.items()
+    ]
+    return sorted(causes, key=lambda cause: (-cause.count, cause.text)), findings
+
+
+def log_events(context: Context, function: str, since: int) -> Iterator[Mapping[str, Any]]:
+    """Log events of a function since a time (ms); none where it has not logged yet."""
+    seen = 0
+    try:
+        for page in context.account.pages(
+            "logs", "filter_log_events", logGroupName=f"/aws/lambda/{function}", startTime=since, limit=10_000
+        ):
+            for event in page["events"]:
+                if event["timestamp"] >= since:  # emulators do not all honour startTime
+                    seen += 1
+                    yield event
+            if seen >= LOG_LINES:
+                log.warning("%s logged more than %s lines; the first were searched", function, f"{LOG_LINES:,}")
+                return
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) not in ABSENT:
+            raise
+
+
+def follow(context: Context, functions: Sequence[str], since: int | None = None, rounds: int | None = None) -> int:
+    """Log errors as they come until cancelled (or for `rounds`); returns how many were seen."""
+    start = since if since is not None else int(time.time() * 1_000)
+    last: dict[str, int] = dict.fromkeys(functions, start)
+    seen, done = 0, 0
+    log.info("Following the logs of %s; stop it when you have seen enough.", plural(len(functions), "function"))
+    while rounds is None or done < rounds:
+        for function in functions:
+            context.control.check()
+            for event in log_events(context, function, last[function]):
+                last[function] = max(last[function], int(event["timestamp"]) + 1)
+                if cause := classify(event["message"]):
+                    seen += 1
+                    log.warning("%s: %s: %s", function, cause[1], plain(event["message"], 300))
+        done += 1
+        if rounds is None or done < rounds:
+            context.control.sleep(FOLLOW_SECONDS)
+    return seen
+
+
+def _milliseconds(moment: datetime | None) -> int:
+    """Since when to search: the deployment, else the last hour."""
+    if moment is None:
+        return int((time.time() - 3_600) * 1_000)
+    return int(moment.astimezone(UTC).timestamp() * 1_000)

@@ -1,0 +1,249 @@
+"""The journey of this program: each step's text, its rules and its actions.
+
+An action is a command line. The wizard shows that line, and runs it through the parser of the command line itself, so
+that a screen cannot do anything else than the command it shows.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from wizard import rules
+from wizard.facts import Facts
+from wizard.guidance import BEFORE_CLEANUP, GUIDANCE, LIMITATIONS, TITLES, TRY_BY_HAND
+from wizard.journey import Action, Effect, Field, Journey, Outcome, Step, Values
+
+if TYPE_CHECKING:
+    from wizard.context import Context
+
+Words = Callable[[Values], list[str]]
+
+
+def action(id: str, label: str, effect: Effect, words: Words, **more: Any) -> Action:
+    """An action that is the command `amplify-migrate WORDS…`."""
+
+    def run(context: Context, values: Values) -> Outcome:
+        from wizard.cli import run_words  # the commands need boto3; the first screen does not
+
+        return run_words(words(values), context)
+
+    return Action(id, label, effect, run, lambda values: shlex.join(["amplify-migrate", *words(values)]), **more)
+
+
+def fixed(*words: str) -> Words:
+    """A command line that no value changes."""
+    return lambda values: list(words)
+
+
+def option(values: Values, name: str, spelling: str) -> list[str]:
+    """`--spelling VALUE` where the value is given."""
+    return [spelling, values[name]] if values.get(name) else []
+
+
+def ticks(items: dict[str, str], option: str) -> tuple[Field, ...]:
+    """One field per line of a checklist; all must say yes. The sandbox has nobody to ask."""
+
+    def default(facts: Facts) -> str:
+        return "yes" if facts.value("sandbox") is True else ""
+
+    return tuple(Field(name, text, option, default, ("yes", "no"), required=True) for name, text in items.items())
+
+
+def name_of(which: str) -> Callable[[Facts], str]:
+    """A name of the deployment from the facts."""
+    return lambda facts: str((facts.value("names") or {}).get(which, ""))
+
+
+# Step 4b
+
+HOW = Field(
+    "how", "How", "--how", lambda facts: "stack" if facts.value("user_data_owner") == "basic-ops" else "resource",
+    ("stack", "serverless", "resource"),
+    help="stack: delete the basic-ops stack with its tables. serverless: remove it with the serverless command from its"
+    " checkout. resource: delete only the API Gateway resource.",
+    required=True,
+)  # fmt: skip
+
+
+def _free_word(facts: Facts) -> str:
+    return name_of("basic_ops_stack")(facts)
+
+
+def _free_warning(facts: Facts) -> Sequence[str]:
+    rows = rules.old_rows(facts) or 0
+    tables = f"Removing the stack deletes its tables; the old user storage has {rows:,} rows." if rows else ""
+    return [
+        *([tables] if tables else []),
+        "User settings, shares and workflows do not work from now until amplify-lambda is deployed (4c).",
+    ]
+
+
+# Step 4d
+
+FILE = Field(
+    "file", "Backup", "FILE", lambda facts: str((facts.value("backup") or {}).get("file", "")), required=True,
+    help="a backup of this program, an export of DynamoDB, or the CSV of the old script",
+)  # fmt: skip
+
+
+def _map_file(facts: Facts) -> str:
+    return str((facts.value("user_map") or {}).get("file", ""))
+
+
+IMPORT_MAP = Field(
+    "csv", "User map", "--csv-file", lambda facts: _map_file(facts) if rules.scenario(facts) == "a" else "",
+    help="when ids change: rows go straight to their new key; empty leaves that to the plan",
+)  # fmt: skip
+
+
+def _import(values: Values) -> list[str]:
+    return ["storage", "import", values["file"], *option(values, "csv", "--csv-file")]
+
+
+# Step V
+
+
+TRIED = tuple(Field(name, text, "--tried", choices=("", "yes")) for name, text in TRY_BY_HAND.items())
+
+
+def _verify_services(values: Values) -> list[str]:
+    tried = [name for name in TRY_BY_HAND if values.get(name) == "yes"]
+    return ["services", "verify", *(word for name in tried for word in ("--tried", name))]
+
+
+# Step 6
+
+CSV = Field("csv", "User map", "FILE", _map_file, required=True, help="a CSV with the header old_id,new_id")
+MAP_OUTPUT = Field("output", "Write to", "--output", lambda facts: "migration_users.csv", required=True)
+POOL = Field("pool", "User pool id", "--user-pool-id", help="compares new_id with the ids that users log in with")
+ONLY = Field("only", "Only", "--only", choices=("", "tables", "buckets"), help="empty: tables and buckets in one plan")
+AUDIT = Field("audit", "Map audit logs too", "--include-audit-logs", lambda facts: "no", ("no", "yes"))
+
+
+def _plan(values: Values) -> list[str]:
+    audit = ["--include-audit-logs"] if values.get("audit") == "yes" else []
+    return ["migrate", "plan", "--csv-file", values["csv"], *option(values, "only", "--only"), *audit]
+
+
+def _apply_warning(facts: Facts) -> Sequence[str]:
+    plan = facts.value("plan") or {}
+    sync = ["The e-mail sync job is enabled and re-creates old ids; deploy object-access first (step 5)."]
+    return [
+        f"{plan.get('changes', 0):,} changes are made. Users should be logged out until it is done.",
+        "Conversations count as changed once: clients load them again.",
+        *(sync if facts.value("sync_job") is True else []),
+        *LIMITATIONS,
+    ]
+
+
+# Step 7
+
+OBJECTS = Field("objects", "Source objects in S3 too", "--objects", lambda facts: "no", ("no", "yes"))
+
+
+def _something_applied(facts: Facts) -> bool:
+    counts = (facts.value("plan") or {}).get("counts") or {}
+    return any(counts.get(state) for state in ("applied", "verified"))
+
+
+def _step(
+    id: str, skip: rules.Rule, done: rules.Rule, locked: rules.Rule, actions: Sequence[Action], *needs: str
+) -> Step:
+    return Step(id, TITLES[id], GUIDANCE[id], skip, done, locked, tuple(actions), needs)
+
+
+JOURNEY = Journey(
+    (
+        _step("0", rules.never, rules.deployment_done, rules.never, [
+            action("deployment", "Show every name", "read", fixed("deployment")),
+        ], "deployment"),
+        _step("1", rules.parameters_skip, rules.parameters_done, rules.never, [
+            action("dry-run", "Show what would be stored", "read", fixed("parameters", "populate", "--dry-run")),
+            action("populate", "Store the parameters", "write", fixed("parameters", "populate"), preview="dry-run"),
+        ], "parameters"),
+        _step("2", rules.parameters_skip, rules.references_done, rules.never, [
+            action("verify", "Check every reference", "read", fixed("parameters", "verify")),
+        ], "references"),
+        _step("3", rules.parameters_skip, rules.definitions_done, rules.never, [
+            action("check", "Check the definitions", "read", fixed("services", "check")),
+        ], "definitions"),
+        _step("4", rules.never, rules.branch, rules.never, [
+            action("preflight", "Look again", "read", fixed("preflight")),
+        ], "basic_ops_stack", "old_user_storage", "user_data_owner"),
+        _step("4a", rules.backup_skip, rules.backup_done, rules.never, [
+            # It writes a file and changes nothing in the account.
+            action("backup", "Back up and verify", "read", fixed("storage", "backup")),
+        ], "old_user_storage"),
+        _step("4b", rules.never, rules.endpoint_done, rules.endpoint_locked, [
+            action("show", "Show who owns it", "read", fixed("endpoint", "show")),
+            action("wait", "Wait while I free it by hand", "read", fixed("endpoint", "free", "--how", "wait")),
+            action("dry-run", "Show what would be removed", "read",
+                   lambda values: ["endpoint", "free", "--how", values["how"], "--dry-run"], fields=(HOW,)),
+            action("free", "Free /user-data", "destroy", lambda values: ["endpoint", "free", "--how", values["how"]],
+                   fields=(HOW,), word=_free_word, preview="dry-run", warning=_free_warning),
+        ], "user_data_owner"),
+        _step("4c", rules.never, rules.lambda_done, rules.lambda_locked, [
+            action("list", "Show the order", "read", fixed("services", "list")),
+            action("deploy", "Deploy amplify-lambda", "write", fixed("services", "deploy", "amplify-lambda"),
+                   preview="list"),
+        ], "lambda_stack", "new_user_storage", "consolidation"),
+        _step("4d", rules.import_skip, rules.import_done, rules.import_locked, [
+            action("dry-run", "Show what would be imported", "read", lambda values: [*_import(values), "--dry-run"],
+                   fields=(FILE, IMPORT_MAP)),
+            action("import", "Import the rows", "write", _import, fields=(FILE, IMPORT_MAP), preview="dry-run"),
+        ], "backup", "import", "old_user_storage"),
+        _step("5", rules.services_skip, rules.services_done, rules.services_locked, [
+            action("list", "Show order and state", "read", fixed("services", "list")),
+            action("deploy", "Deploy the services", "write", fixed("services", "deploy", "--all"), preview="list"),
+        ], "services"),
+        _step("V", rules.never, rules.verified_done, rules.never, [
+            action("follow", "Follow the logs", "read", fixed("services", "verify", "--follow")),
+            action("verify", "Verify the services", "read", _verify_services,
+                   fields=TRIED),
+        ], "verified_services"),
+        _step("6a", rules.never, rules.map_done, rules.never, [
+            action("missing", "Who has data and is not in it", "read", fixed("users", "missing")),
+            action("same", "Make a map without id changes", "read",
+                   lambda values: ["users", "generate", "--no-id-change", "--output", values["output"]],
+                   fields=(MAP_OUTPUT,)),
+            action("sub", "Make a map from the user pool", "read",
+                   lambda values: ["users", "generate", "--use-sub", *option(values, "pool", "--user-pool-id"),
+                                   "--output", values["output"]], fields=(POOL, MAP_OUTPUT)),
+            action("check", "Check the map and use it", "read",
+                   lambda values: ["users", "check", values["csv"], *option(values, "pool", "--user-pool-id")],
+                   fields=(CSV, POOL)),
+        ], "user_map"),
+        _step("6b", rules.never, rules.plan_done, rules.map_locked, [
+            action("plan", "Make the plan", "read", _plan, fields=(CSV, ONLY, AUDIT)),
+        ], "plan"),
+        _step("6b'", rules.safeguard_skip, rules.safeguard_done, rules.safeguard_locked, [
+            action("show", "Show what is safe", "read", fixed("backup", "show")),
+            action("create", "Make the tables safe", "write", fixed("backup", "create"), preview="show"),
+        ], "safeguard"),
+        _step("6c", rules.never, rules.apply_done, rules.apply_locked, [
+            action("status", "Show the status", "read", fixed("migrate", "status")),
+            action("rollback-dry-run", "Show what an undo would do", "read", fixed("rollback", "--dry-run"),
+                   applies=_something_applied),
+            action("rollback", "Undo what was applied", "destroy", fixed("rollback"), word=lambda facts: "ROLLBACK",
+                   preview="rollback-dry-run", applies=_something_applied),
+            action("dry-run", "Show what would be applied", "read", fixed("migrate", "apply", "--dry-run")),
+            action("apply", "Apply the plan", "write", fixed("migrate", "apply"), preview="dry-run",
+                   warning=_apply_warning),
+        ], "plan"),
+        _step("6d", rules.never, rules.verify_done, rules.verify_locked, [
+            action("status", "Show the status", "read", fixed("migrate", "status")),
+            action("verify", "Verify", "read", fixed("migrate", "verify")),
+        ], "plan", "verification"),
+        _step("7", rules.never, rules.cleanup_done, rules.cleanup_locked, [
+            action("plan", "Show what would be deleted", "read",
+                   lambda values: ["cleanup", "plan", *(["--objects"] if values.get("objects") == "yes" else [])],
+                   fields=(OBJECTS,)),
+            action("verify", "Check the cleanup", "read", fixed("cleanup", "verify")),
+            action("keep", "Keep the old records, marked", "write", fixed("cleanup", "mark")),
+            action("apply", "Delete the old records", "destroy", fixed("cleanup", "apply"), word=lambda facts: "DELETE",
+                   fields=ticks(BEFORE_CLEANUP, "checklist"), preview="plan"),
+        ], "plan", "retained"),
+    )
+)  # fmt: skip
