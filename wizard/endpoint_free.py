@@ -11,14 +11,13 @@ from typing import Any
 
 import botocore.exceptions
 
-from wizard import endpoint, storage
+from wizard import endpoint, rules, storage
 from wizard.aws import ABSENT, code_of, explain
 from wizard.checkout import read_checkout
 from wizard.context import Context
 from wizard.endpoint import EndpointState, physical
 from wizard.errors import BadInput, Blocked, Failed, Interrupted
 from wizard.events import Finding, Progress
-from wizard.facts import Facts
 from wizard.journey import Outcome
 from wizard.preflight import gather
 from wizard.services import describe_stack, serverless_command
@@ -54,8 +53,7 @@ def free(context: Context, how: str, *, dry_run: bool = False, poll: float = 5.0
         raise Blocked(
             f"{endpoint.PATH} belongs to the stack {state.owner}, which is not of this migration: ask its owner."
         )
-    require_steps(gather(context, ("parameters", "references")))
-    storage.require_backup(context, storage.old_table(context.deployment))
+    require_unlocked(context)
     if how == "resource":
         return _free_resource(context, state, dry_run)
     stack = context.deployment.stack("lambda-basic-ops")
@@ -76,18 +74,12 @@ def _already(state: EndpointState) -> str:
     return f"Nobody owns {endpoint.PATH}: it is free, amplify-lambda can be deployed (step 4c)."
 
 
-def require_steps(facts: Facts) -> None:
-    """Blocked, naming step 1 or 2, unless every parameter is stored and every reference resolves."""
-    for name, step, needed in (
-        ("parameters", "step 1 (`amplify-migrate parameters populate`)", ("missing", "different")),
-        ("references", "step 2 (`amplify-migrate parameters verify`)", ("unresolved",)),
-    ):
-        value = facts.value(name)
-        if not value or not value.get("root"):
-            found = facts.by_name[name].found if name in facts.by_name else "not looked at"
-            raise Blocked(f"Whether {step} stands is not known ({found}): give the backend's checkout with --root.")
-        if open_ := [entry for key in needed for entry in value.get(key, ())]:
-            raise Blocked(f"Do {step} first: {len(open_):,} still open, the first is {plain(open_[0], 100)}.")
+def require_unlocked(context: Context) -> None:
+    """Blocked, naming the step, before steps 1 and 2 stand and before a verified backup of the old table's rows."""
+    facts = gather(context, ("checkout", "parameters", "references", "old_user_storage", "backup"))
+    if reason := rules.endpoint_locked(facts):
+        raise Blocked(f"{endpoint.PATH} cannot be freed yet: {reason}.")
+    storage.require_backup(context, storage.old_table(context.deployment))
 
 
 def require_deletable(context: Context, stack: str) -> None:

@@ -86,11 +86,16 @@ class _Replaced:
             self.used = True
 
 
+def unchanged(item: Item) -> Item:
+    """For an import without a user map."""
+    return item
+
+
 def import_rows(
     context: Context,
     source: Source,
     table: str,
-    transform: Callable[[Item], Item] = lambda item: item,
+    transform: Callable[[Item], Item] = unchanged,
     *,
     dry_run: bool = False,
 ) -> Imported:

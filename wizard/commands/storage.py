@@ -1,0 +1,179 @@
+"""`amplify-migrate storage backup | import` and `backup create | show`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from wizard import recovery, storage, users
+from wizard.catalog.model import Ids
+from wizard.catalog.tables import TABLES
+from wizard.context import Context
+from wizard.errors import BadInput, Blocked
+from wizard.import_sources import Source, open_source
+from wizard.journey import Outcome
+from wizard.migration.ledger import Ledger
+from wizard.migration.rewrite import rewrite
+from wizard.storage_import import Imported, import_rows, unchanged
+from wizard.text import plain, plural
+from wizard.wire import Item
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    """Add the `storage` and `backup` commands."""
+    group = commands.add_parser("storage", help="user storage: backup and import", description="Steps 4a and 4d.")
+    actions = group.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    backup = actions.add_parser("backup", parents=[common], help="save every row of a table in a file, and verify it")
+    backup.add_argument(
+        "--table", metavar="NAME", nargs="+", default=[], help="tables to save (default: the old user storage table)"
+    )
+    backup.add_argument("--output", metavar="FILE", type=Path, help="NAME.json.gz (default: in the workspace)")
+    backup.set_defaults(run=run_backup)
+
+    importing = actions.add_parser("import", parents=[common], help="put saved rows into the new user storage table")
+    importing.add_argument(
+        "file", metavar="FILE", type=Path, help="a backup, the folder of a DynamoDB export, or the old script's CSV"
+    )
+    importing.add_argument("--csv-file", metavar="MAP", type=Path, help="a user map: rows go to their new key at once")
+    importing.add_argument("--table", metavar="NAME", help="the table to import into (default: the new user storage)")
+    importing.add_argument("--dry-run", action="store_true", help="say what would be written, write nothing")
+    importing.set_defaults(run=run_import, effect="write")
+
+    group = commands.add_parser("backup", help="recovery of the tables that the plan changes", description="Step 6b'.")
+    actions = group.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    create = actions.add_parser("create", parents=[common], help="make every table of the plan recoverable")
+    create.add_argument(
+        "--on-demand", action="store_true", help="an on-demand backup of each, instead of point-in-time recovery"
+    )
+    create.set_defaults(run=run_create, effect="write")
+    show = actions.add_parser("show", parents=[common], help="how each table of the plan can be brought back")
+    show.set_defaults(run=run_show)
+    for parser in (create, show):
+        parser.add_argument(
+            "--table", metavar="NAME", nargs="+", default=[], help="default: those of the plan, else of the deployment"
+        )
+
+
+# --- storage ----------------------------------------------------------------------------------------------------------
+
+
+def run_backup(arguments: argparse.Namespace, context: Context) -> Outcome:
+    """Save tables one after another. Without a table of the old name there is nothing to save: 0."""
+    old = storage.old_table(context.deployment)
+    tables: list[str] = arguments.table or [old]
+    if arguments.output is not None and len(tables) > 1:
+        raise BadInput("--output names one file; leave it out to save several tables.")
+    if not arguments.table and storage.describe(context.account, old) is None:
+        return Outcome(0, f"{old} does not exist: nothing to save, go on with step 4b.", {"backups": []})
+    made = [storage.back_up(context, table, arguments.output) for table in tables]
+    if context.workspace.ledger.exists():
+        with Ledger(context.workspace.ledger) as ledger:
+            for backup in made:
+                ledger.set_backup(
+                    backup.manifest.table,
+                    {"kind": "file", "arn": str(backup.path), "restorable": backup.manifest.verified},
+                )
+    lines = [
+        f"{backup.manifest.table}: {plural(backup.manifest.rows, 'row')} saved and verified, {backup.path}"
+        for backup in made
+    ]
+    documents = [
+        {
+            "table": backup.manifest.table,
+            "rows": backup.manifest.rows,
+            "file": str(backup.path),
+            "sha256": backup.manifest.sha256,
+            "digest": backup.manifest.digest,
+            "verified": backup.manifest.verified,
+        }
+        for backup in made
+    ]
+    return Outcome(0, "\n".join(lines), {"backups": documents})
+
+
+def run_import(arguments: argparse.Namespace, context: Context) -> Outcome:
+    """Import a file: 1 when a row was refused, 0 otherwise; clashes are listed, the newer row stays."""
+    source = open_source(arguments.file)
+    table = arguments.table or _target(context, source)
+    transform = _mapping(arguments.csv_file) if arguments.csv_file else unchanged
+    done = import_rows(context, source, table, transform, dry_run=arguments.dry_run)
+    details = {**done.record(), "dry_run": arguments.dry_run, "source": source.kind, "file": str(source.path)}
+    return Outcome(1 if done.counts["failed"] else 0, _told(done, arguments.dry_run), details)
+
+
+def _target(context: Context, source: Source) -> str:
+    """The new user storage table; a file that says it is of another table needs `--table`."""
+    old, new = storage.old_table(context.deployment), storage.new_table(context.deployment)
+    if source.table not in ("", old, new):
+        raise BadInput(f"{source.path} is of the table {plain(source.table)}: say with --table where its rows go.")
+    return new
+
+
+def _mapping(path: Path) -> Callable[[Item], Item]:
+    """Each row under its mapped key, by the same rewriting as the plan's."""
+    user_map, complaints = users.check_file(path)
+    if errors := [complaint for complaint in complaints if complaint.level == "error"]:
+        raise Blocked(
+            f"{path} has {plural(len(errors), 'error')}, the first in line {errors[0].line}: {errors[0].text}"
+            f" `amplify-migrate users check {path}` shows them all."
+        )
+    ids = Ids(user_map.ids)
+    row = next(row for row in TABLES if row.config_key == "USER_STORAGE_TABLE")
+    return lambda item: rewrite(row, item, ids).item
+
+
+def _told(done: Imported, dry_run: bool) -> str:
+    counts = done.counts
+    would = "would be " if dry_run else ""
+    lines = [
+        f"{done.table}: of {plural(done.rows, 'row')} {counts['written']:,} {would}written,"
+        f" {counts['present']:,} were there already."
+    ]
+    if counts["kept"]:
+        lines.append(f"{counts['kept']:,} clash with a row that is as new or newer, which stays.")
+    if counts["replaced"]:
+        saved = f" (saved to {done.replaced_rows})" if done.replaced_rows else ""
+        lines.append(f"{counts['replaced']:,} {would}put in the place of an older row{saved}.")
+    if counts["failed"]:
+        lines.append(f"{counts['failed']:,} could not be written; run the import again when the cause is mended.")
+    lines += [f"  {note.verdict}: {note.key} ({plain(note.why, 200)})" for note in done.notes[:20]]
+    if len(done.notes) > 20:
+        lines.append("  … the log and --json list more")
+    return "\n".join([*lines, *(f"  lost: {line}" for line in done.lost)])
+
+
+# --- backup -----------------------------------------------------------------------------------------------------------
+
+
+def run_show(arguments: argparse.Namespace, context: Context) -> Outcome:
+    """How each table can be brought back; findings do not change the status."""
+    return _recovery(recovery.show(context, _tables(arguments, context)), 0)
+
+
+def run_create(arguments: argparse.Namespace, context: Context) -> Outcome:
+    """Make tables recoverable and note it in the ledger: 1 when one of them is not."""
+    found = recovery.create(context, _tables(arguments, context), "backup" if arguments.on_demand else "pitr")
+    recovery.remember(context, found)
+    return _recovery(found, 1)
+
+
+def _tables(arguments: argparse.Namespace, context: Context) -> list[str]:
+    tables: list[str] = arguments.table or recovery.tables_of(context)
+    if not tables:
+        raise Blocked(f"No table of {context.deployment.label} was found: check --dep-name, --stage and --region.")
+    return tables
+
+
+def _recovery(found: list[recovery.Recovery], code: int) -> Outcome:
+    unsafe = [entry for entry in found if not entry.safe]
+    kinds = {"pitr": "point-in-time recovery", "backup": "on-demand backup", "none": "NONE", "failed": "FAILED"}
+    lines = [
+        f"{entry.place}: {kinds[entry.kind]}" + (f", {entry.restorable}" if entry.restorable else "")
+        + (f" ({plain(entry.note, 200)})" if entry.note else "")
+        for entry in found
+    ]  # fmt: skip
+    total = f"{len(found) - len(unsafe):,} of {plural(len(found), 'table')} can be brought back."
+    return Outcome(code if unsafe else 0, "\n".join([*lines, total]), {"tables": recovery.records(found)})
