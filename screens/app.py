@@ -176,9 +176,6 @@ class WizardApp(App[int]):
 
     # Failures
 
-    def log_crash(self, doing: str, error: BaseException) -> None:
-        log.error("%s failed", doing, exc_info=error)
-
     def _fatal_error(self) -> None:
         # Textual's own traceback prints local variables, which may hold credentials.
         error = sys.exc_info()[1] or self._exception

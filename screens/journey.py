@@ -135,7 +135,7 @@ class JourneyScreen(Screen[None]):
             await self._failed("The account could not be looked at", str(error))
             return False
         except Exception as error:
-            self.app.log_crash("looking at the account", error)
+            self.app.session.record_crash("looking at the account", error)
             await self._failed("The account could not be looked at", crash(error))
             return False
         finally:
@@ -162,7 +162,7 @@ class JourneyScreen(Screen[None]):
             form.refuse(str(error))
             return
         except Exception as error:
-            self.app.log_crash("opening the deployment", error)
+            self.app.session.record_crash("opening the deployment", error)
             form.refuse(crash(error))
             return
         self._given.clear()
@@ -182,9 +182,10 @@ class JourneyScreen(Screen[None]):
         """The dry run first, then the question, then the action, then a fresh look."""
         session, step = self.app.session, self.current
         preview = session.preview_of(action)
-        seen = session.previewed(action, values) if preview else None
-        if preview is not None and seen is None:
-            seen = await self._run(step, preview, filled(preview, values, session.facts))
+        seen: Outcome | None = None
+        if preview is not None:
+            shown = filled(preview, self._given[step.id], session.facts)
+            seen = session.previewed(preview, shown) or await self._run(step, preview, shown)
             if seen.code not in (0, 1):
                 await self.look(then_go=False)
                 return

@@ -80,7 +80,7 @@ class Sheet(Screen[None]):
         try:
             return await asyncio.wrap_future(in_thread(question))
         except Exception as error:
-            self.app.log_crash("reading the results", error)
+            self.app.session.record_crash("reading the results", error)
             self.note(crash(error))
             return None
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Mapping
 
-from wizard.errors import Interrupted
+from wizard.errors import BadInput, Blocked, Declined, Interrupted
 from wizard.events import Question
 from wizard.follow import Follower
-from wizard.forms import complaints, filled
+from wizard.forms import complaint, filled, is_tick
 from wizard.journey import Action, Outcome, Step
 from wizard.session import Session
 from wizard.text import plain
@@ -52,7 +52,7 @@ def _walk(session: Session, confirm: Mapping[str, str] | str, yes: bool, out: Ca
             continue
         if status.state in ("locked", "unknown"):
             out(f"  {status.state}: {plain(status.why)}")
-            return 3
+            return Blocked.exit_code
         out(textwrap.indent(textwrap.fill(step.guidance.strip(), 100), "  "))
         action = main_action(session.actions(step))
         if action is None:
@@ -78,25 +78,26 @@ def _step(
     follower: Follower,
 ) -> int:
     values = filled(action, {}, session.facts)
-    if wrong := complaints(action, values):
-        for text in wrong:
-            out(f"  {text}")
-        return 2
+    if action.effect == "destroy":
+        word = action.word(session.facts)
+        given = confirm if isinstance(confirm, str) else confirm.get(step.id, "")
+        if not given or given != word:
+            out(f"  {action.label} deletes; it needs --confirm {word}. Nothing was deleted.")
+            return Blocked.exit_code
+    if wrong := [(field, text) for field in action.fields if (text := complaint(field, values[field.name]))]:
+        for _, text in wrong:
+            out(f"  {plain(text)}")
+        # A box can only be ticked by a person; a missing value can be given as an option.
+        return Blocked.exit_code if all(is_tick(field) for field, _ in wrong) else BadInput.exit_code
     preview = session.preview_of(action)
     if preview is not None:
         code = _run(session, preview, filled(preview, values, session.facts), out, follower)
         if code:
             return code
     sandbox = session.context is not None and session.context.sandbox
-    if action.effect == "destroy":
-        word = action.word(session.facts)
-        given = confirm if isinstance(confirm, str) else confirm.get(step.id, "")
-        if not given or given != word:
-            out(f"  {action.label} destroys; it needs --confirm {word}. Nothing was destroyed.")
-            return 3
     if action.effect != "read" and not (yes or sandbox):
         out(f"  {action.label} writes to a real account; it needs --yes. Nothing was touched.")
-        return 4
+        return Declined.exit_code
     return _run(session, action, values, out, follower)
 
 
@@ -107,7 +108,8 @@ def _run(
     for warning in action.warning(session.facts):
         out(f"  ! {plain(warning)}")
     outcome: Outcome = follower.follow(session.start(action, values))
-    out(textwrap.indent(outcome.text, "  "))
+    for line in outcome.text.split("\n"):
+        out(f"  {plain(line)}")
     return outcome.code
 
 

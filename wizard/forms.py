@@ -25,13 +25,23 @@ def filled(action: Action, given: Mapping[str, str], facts: Facts) -> Values:
     }
 
 
+def is_tick(field: Field) -> bool:
+    """Whether a field is answered by yes or not yes: a box to tick."""
+    return "yes" in field.choices and set(field.choices) <= {"yes", "no", ""}
+
+
+def unticked(field: Field) -> str:
+    """How a box that is not ticked is spelled."""
+    return "no" if "no" in field.choices else ""
+
+
 def complaint(field: Field, value: str) -> str:
     """What is wrong with a value, as a sentence; "" when it will do."""
     spelled = f" ({field.option})" if field.option else ""
+    if field.required and is_tick(field) and value != "yes":
+        return f"“{field.label}” must be confirmed first."
     if field.required and not value:
         return f"{field.label}{spelled} is needed."
-    if field.required and set(field.choices) == {"yes", "no"} and value != "yes":
-        return f"“{field.label}”{spelled} must be confirmed first."
     if value and field.choices and value not in field.choices:
         return f"{field.label}{spelled} is one of: {', '.join(field.choices)}."
     return ""

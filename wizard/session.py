@@ -157,9 +157,9 @@ class Session:
         step = self.step_of(action)
         return next((other for other in step.actions if other.id == action.preview), None)
 
-    def previewed(self, action: Action, values: Values) -> Outcome | None:
-        """What the dry run with these values found, if nothing was written since."""
-        return self._previewed.get((self.step_of(action).id, action.preview, tuple(sorted(values.items()))))
+    def previewed(self, preview: Action, values: Values) -> Outcome | None:
+        """What a dry run with these values found, if nothing was written since."""
+        return self._previewed.get((self.step_of(preview).id, preview.id, tuple(sorted(values.items()))))
 
     # Step 0
 
@@ -210,12 +210,18 @@ class Session:
     def gather(self) -> Facts:
         """Look at the account and the workspace; blocking, makes no change."""
         if self.context is not None:
-            self.context.account.read_only = True
+            self._equip(self.context, Control(), read_only=True)
             try:
                 self.facts = self.gather_facts(self.context)
             finally:
                 self.context.account.read_only = False
         return self.facts
+
+    def _equip(self, context: Context, control: Control, read_only: bool) -> None:
+        # A cancelled control stays cancelled, so that each piece of work gets its own.
+        self.control = context.control = context.account.control = control
+        context.feed = context.account.feed = self.feed
+        context.account.read_only = read_only
 
     @property
     def busy(self) -> bool:
@@ -226,7 +232,9 @@ class Session:
         """Run an action in a thread of the engine. The future never fails: an error becomes an outcome."""
         if self.busy:
             raise Blocked("Something is running already; wait for it or stop it.")
-        self._running, self.control = action, Control()
+        if self.context is not None:  # a dry run cannot write, whatever it does
+            self._equip(self.context, Control(), read_only=action.effect == "read")
+        self._running = action
         self._future = in_thread(lambda: self._run(action, values), name=f"action {action.id}")
         return self._future
 
@@ -236,9 +244,6 @@ class Session:
         try:
             if (why := self.refusal(action)) or self.context is None:
                 raise Blocked(f"Not yet: {why}.")
-            self.context.feed = self.context.account.feed = self.feed
-            self.context.control = self.context.account.control = self.control
-            self.context.account.read_only = action.effect == "read"  # a dry run cannot write, whatever it does
             outcome = action.run(self.context, values)
         except MigrateError as error:
             outcome = Outcome(error.exit_code, str(error))
@@ -295,6 +300,10 @@ class Session:
             logging.getLogger().removeHandler(self._file_handler)
             self._file_handler.close()
             self._file_handler = None
+
+    def record_crash(self, doing: str, error: BaseException) -> None:
+        """Put an unforeseen error of a face into the log file, with its traceback."""
+        log.error("%s failed", doing, exc_info=error)
 
     @property
     def exit_code(self) -> int:

@@ -11,6 +11,7 @@ from textual.message import Message
 from textual.widgets import Checkbox, Input, Select, Static
 
 from screens.shown import text
+from wizard.forms import is_tick, unticked
 from wizard.journey import Field
 
 
@@ -32,13 +33,14 @@ class FieldRow(Vertical):
         field = self.field
         needed = " (needed)" if field.required else ""
         option = f"  {field.option}" if field.option else ""
-        if set(field.choices) == {"yes", "no"}:
+        if is_tick(field):
             yield Checkbox(text(field.label), value=self.value == "yes", compact=True)
         else:
             yield Static(text(f"{field.label}{needed}{option}"), classes="label")
             if field.choices:
                 known = self.value if self.value in field.choices else Select.NULL
-                yield Select([(text(choice), choice) for choice in field.choices], value=known, compact=True)
+                options = [(text(choice), choice) for choice in field.choices if choice]
+                yield Select(options, prompt="(not set)", value=known or Select.NULL, compact=True)
             else:
                 yield Input(self.value, compact=True)
         if field.help:
@@ -52,7 +54,7 @@ class FieldRow(Vertical):
     @on(Checkbox.Changed)
     def _ticked(self, event: Checkbox.Changed) -> None:
         event.stop()
-        self._set("yes" if event.value else "no")
+        self._set("yes" if event.value else unticked(self.field))
 
     @on(Select.Changed)
     def _selected(self, event: Select.Changed) -> None:

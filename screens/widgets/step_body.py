@@ -146,13 +146,13 @@ class StepBody(VerticalScroll):
         return focused.command if focused else ""
 
     def focus_first(self) -> None:
-        """Focus an empty needed field, else a button that only looks, else the text."""
+        """Focus an empty needed field, else a button that only looks, else the text; the top stays in sight."""
         for row in self.query(FieldRow):
             if row.field.required and not row.value:
-                row.query("Input, Select, Checkbox").first().focus()
+                row.query("Input, Select, Checkbox").first().focus(scroll_visible=False)
                 return
         for action in self.query(ActionRow):
             if action.offered.effect == "read":
-                action.query_one(Button).focus()
+                action.query_one(Button).focus(scroll_visible=False)
                 return
         self.focus()

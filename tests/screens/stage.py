@@ -230,7 +230,8 @@ if __name__ == "__main__":
     if face == "auto":
         from wizard import auto
 
-        raise SystemExit(auto.walk(session, confirm=(sys.argv[3:] or [""])[0], out=lambda text: print(text, flush=True)))
+        word = (sys.argv[3:] or [""])[0]
+        raise SystemExit(auto.walk(session, confirm=word, out=lambda text: print(text, flush=True)))
     from screens import app
 
     raise SystemExit(app.run(session))

@@ -1,0 +1,344 @@
+"""The journey in ordinary lines: for screen readers, bad lines and logs. Every choice is a number that is typed.
+
+questionary asks; Ctrl-C is never swallowed (`unsafe_ask`), and the default of every question is no.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import textwrap
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+import questionary
+
+from screens.choose import FRAGILE, fragile_line
+from wizard.errors import Interrupted, MigrateError
+from wizard.events import Question
+from wizard.follow import Follower
+from wizard.forms import complaint, filled, is_tick, unticked
+from wizard.journey import Action, Field, Outcome, Step, Values
+from wizard.results import ChangeRow
+from wizard.session import Choice, Session, crash
+from wizard.text import plain
+
+EFFECTS = {
+    "read": "only looks",
+    "write": "writes, after its dry run and a question",
+    "destroy": "deletes, asks for a word",
+}
+PAGE = 20  # changes shown at a time
+
+
+class Leave(Exception):
+    """The operator is done."""
+
+
+def say(words: str = "") -> None:
+    """One or more lines on stdout; foreign text is made harmless."""
+    for line in words.split("\n"):
+        print(plain(line), flush=True)
+
+
+def told(words: str) -> None:
+    """A paragraph, wrapped."""
+    for paragraph in words.strip().split("\n"):
+        say(textwrap.fill(plain(paragraph), 78))
+
+
+def confirm(question: str) -> bool:
+    """Yes or no; no is the default."""
+    return bool(questionary.confirm(plain(question), default=False).unsafe_ask())
+
+
+def ask_text(question: str, default: str = "") -> str:
+    return str(questionary.text(plain(question), default=default).unsafe_ask()).strip()
+
+
+def choose(question: str, options: Sequence[str]) -> int:
+    """The index of the option whose number is typed."""
+    for number, option in enumerate(options, 1):
+        say(f"  {number}. {option}")
+
+    def valid(typed: str) -> bool | str:
+        return (typed.strip().isdigit() and 1 <= int(typed) <= len(options)) or f"A number from 1 to {len(options)}."
+
+    return int(questionary.text(f"{question} (number)", validate=valid).unsafe_ask()) - 1
+
+
+class Walk:
+    """One sitting in ordinary lines."""
+
+    def __init__(self, session: Session):
+        self.session = session
+        self.follower = Follower(session, say, self.answer)
+        self.given: dict[str, dict[str, str]] = {}
+
+    def answer(self, question: Question) -> str:
+        """Answer what running work asks; refusing a renewal stops the work."""
+        if question.kind == "word":
+            return ask_text(f"{question.text} Type {question.word}:")
+        agreed = confirm(question.text)
+        if question.kind == "renew" and not agreed:
+            self.session.control.cancel()
+        return "yes" if agreed else "no"
+
+    def walk(self) -> None:
+        """From the first open step until the operator leaves."""
+        session = self.session
+        if fragile_line(os.environ):
+            told(f"Attention: {FRAGILE}")
+        if session.context is None:
+            self.settle()
+        self.look()
+        step = session.journey.first_open(session.facts)
+        while True:
+            self.show(step)
+            step = self.act(step)
+
+    def settle(self) -> None:
+        """Step 0: profile, region, deployment; until one can be opened."""
+        session = self.session
+        while True:
+            say("\nStep 0: which account and deployment?")
+            profiles = session.profiles()
+            if profiles:
+                say(f"Profiles that boto3 knows: {', '.join(profiles)}")
+            profile = ask_text("Profile (empty: credentials of the environment):", session.choice.profile)
+            region = ask_text("Region (empty: the profile's or the environment's):", session.choice.region)
+            try:
+                look = session.look(profile, region)
+                say(f"Found: account {look.account} in {look.region}, as {look.arn}")
+                dep, stage = session.choice.dep, session.choice.stage
+                names = [f"{dep}/{stage}, {count} tables" for dep, stage, count in look.deployments]
+                if look.deployments:
+                    picked = choose("Which deployment?", [*names, "another one, or look elsewhere"])
+                    if picked < len(look.deployments):
+                        dep, stage, _ = look.deployments[picked]
+                else:
+                    say("No Amplify deployment is seen there.")
+                dep, stage = ask_text("DEP_NAME, like v6:", dep), ask_text("STAGE, like dev:", stage)
+                session.choose(Choice(dep, stage, look.region, profile))
+                return
+            except MigrateError as error:
+                told(f"Not possible: {error}")
+                if not confirm("Try again?"):
+                    raise Leave from error
+
+    def look(self) -> None:
+        say("Looking at the account…")
+        try:
+            self.session.gather()
+        except MigrateError as error:
+            told(f"The account could not be looked at: {error}")
+
+    def show(self, step: Step) -> None:
+        """The step as a person would read it aloud."""
+        session = self.session
+        where, status = session.header(), session.status(step)
+        say()
+        say(f"{where.badge}: account {where.account}, {where.region}, deployment {where.deployment}")
+        say(f"Step {step.id}: {step.title}. {status.state.capitalize()}{': ' if status.why else ''}{status.why}")
+        told(step.guidance)
+        for name in step.needs:
+            if (fact := session.facts.by_name.get(name)) is not None:
+                told(f"- {fact.verdict}: {fact.title}: {fact.found}{f' → {fact.todo}' if fact.todo else ''}")
+
+    def act(self, step: Step) -> Step:
+        """Ask what to do at a step, and do it; the step to stand at afterwards."""
+        session = self.session
+        actions = session.actions(step)
+        labels = [self.label(action) for action in actions]
+        moves: list[tuple[str, Callable[[], Step]]] = [
+            ("next step", lambda: session.journey.after(step.id, session.facts) or step),
+            ("step before", lambda: session.journey.before(step.id, session.facts) or step),
+            ("another step", self.pick),
+            ("view the plan", lambda: self.results(step)),
+            ("look at the account again", lambda: self.again(step)),
+            ("quit", self.leave),
+        ]
+        picked = choose("What now?", [*labels, *(label for label, _ in moves)])
+        if picked >= len(actions):
+            return moves[picked - len(actions)][1]()
+        action = actions[picked]
+        outcome = self.perform(step, action)
+        if outcome is None:
+            return step
+        self.look()
+        finished = outcome.code == 0 and action.effect != "read" and session.status(step).state == "done"
+        return (session.journey.after(step.id, session.facts) or step) if finished else step
+
+    def label(self, action: Action) -> str:
+        why = self.session.refusal(action)
+        values = filled(action, self.given.get(self.session.step_of(action).id, {}), self.session.facts)
+        return f"{action.label} ({f'not yet: {why}' if why else EFFECTS[action.effect]}): {action.command(values)}"
+
+    def perform(self, step: Step, action: Action) -> Outcome | None:
+        """Values, dry run, question, action; None when it did not come to it."""
+        session = self.session
+        if why := session.refusal(action):
+            told(f"Not yet: {why}.")
+            return None
+        values = self.enter(step, action)
+        if values is None:
+            return None
+        preview = session.preview_of(action)
+        if preview is not None:
+            given = filled(preview, self.given[step.id], session.facts)
+            seen = session.previewed(preview, given)
+            if seen is None:
+                seen = self.run(preview, given)
+            else:
+                say(f"The dry run said: {seen.text}")
+            if seen.code not in (0, 1):
+                return None
+        if action.effect != "read" and not self.agreed(action):
+            say("Declined; nothing was touched.")
+            return None
+        return self.run(action, values)
+
+    def enter(self, step: Step, action: Action) -> Values | None:
+        """Ask for the action's fields; what was entered is kept for next time. None when the operator gives up."""
+        given = self.given.setdefault(step.id, {})
+        for field in action.fields:
+            value = given.get(field.name, field.default(self.session.facts))
+            while True:
+                value = entered(field, value)
+                if not (wrong := complaint(field, value)):
+                    break
+                say(wrong)
+                if not confirm("Answer again?"):
+                    return None
+            given[field.name] = value
+        return filled(action, given, self.session.facts)
+
+    def agreed(self, action: Action) -> bool:
+        where = self.session.header()
+        say(f"On account {where.account}, {where.region}, deployment {where.deployment} ({where.badge}).")
+        for warning in action.warning(self.session.facts):
+            told(f"Attention: {warning}")
+        if action.effect == "destroy":
+            word = action.word(self.session.facts)
+            typed = ask_text(f"This deletes. Type {word} to go on, anything else to leave it:")
+            if typed != word:
+                say(f"That is not {word}.")
+            return typed == word
+        return confirm(f"{action.label} now?")
+
+    def run(self, action: Action, values: Values) -> Outcome:
+        """Run to its end; Ctrl-C asks, and a second one stops without a question."""
+        say(f"$ {action.command(values)}")
+        future = self.session.start(action, values)
+        while True:
+            try:
+                outcome = self.follower.follow(future)
+                break
+            except KeyboardInterrupt:
+                try:
+                    stop = confirm("Stop between two requests?")
+                except KeyboardInterrupt:
+                    stop = True
+                if stop:
+                    say("Stopping: requests in flight are finished first.")
+                    self.session.control.cancel()
+        words = {0: "Done", 130: "Stopped", 3: "Blocked", 4: "Declined"}.get(outcome.code, "Not done")
+        say(f"{words}: {outcome.text}")
+        if outcome.code not in (0, 4):
+            say(f"Log file: {self.session.log_file}")
+        return outcome
+
+    def pick(self) -> Step:
+        steps = self.session.journey.steps
+        rows = [f"{step.id} {step.title}: {self.session.status(step).state}" for step in steps]
+        return steps[choose("Which step?", rows)]
+
+    def again(self, step: Step) -> Step:
+        self.look()
+        return step
+
+    def leave(self) -> Step:
+        raise Leave
+
+    def results(self, step: Step) -> Step:
+        """The plan: tables, then the changes of one, then one user's; then back to the step."""
+        results = self.session.results
+        if results is None:
+            say("There is no plan yet: step 6b makes it.")
+            return step
+        tables = results.tables()
+        rows = [f"{row.place}: {', '.join(f'{n:,} {state}' for state, n in row.counts.items())}" for row in tables]
+        choices = [*rows, "all changes of one user", "conflicts", "unknown references", "back"]
+        picked = choose("Look at what?", choices)
+        if picked < len(tables):
+            self.page(lambda after: results.changes(row=tables[picked].row, after=after, limit=PAGE))
+        elif picked == len(tables):
+            user = ask_text("Whose? The whole id:")
+            self.page(lambda after: results.changes(user=user, after=after, limit=PAGE))
+        elif picked == len(tables) + 1:
+            self.page(lambda after: results.changes(state="conflict", after=after, limit=PAGE))
+        elif picked == len(tables) + 2:
+            for entry in results.unknown_references() or []:
+                say(f"{entry.place}: {entry.path}: {entry.count:,} ({entry.kind}), like {entry.example}")
+        return step
+
+    def page(self, fetch: Callable[[tuple[int, int]], list[ChangeRow]]) -> None:
+        after = (-1, -1)
+        while changes := fetch(after):
+            for change in changes:
+                say(f"{change.id}. {change.state} {change.action}: {change.source} {change.note}".rstrip())
+                for path, before, now in change.edits:
+                    say(f"     {path}: {before or '(nothing)'} → {now or '(removed)'}")
+            after = changes[-1].position
+            if len(changes) < PAGE or not confirm("More?"):
+                return
+        say("No more changes.")
+
+
+def entered(field: Field, value: str) -> str:
+    """One value, asked for as its kind needs."""
+    if field.help:
+        say(f"  {field.help}")
+    label = f"{field.label}{f' ({field.option})' if field.option else ''}"
+    if is_tick(field):
+        return "yes" if confirm(f"{label}?") else unticked(field)
+    if field.choices:
+        return field.choices[choose(label, [choice or "(not set)" for choice in field.choices])]
+    return ask_text(f"{label}:", value)
+
+
+def run(session: Session) -> int:
+    """Walk the journey in ordinary lines until the operator leaves; the exit status."""
+    code = None
+    before = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with session.listening():
+            try:
+                Walk(session).walk()
+            except Leave:
+                code = session.exit_code
+            except (KeyboardInterrupt, EOFError):
+                code = Interrupted.exit_code if session.busy else session.exit_code
+            except _Ended:
+                code = Interrupted.exit_code
+            except Exception as error:
+                session.record_crash("the plain prompts", error)
+                say(crash(error))
+                code = 1
+            finally:
+                session.finish(30)
+        say(session.epilogue())
+    except OSError:
+        code = Interrupted.exit_code  # the terminal is gone
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return code if code is not None else 1
+
+
+class _Ended(BaseException):
+    """A signal asked the process to end."""
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise _Ended
