@@ -29,7 +29,7 @@ THROTTLED = {
     "ProvisionedThroughputExceededException", "Throttling", "ThrottlingException", "ThrottledException",
     "RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "TooManyRequestsException",
     "SlowDown", "BandwidthLimitExceeded", "LimitExceededException", "PriorRequestNotComplete",
-    "TransactionInProgressException",
+    "TransactionInProgressException", "503",  # the answer to a HEAD has no body, and so no code of its own
 }  # fmt: skip
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "UnrecognizedClientException", "InvalidClientTokenId"}
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"}

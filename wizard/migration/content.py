@@ -21,6 +21,7 @@ from wizard.wire import Item, item_size, number, same
 
 LARGEST = 400 * 1024  # bytes of one item in DynamoDB
 LARGE = 350 * 1024  # from here on a warning; task logs are kept below it, as the services keep them
+MOST_READ = 16 * 1024**2  # bytes of a JSON object above which none can fit into an item; it need not be read
 _DEPTH = 32  # levels of nesting in DynamoDB
 _DIGITS = 38  # significant digits in DynamoDB
 
@@ -155,19 +156,21 @@ def task_logs_item(
 
     What the row has it keeps; an execution that it or the archive (`archived_before`, execution ids) has is not added
     again. Each new entry is compressed where that makes the item smaller. Above 350 KB the oldest new ones go to
-    `scheduledTaskLogs/{user}/{taskId}/{executionId}.json` as they are. ValueError for a body that is no JSON.
+    `scheduledTaskLogs/{user}/{taskId}/{executionId}.json` as they are. ValueError for a body that is no JSON, and for
+    a row that holds something else.
     """
-    standing = existing["data"]["M"]["logs"]["M"] if existing and _has_logs(existing) else {}
+    standing = _standing_logs(existing) if existing else {}
     new = [
         entry for entry in entries if entry.execution_id not in standing and entry.execution_id not in archived_before
     ]
     logs: dict[str, Wire] = dict(standing)
     archived = []
-    room = LARGE - _task_logs_row(user, task_id, logs, origin, existing).size
+    most = room = LARGE - _task_logs_row(user, task_id, logs, origin, existing).size
     for entry in sorted(new, key=lambda entry: (entry.executed_at, entry.execution_id), reverse=True):
         wire = _smaller(parse_body(entry.body))
-        room -= 1 + item_size({entry.execution_id: wire})
-        if room >= 0:
+        size = 1 + item_size({entry.execution_id: wire})
+        room -= size if size <= most else 0  # one that fits in no row takes no room from the others
+        if size <= most and room >= 0:
             logs[entry.execution_id] = wire
         else:
             archived.append(Archived(archive_key(user, task_id, entry.execution_id), entry.body))
@@ -267,8 +270,11 @@ def _task_logs_row(user: str, task_id: str, logs: Mapping[str, Wire], origin: Or
     return Built(item, item_size(item))
 
 
-def _has_logs(item: Item) -> bool:
-    return "M" in item.get("data", {}).get("M", {}).get("logs", {})
+def _standing_logs(item: Item) -> Mapping[str, Wire]:
+    logs: Mapping[str, Wire] | None = item.get("data", {}).get("M", {}).get("logs", {"M": {}}).get("M")
+    if logs is None:
+        raise ValueError("the row that stands there holds no map of logs")
+    return logs
 
 
 def _smaller(details: Any) -> Wire:

@@ -94,6 +94,13 @@ def bucket_state(account: Account, bucket: str) -> tuple[BucketState, str]:
     return "present", ""
 
 
+def unlisted_buckets(context: Context) -> list[str]:
+    """Buckets of this deployment that the catalog does not know; to be looked at before their stacks are removed."""
+    known = {bucket_name(context, row) for row in BUCKETS}
+    names = (bucket["Name"] for page in context.account.pages("s3", "list_buckets") for bucket in page["Buckets"])
+    return sorted(name for name in names if context.deployment.owns(name) and name not in known)
+
+
 def etags_tell(account: Account, bucket: str) -> bool:
     """Whether ETags in this bucket can be those of other copies: not where objects are encrypted under a KMS key."""
     try:

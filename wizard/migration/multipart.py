@@ -57,6 +57,7 @@ def copy_parts(
     CompleteMultipartUpload; raises what botocore raises, and Interrupted.
     """
     owner = account.id
+    _abort_left_behind(account, target)
     upload = account.call("s3", "create_multipart_upload", **target, **_created_with(account, bucket, key, source))
     place = {**target, "UploadId": upload["UploadId"]}
 
@@ -83,6 +84,15 @@ def copy_parts(
         with contextlib.suppress(botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
             account.client("s3").abort_multipart_upload(**place)
         raise
+
+
+def _abort_left_behind(account: Account, target: Mapping[str, str]) -> None:
+    """Abort what a killed run began for this very key: its parts are unseen and cost money."""
+    bucket, key, owner = target["Bucket"], target["Key"], target["ExpectedBucketOwner"]
+    for page in account.pages("s3", "list_multipart_uploads", Bucket=bucket, Prefix=key, ExpectedBucketOwner=owner):
+        for upload in page.get("Uploads", ()):
+            if upload["Key"] == key:
+                account.call("s3", "abort_multipart_upload", **target, UploadId=upload["UploadId"])
 
 
 def _created_with(account: Account, bucket: str, key: str, source: Mapping[str, Any]) -> dict[str, Any]:

@@ -122,6 +122,19 @@ def test_the_newest_logs_stay_in_the_row_and_the_others_are_archived_as_they_wer
     assert (again.added, again.archived) == ((), ())
 
 
+def test_a_log_that_fits_in_no_row_takes_no_room_from_the_others() -> None:
+    noise = random.Random(2)
+    entries = [log("old", 1, "short"), log("huge", 9, noise.randbytes(200_000).hex())]
+    result = content.task_logs_item("doej1", "T_1", entries, ORIGIN)
+    assert (set(logs_of(result.row)), [archived.key[-9:] for archived in result.archived]) == ({"old"}, ["huge.json"])
+
+
+def test_a_row_of_another_form_is_left_alone() -> None:
+    existing = {"PK": {"S": "p"}, "SK": {"S": "s"}, "data": {"M": {"logs": {"L": []}}}}
+    with pytest.raises(ValueError, match="no map of logs"):
+        content.task_logs_item("doej1", "T_1", [log("e", 1, "x")], ORIGIN, existing)
+
+
 def test_settings_keep_every_digit() -> None:
     settings = {"M": {"theme": {"S": "dark"}, "n": {"N": "1.2345678901234567890"}, "tags": {"SS": ["a"]}}}
     built = content.settings_item("doej1", "jane.doe@example.edu", settings, 1, 2)

@@ -127,6 +127,12 @@ def test_the_state_of_a_bucket(aws: Aws, context: Context) -> None:
     assert listing.bucket_state(context.account, CONVERSATIONS)[0] == "foreign"
 
 
+def test_buckets_outside_the_catalog_are_named(aws: Aws, context: Context) -> None:
+    for bucket in (CONVERSATIONS, "amplify-v6-lambda-dev-assistant-uploads", "amplify-v7-lambda-dev-share", "other"):
+        seed(aws, bucket)
+    assert listing.unlisted_buckets(context) == ["amplify-v6-lambda-dev-assistant-uploads"]
+
+
 def _denied(request: Any, **_: Any) -> Any:
     from botocore.awsrequest import AWSResponse
 

@@ -220,6 +220,15 @@ def test_a_failing_part_aborts_the_upload(s3: Any, account: Account) -> None:
     assert body_of(s3, copy.target_key) is None
 
 
+def test_what_a_killed_run_left_of_a_large_copy_is_aborted(s3: Any, account: Account) -> None:
+    s3.put_object(Bucket=SOURCE, Key="big", Body=bytes(12 * 1024**2))
+    copy = plan(s3, "big")
+    s3.create_multipart_upload(Bucket=TARGET, Key=copy.target_key)
+    other = s3.create_multipart_upload(Bucket=TARGET, Key=copy.target_key + "-other")["UploadId"]
+    assert objects.copy_object(account, copy, limits=LIMITS).state == "copied"
+    assert [upload["UploadId"] for upload in s3.list_multipart_uploads(Bucket=TARGET)["Uploads"]] == [other]
+
+
 def test_parts_cover_an_object_exactly() -> None:
     assert list(part_ranges(12, 5)) == [(1, "bytes=0-4"), (2, "bytes=5-9"), (3, "bytes=10-11")]
     spans = list(part_ranges(50 * 1024**4, 512 * 1024**2))
