@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wizard import parameters
+from wizard import definitions, parameters
 from wizard.context import Context
 from wizard.facts import Fact
 from wizard.text import plain, plural
@@ -52,6 +52,4 @@ def check_definitions(context: Context) -> Fact:
     if context.root is None:
         value = {"root": False, "basic_ops": [], "renamed": []}
         return Fact("definitions", "ok", "Service definitions", NOT_FROM_HERE, "", value)
-    from wizard import definitions
-
     return definitions.fact(context)

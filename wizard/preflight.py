@@ -19,6 +19,7 @@ from wizard.context import Context
 from wizard.errors import Interrupted, MigrateError
 from wizard.facts import Fact, Facts
 from wizard.parallel import each
+from wizard.text import plain
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ def unknown(check: Check, error: Exception) -> Fact:
             check.name, "unknown", check.title, f"Not permitted: {action} is missing.",
             f"Have {action} granted (`amplify-migrate preflight --policy` prints the policy), then check again.",
         )  # fmt: skip
-    return Fact(check.name, "unknown", check.title, f"Could not be read: {explain(error)}", "Check again.")
+    return Fact(check.name, "unknown", check.title, f"Could not be read: {plain(explain(error), 300)}", "Check again.")
 
 
 def denied_action(check: Check, error: Exception) -> str:

@@ -19,7 +19,6 @@ from wizard.parallel import each
 from wizard.text import plural
 from wizard.wire import Item
 
-USER_MAP = "csv_file"  # setting of the workspace: the user map that was checked last without errors
 # Changes whose old record still stands beside the new one; the old user storage table goes with its stack.
 RETAINED = (
     "state = 'verified' AND kind <> 'object' AND (source_place, source_key) <> (target_place, target_key)"
@@ -29,7 +28,7 @@ RETAINED = (
 
 def check_user_map(context: Context) -> Fact:
     """The workspace's user map, read and checked by itself; how it fits the account is looked at by `users check`."""
-    path = context.workspace.settings().get(USER_MAP)
+    path = context.workspace.settings().get(users.USER_MAP)
     if not path:
         return Fact("user_map", "attention", "User map", "none chosen yet", "Step 6a reads one or makes one.", {})
     user_map, complaints = users.check_file(Path(path))
@@ -77,7 +76,7 @@ def check_import(context: Context) -> Fact:
 
 def count_missing(context: Context, table: str, items: Iterable[Item], key: Sequence[str]) -> int:
     """Rows of `items` that the user storage table has neither under their own nor under their mapped key."""
-    path = context.workspace.settings().get(USER_MAP)
+    path = context.workspace.settings().get(users.USER_MAP)
     ids = Ids(users.check_file(Path(path))[0].ids) if path and Path(path).is_file() else Ids()
     row = next(row for row in TABLES if row.config_key == "USER_STORAGE_TABLE")
 
@@ -228,5 +227,5 @@ def verified_last(runs: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _digest_of_map(context: Context) -> str:
-    path = context.workspace.settings().get(USER_MAP)
+    path = context.workspace.settings().get(users.USER_MAP)
     return users.check_file(Path(path))[0].digest if path and Path(path).is_file() else ""

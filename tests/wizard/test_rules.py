@@ -15,8 +15,16 @@ from wizard.steps import JOURNEY
 STACKS = ("absent", "UPDATE_COMPLETE", "DELETE_FAILED", "ROLLBACK_COMPLETE", None)
 OLD_TABLES = ({"exists": False, "rows": 0}, {"exists": True, "rows": 0}, {"exists": True, "rows": 7}, None)
 OWNERS = ("basic-ops", "amplify-lambda", "orphan", "nobody", "somebody-elses-stack", None)
-BACKUPS = ({}, {"verified": True, "rows": 7, "file": "b"}, {"verified": True, "rows": 6, "file": "b"}, {"verified": False, "rows": 7})
-STEP_1 = ({"root": True, "missing": [], "different": [], "total": 9}, {"root": True, "missing": ["/x"], "different": [], "total": 9})
+BACKUPS = (
+    {},
+    {"verified": True, "rows": 7, "file": "b"},
+    {"verified": True, "rows": 6, "file": "b"},
+    {"verified": False, "rows": 7},
+)
+STEP_1 = (
+    {"root": True, "missing": [], "different": [], "total": 9},
+    {"root": True, "missing": ["/x"], "different": [], "total": 9},
+)
 STEP_2 = ({"root": True, "unresolved": []}, {"root": True, "unresolved": ["a:1"]}, {"root": False, "unresolved": []})
 
 

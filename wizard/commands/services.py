@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from wizard import locks
+from wizard import definitions, locks
 from wizard.context import Context
 from wizard.errors import BadInput
 from wizard.events import Finding
@@ -57,8 +57,6 @@ def _order(arguments: argparse.Namespace, context: Context) -> Order:
 def run_check(arguments: argparse.Namespace, context: Context) -> Outcome:
     """Step 3."""
     context.root = checkout_root(context, arguments.root)
-    from wizard import definitions
-
     return definitions.check(context)
 
 
