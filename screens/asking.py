@@ -12,7 +12,7 @@ from textual.geometry import Size
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
-from screens.shown import text
+from screens.shown import button, text
 
 
 class Ask(ModalScreen[bool]):
@@ -46,8 +46,8 @@ class Ask(ModalScreen[bool]):
                 for line in self._lines:
                     yield Static(text(line), classes="line")
             with Horizontal(id="buttons"):
-                yield Button(text(f"{self._no} (n)"), id="no", variant="primary", compact=True)
-                yield Button(text(f"{self._yes} (y)"), id="yes", variant="error", compact=True)
+                yield Button(button(f"{self._no} (n)"), id="no", variant="primary", compact=True)
+                yield Button(button(f"{self._yes} (y)"), id="yes", variant="error", compact=True)
 
     def on_mount(self) -> None:
         self.set_interval(0.2, self._close_when_over)
@@ -93,8 +93,8 @@ class AskForWord(ModalScreen[bool]):
             yield Input(id="word", compact=True)
             yield Static("", id="refusal")
             with Horizontal(id="buttons"):
-                yield Button("Cancel (Esc)", id="no", variant="primary", compact=True)
-                yield Button(text(self._yes), id="yes", variant="error", compact=True, disabled=True)
+                yield Button(button("Cancel (Esc)"), id="no", variant="primary", compact=True)
+                yield Button(button(self._yes), id="yes", variant="error", compact=True, disabled=True)
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container, Horizontal
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import Footer, Input, OptionList, Static
 
 from screens.asking import Ask, AskForWord, Tell
 from screens.choose import FRAGILE, fragile_line
@@ -46,7 +46,9 @@ class JourneyScreen(Screen[None]):
         Binding("r", "refresh", "Look again", tooltip="Look at the account again"),
         Binding("c", "copy_command", "Copy cmd", tooltip="The command line that does the same"),
         Binding("l", "log", "Log", tooltip="Show or hide the log"),
-        Binding("question_mark,f1", "help", "Help", key_display="?"),
+        Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("f1", "help", "Help", show=False),
+        Binding("escape", "leave_field", "Leave the field"),
         Binding("t", "app.theme", "Light/dark", show=False),
     ]
     rail = getters.query_one(Rail)
@@ -83,8 +85,10 @@ class JourneyScreen(Screen[None]):
     # Drawing
 
     async def _draw(self) -> None:
-        """Draw the current step anew; what was typed is kept in `_given`."""
+        """Draw the current step anew; what was typed is kept in `_given`, the focus on what only looks."""
         session, step = self.app.session, self.current
+        before = self.query_one_optional(StepBody)
+        focus = before.focus_name() if before is not None and before.step is step else ""
         statuses = {known.id: session.status(known) for known in session.journey.steps}
         self.rail.show(session.journey.steps, statuses, step.id)
         self.app.show_where()
@@ -104,7 +108,7 @@ class JourneyScreen(Screen[None]):
             if step is session.journey.steps[0] and session.connect is not None:
                 await body.mount(StartForm(session.choice))
         if self.is_current:
-            self.call_after_refresh(body.focus_first)
+            self.call_after_refresh(body.focus_on, focus)
 
     async def on_resize(self) -> None:
         session = self.app.session
@@ -240,6 +244,13 @@ class JourneyScreen(Screen[None]):
             self.notify("This is the last step." if direction > 0 else "This is the first step.", markup=False)
             return
         await self.go(step)
+
+    def action_leave_field(self) -> None:
+        """Out of a field, where letters are text, to where they are keys."""
+        self.query_one(StepBody).focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return isinstance(self.focused, Input) if action == "leave_field" else True
 
     def action_rail(self) -> None:
         self.rail.focus()

@@ -14,7 +14,7 @@ from textual.screen import Screen
 from textual.widgets import Button, Footer, Static
 
 from screens.asking import AskToStop
-from screens.shown import CODES, LEVELS, headed, sign, text
+from screens.shown import CODES, LEVELS, button, headed, sign, text
 from screens.widgets.header import WhereBar
 from screens.widgets.log_panel import LogPanel
 from screens.widgets.progress import ProgressTable, duration
@@ -61,7 +61,7 @@ class Running(Screen[Outcome]):
                 with VerticalScroll(id="outcome-text"):
                     yield Static("", id="outcome-words")
                 with Horizontal(id="buttons"):
-                    yield Button("Continue (Enter)", id="continue", variant="primary", compact=True)
+                    yield Button(button("Continue (Enter)"), id="continue", variant="primary", compact=True)
         yield Footer(compact=True)
 
     def on_mount(self) -> None:

@@ -37,6 +37,11 @@ def text(foreign: object) -> Content:
     return Content("\n".join(plain(line) for line in str(foreign).split("\n")))
 
 
+def button(label: str) -> Content:
+    """A button's label, in brackets, so that it is seen as a button without colours."""
+    return text(f"[ {label} ]")
+
+
 def sign(entry: tuple[str, str, str], words: object = "") -> Content:
     """`✓ done` in its colour, then foreign words."""
     mark, word, colour = entry

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.content import Content
 from textual.message import Message
 from textual.widgets import Button, Input, OptionList, Select, Static
 from textual.widgets.option_list import Option
 
-from screens.shown import LEVELS, sign, text
+from screens.shown import LEVELS, button, sign, text
 from wizard.errors import MigrateError
 from wizard.session import Choice, Look, crash, in_thread
 
@@ -44,29 +45,31 @@ class StartForm(Vertical):
 
     def compose(self) -> ComposeResult:
         choice = self._choice
-        yield Static("1. Whose account", classes="label")
+        yield Static("1. Whose account: profile  --profile", classes="label")
         names = [choice.profile] if choice.profile else []
         yield Select(
             [(text(name), name) for name in names],
-            prompt="credentials of the environment (no profile)",
+            prompt="none: the environment's credentials",
             value=choice.profile or Select.NULL,
             id="profile",
             compact=True,
         )
-        yield Static("Region (empty: the profile's or the environment's)  --region", classes="label")
+        yield Static("Region  --region (empty: the profile's)", classes="label")
         yield Input(choice.region, id="region", compact=True)
-        yield Button("Look there", id="look", variant="primary", compact=True)
-        yield Static("", id="found")
-        yield Static("2. Which deployment (DEP_NAME and STAGE)", classes="label")
+        yield Button(button("Look there"), id="look", variant="primary", compact=True)
+        found = Static("", id="found")
+        found.display = False
+        yield found
+        yield Static("2. Which deployment", classes="label")
         deployments = OptionList(id="deployments", compact=True)
         deployments.display = False
         yield deployments
-        yield Static("--dep-name, like v6", classes="label")
+        yield Static("DEP_NAME, like v6  --dep-name", classes="label")
         yield Input(choice.dep, id="dep", compact=True)
-        yield Static("--stage, like dev", classes="label")
+        yield Static("STAGE, like dev  --stage", classes="label")
         yield Input(choice.stage, id="stage", compact=True)
         yield Static("", id="start-refusal")
-        yield Button("Use this deployment", id="use", variant="primary", compact=True)
+        yield Button(button("Use this deployment"), id="use", variant="primary", compact=True)
 
     def on_mount(self) -> None:
         self._load_profiles()
@@ -83,8 +86,10 @@ class StartForm(Vertical):
         if self._choice.profile in names:
             chooser.value = self._choice.profile
 
-    def _tell(self, words: object) -> None:
-        self.query_one("#found", Static).update(words)  # type: ignore[arg-type]
+    def _tell(self, words: Content) -> None:
+        found = self.query_one("#found", Static)
+        found.update(words)
+        found.display = True
 
     @on(Button.Pressed, "#look")
     @work(group="look", exclusive=True)

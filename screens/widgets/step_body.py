@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Button, Static
 
-from screens.shown import CODES, EFFECTS, LEVELS, STATES, headed, sign, text
+from screens.shown import CODES, EFFECTS, LEVELS, STATES, button, headed, sign, text
 from screens.widgets.form import FieldRow, Form
 from wizard.events import Finding, Level
 from wizard.facts import Facts
@@ -44,7 +44,7 @@ class ActionRow(Vertical):
             effect += "; its dry run comes first, then a question" if action.preview else "; asks first"
         with Horizontal(classes="button-line"):
             yield Button(
-                text(action.label),
+                button(action.label),
                 variant=variant,  # type: ignore[arg-type]
                 compact=True,
                 disabled=bool(self._refusal),
@@ -144,6 +144,22 @@ class StepBody(VerticalScroll):
         rows = list(self.query(ActionRow))
         focused = next((row for row in rows if row.has_focus_within), rows[0] if rows else None)
         return focused.command if focused else ""
+
+    def focus_name(self) -> str:
+        """What has the focus: a field's or an action's name; "" for what changes something."""
+        for row in self.query(FieldRow):
+            if row.has_focus_within:
+                return row.field.name
+        focused = (row.offered for row in self.query(ActionRow) if row.has_focus_within)
+        return next((action.id for action in focused if action.effect == "read"), "")
+
+    def focus_on(self, name: str) -> None:
+        """Give the focus back to what had it before the step was drawn anew."""
+        for row in (*self.query(FieldRow), *self.query(ActionRow)):
+            if name and name == (row.field.name if isinstance(row, FieldRow) else row.offered.id):
+                row.query("Input, Select, Checkbox, Button").first().focus(scroll_visible=False)
+                return
+        self.focus_first()
 
     def focus_first(self) -> None:
         """Focus an empty needed field, else a button that only looks, else the text; the top stays in sight."""

@@ -49,8 +49,14 @@ def journey(app: WizardApp) -> JourneyScreen:
 async def at_step(pilot: Pilot[int], step_id: str) -> None:
     app = pilot.app
     await until(pilot, lambda: isinstance(app.screen, JourneyScreen) and app.screen.step_id == step_id)
-    await until(pilot, lambda: bool(app.screen.query(StepBody)) and app.screen.query_one(StepBody).step.id == step_id)
-    await pilot.pause(0.1)
+    settled: list[StepBody] = []
+
+    def is_settled() -> bool:  # a look that ends draws the step anew
+        bodies = [body for body in app.screen.query(StepBody) if body.step.id == step_id]
+        settled.append(bodies[0]) if len(bodies) == 1 and not app.screen.query("#body.-looking") else settled.clear()
+        return len(settled) > 10 and settled[-1] is settled[-10]
+
+    await until(pilot, is_settled)
 
 
 async def press_action(pilot: Pilot[int], action_id: str) -> None:
