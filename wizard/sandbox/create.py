@@ -1,12 +1,15 @@
-"""Puts a deployment of some release into an empty embedded AWS: stacks with all they own, and the user pool."""
+"""Puts a deployment of some release into an empty embedded AWS: stacks with all they own, parameters, the user pool."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from wizard.aws import Account
 from wizard.deployment import Deployment
 from wizard.sandbox.definitions import definition
 from wizard.sandbox.releases import Release
 from wizard.sandbox.schemas import SERVICES
+from wizard.sandbox.seed.model import Person
 from wizard.sandbox.serverless import push, reader, resolve, template
 
 OUTSIDE = ("memory", "se", "custom")  # services that are not in the public tree
@@ -50,3 +53,39 @@ def put_parameters(account: Account, deployment: Deployment, release: Release, s
     for name, value in values.items():
         account.call("ssm", "put_parameter", Name=name, Value=value, Type="String", Overwrite=True)
     return len(values)
+
+
+def create_pool(account: Account, deployment: Deployment, everyone: Iterable[Person], prefix: str) -> str:
+    """A Cognito user pool as a SAML provider fills it: usernames `{prefix}_{id}`; returns its id.
+
+    `immutable_id` is set where an id changes, so that the services will compute the new one. Two users complete the
+    picture: one without an e-mail address, and a native account with the address of a federated one.
+    """
+    pool: str = account.call(
+        "cognito-idp",
+        "create_user_pool",
+        PoolName=f"amplify-{deployment.dep}-{deployment.stage}",
+        Schema=[{"Name": "immutable_id", "AttributeDataType": "String", "Mutable": True}],
+    )["UserPool"]["Id"]
+    last: Person | None = None
+    for person in everyone:
+        attributes = {"email": person.email, "given_name": person.given, "family_name": person.family}
+        if person.changes:
+            attributes["custom:immutable_id"] = person.new
+        _create_user(account, pool, f"{prefix}_{person.old}", attributes)
+        last = person
+    _create_user(account, pool, "monitor", {"name": "Monitor"})
+    if last is not None:
+        _create_user(account, pool, f"{last.given}-native".lower(), {"email": last.email})
+    return pool
+
+
+def _create_user(account: Account, pool: str, name: str, attributes: dict[str, str]) -> None:
+    values = [{"Name": key, "Value": value} for key, value in attributes.items()]
+    account.call("cognito-idp", "admin_create_user", UserPoolId=pool, Username=name, UserAttributes=values)
+
+
+def api_id(account: Account, deployment: Deployment) -> str:
+    """The id of the REST API that amplify-lambda's stack exports."""
+    exports = account.call("cloudformation", "list_exports")["Exports"]
+    return str(next(one["Value"] for one in exports if one["Name"] == f"{deployment.stage}-RestApiId"))

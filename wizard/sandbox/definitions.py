@@ -157,12 +157,12 @@ class Definition:
 def definition(service: str, release: Release) -> Definition:
     """What a release's serverless.yml of a service says."""
     tables, buckets = release.tables(service), release.buckets(service)
-    named: list[Schema | Bucket] = [one for one in (*tables, *buckets) if one.variable]
+    everything: list[Schema | Bucket] = [*tables, *buckets]
     owns_api = service == "lambda"
     return Definition(
         service,
         local={
-            **{one.variable: _name(one, service) for one in named},
+            **{one.variable: _name(one, service) for one in everything if one.variable},
             **_OTHERS.get(service, {}),
         },
         imports=_imports(service) if release.deployed and service in SERVICES else {},

@@ -263,8 +263,6 @@ SERVICES: Mapping[str, tuple[str, str]] = {
 }
 BASIC_OPS = "lambda-basic-ops"
 
-BY_ID: Mapping[str, Schema | Bucket] = {f"s3:{b.id}": b for b in BUCKETS} | {t.id: t for t in TABLES}
-
 
 def owner(resource: Schema | Bucket) -> str:
     """The service whose stack holds a table or bucket."""

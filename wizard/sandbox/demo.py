@@ -1,0 +1,123 @@
+"""A whole sandbox at once: embedded AWS, deployment, data, user map, backend checkouts and a `serverless` command."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from wizard.aws import Account
+from wizard.deployment import Deployment
+from wizard.sandbox.checkout import shared_values, write_checkout
+from wizard.sandbox.create import api_id, create_pool, create_stacks, put_parameters
+from wizard.sandbox.releases import DEFAULT, TARGET, Release
+from wizard.sandbox.releases import release as release_of
+from wizard.sandbox.seed import Seeded, sow, world, write_csv
+from wizard.sandbox.server import REGION, Server, start
+
+DEPLOYMENT = Deployment("v6", "dev", REGION)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A running sandbox. `root` is the checkout to deploy from, `old_root` that of the release it runs (None: the same)."""
+
+    server: Server
+    deployment: Deployment
+    release: Release
+    folder: Path
+    csv: Path
+    root: Path
+    old_root: Path | None
+    bin: Path
+    pool_id: str
+    api_id: str
+    seeded: Seeded
+
+    @property
+    def endpoint(self) -> str:
+        return self.server.endpoint
+
+    def account(self, **options: Any) -> Account:
+        return self.server.account(**options)
+
+    def environment(self) -> dict[str, str]:
+        """For programs run beside it: they reach this AWS only, and find this `serverless` first."""
+        path = os.pathsep.join([str(self.bin), os.environ.get("PATH", os.defpath)])
+        return {**self.server.environment(), "PATH": path}
+
+    def stop(self) -> None:
+        """End the embedded AWS and everything in it; the folder stays."""
+        self.server.stop()
+
+    def __enter__(self) -> Demo:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def start_demo(
+    folder: Path,
+    *,
+    users: int = 12,
+    scenario: str = "a",
+    seed: int = 1,
+    release: str = DEFAULT,
+    port: int = 0,
+) -> Demo:
+    """Start a sandbox whose files are in `folder`; it runs until `stop`. Takes some seconds.
+
+    Raises BadInput for an unknown release, impossible wishes, a taken port or without moto, before anything is started.
+    """
+    shown = release_of(release)
+    population = world(DEPLOYMENT, shown, users=users, scenario=scenario, seed=seed)
+    server = start(port)
+    try:
+        account = server.account()
+        prefix = "example"
+        pool = create_pool(account, DEPLOYMENT, population.everyone, prefix)
+        admins = ",".join(person.old for person in population.people[:2])
+        shared = shared_values(DEPLOYMENT, admins=admins, pool_id=pool)
+        if shown.deployed:
+            put_parameters(account, DEPLOYMENT, shown, shared)
+        create_stacks(account, DEPLOYMENT, shown)
+        seeded = sow(account, population)
+        folder.mkdir(parents=True, exist_ok=True)
+        # The release to come keeps the spelling of the usage table: another one would make CloudFormation replace it.
+        target = replace(TARGET, usage=shown.usage)
+        return Demo(
+            server=server,
+            deployment=DEPLOYMENT,
+            release=shown,
+            folder=folder,
+            csv=write_csv(folder / "migration_users.csv", population.people),
+            root=write_checkout(folder / "backend", DEPLOYMENT, target, shared),
+            old_root=None
+            if shown.deployed
+            else write_checkout(folder / f"backend-{release}", DEPLOYMENT, shown, shared),
+            bin=_write_command(folder / "bin"),
+            pool_id=pool,
+            api_id=api_id(account, DEPLOYMENT),
+            seeded=seeded,
+        )
+    except BaseException:
+        server.stop()
+        raise
+
+
+def _write_command(folder: Path) -> Path:
+    """A `serverless` command in a folder of its own, for PATH."""
+    folder.mkdir(exist_ok=True)
+    script = folder / "serverless"
+    script.write_text(
+        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m wizard.sandbox.serverless "$@"\n', encoding="utf-8"
+    )
+    script.chmod(0o755)
+    return folder
