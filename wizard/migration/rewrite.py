@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wizard.catalog.model import ANY, KEYS, MEMBERS, REMOVE, Ids, IdPath, Item, Table, Target
+from wizard.catalog.model import ANY, KEYS, MEMBERS, REMOVE, IdPath, Ids, Item, Table, Target
 from wizard.wire import same
 
 Path = tuple[str | int, ...]
@@ -42,12 +42,22 @@ class Rewritten:
     edits: tuple[Edit, ...]
 
 
-Accept = Callable[[Edit], bool]
+Accept = Callable[[Edit], Edit | None]  # the edit to make, or None to leave the value alone
 
 
-def everything(edit: Edit) -> bool:
+def everything(edit: Edit) -> Edit | None:
     """Accept every edit."""
-    return True
+    return edit
+
+
+def ids_only(edit: Edit) -> Edit | None:
+    """Leave pointers to content alone."""
+    return edit if edit.target is None else None
+
+
+def pointers_only(edit: Edit) -> Edit | None:
+    """Leave ids alone."""
+    return edit if edit.target is not None else None
 
 
 def rewrite(row: Table, item: Item, ids: Ids, accept: Accept = everything) -> Rewritten:
@@ -67,8 +77,8 @@ def rewrite(row: Table, item: Item, ids: Ids, accept: Accept = everything) -> Re
                 result[head] = value
     for fix in row.fixes:
         for name, value in fix(item, result, ids).items():
-            edit = Edit((name,), item.get(name), value)
-            if value != item.get(name) and accept(edit):
+            edit = accept(Edit((name,), item.get(name), value)) if value != item.get(name) else None
+            if edit is not None:
                 edits.append(edit)
                 result[name] = value
     return Rewritten(result, tuple(edits))
@@ -119,12 +129,11 @@ class _Walk:
             new = self.path.form(text, self.ids)
         if new is None or new == text:
             return value
-        after = None if new is REMOVE else {"S": new}
-        edit = Edit(at, value, after, target)
-        if not self.accept(edit):
+        edit = self.accept(Edit(at, value, None if new is REMOVE else {"S": new}, target))
+        if edit is None or edit.after == value:
             return value
         self.edits.append(edit)
-        return after
+        return edit.after
 
     def members(self, value: Any, rest: Sequence[str], at: Path) -> Any:
         before = value["L"]
@@ -145,9 +154,8 @@ class _Walk:
         mapped = []
         for text in value["SS"]:
             new = self.path.form(text, self.ids)
-            edit = Edit((*at, 0), {"S": text}, {"S": new})
-            if new is not None and new != text and self.accept(edit):
-                self.edits.append(edit)
+            edit = self._take((*at, 0), text, new)
+            if edit is not None and new is not None:
                 mapped.append(new)
             else:
                 mapped.append(text)
@@ -158,12 +166,17 @@ class _Walk:
         result: dict[str, Any] = dict(value["M"])
         for name, member in value["M"].items():
             new = self.path.form(name, self.ids)
-            edit = Edit((*at, name), {"S": name}, {"S": new})
-            if new is not None and new != name and self.accept(edit):
-                self.edits.append(edit)
+            if new is not None and self._take((*at, name), name, new) is not None:
                 del result[name]
                 result[new] = _stronger(result[new], member) if new in result else member
         return value if result.keys() == value["M"].keys() else {"M": result}
+
+    def _take(self, at: Path, old: str, new: str | None) -> Edit | None:
+        """Note the edit of one id, unless it changes nothing or is refused."""
+        edit = self.accept(Edit(at, {"S": old}, {"S": new})) if new is not None and new != old else None
+        if edit is not None:
+            self.edits.append(edit)
+        return edit
 
 
 def _stronger(one: Any, other: Any) -> Any:

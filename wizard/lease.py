@@ -1,0 +1,223 @@
+"""One writer per deployment: a lease in a table that exists, so that two machines cannot migrate at the same time.
+
+The item is written at the start of a writing run, renewed while it lives, and removed at its end. The same workspace
+takes it over at once (its process is gone: the folder's own lock says so). Another one waits: a lease that is not
+renewed for a minute belongs to a dead process. No clock is compared between machines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import logging
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import botocore.exceptions
+
+from wizard.aws import code_of
+from wizard.catalog.tables import BY_KEY
+from wizard.context import Context
+from wizard.errors import Blocked
+from wizard.migration.scan import LOCK_KEY
+from wizard.migration.targets import describe, key_schema, names_of
+from wizard.text import plain
+from wizard.wire import Item
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 60.0
+RENEW_SECONDS = 15.0
+
+# Tables whose readers do not mind a foreign item, without streams; the first that exists is taken.
+_HOSTS = (
+    "USER_STORAGE_TABLE", "OLD_USER_STORAGE_TABLE", "ENV_VARS_TRACKING_TABLE", "OAUTH_STATE_TABLE", "USER_TAGS_DYNAMO_TABLE",
+    "REQUEST_STATE_DYNAMO_TABLE", "ACCOUNTS_DYNAMO_TABLE", "FILES_DYNAMO_TABLE", "COGNITO_USERS_DYNAMODB_TABLE",
+    "OBJECT_ACCESS_DYNAMODB_TABLE", "ASSISTANTS_DYNAMODB_TABLE",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who holds the deployment."""
+
+    table: str
+    key: Item
+    owner: str
+    beat: str
+    workspace: str
+
+
+def _place(context: Context) -> tuple[str, Item] | None:
+    for config_key in _HOSTS:
+        for name in names_of(context.deployment, BY_KEY[config_key]):
+            description = describe(context.account, name)
+            if description and description.get("TableStatus") in ("ACTIVE", "UPDATING"):
+                schema = key_schema(description)
+                if all(kind == "S" for _, kind in schema):
+                    return name, {part: {"S": LOCK_KEY} for part, _ in schema}
+    return None
+
+
+def holder(context: Context) -> Lease | None:
+    """The lease as it stands, or None."""
+    place = _place(context)
+    if place is None:
+        return None
+    table, key = place
+    item = context.account.call("dynamodb", "get_item", TableName=table, Key=key, ConsistentRead=True).get("Item")
+    if item is None:
+        return None
+    text = {name: next(iter(value.values())) for name, value in item.items()}
+    return Lease(table, key, text.get("owner", ""), text.get("beat", ""), text.get("workspace", ""))
+
+
+def _identity(context: Context) -> str:
+    identity = context.workspace.settings().get("id")
+    if not identity:
+        identity = uuid.uuid4().hex
+        context.workspace.remember({"id": identity})
+    return str(identity)
+
+
+@contextlib.contextmanager
+def exclusive(context: Context) -> Iterator[None]:
+    """Hold the workspace and the deployment for writing. Raises Blocked while somebody else does."""
+    with context.workspace.alone():
+        place = _place(context)
+        if place is None:
+            yield
+            return
+        table, key = place
+        owner = f"{getpass.getuser()}@{socket.gethostname()}"
+        workspace = _identity(context)
+        beat = _acquire(context, table, key, owner, workspace)
+        stop, lost = threading.Event(), threading.Event()
+        state = {"beat": beat, "renewed": time.monotonic()}
+
+        def renew() -> None:
+            while not stop.wait(RENEW_SECONDS):
+                new = uuid.uuid4().hex
+                try:
+                    _write(context, table, key, owner, workspace, new, "beat = :seen", {":seen": {"S": state["beat"]}})
+                    state.update(beat=new, renewed=time.monotonic())
+                except botocore.exceptions.ClientError as error:
+                    if code_of(error) == "ConditionalCheckFailedException":
+                        lost.set()
+                        return
+                    log.warning("the lease could not be renewed: %s", code_of(error))
+                except Exception as error:
+                    log.warning("the lease could not be renewed: %s", type(error).__name__)
+
+        def held() -> None:
+            if lost.is_set() or time.monotonic() - float(str(state["renewed"])) > LEASE_SECONDS - 5:
+                raise Blocked(
+                    f"The lock of {context.deployment.label} was taken by somebody else; nothing more is written."
+                )
+
+        thread = threading.Thread(target=renew, name="lease", daemon=True)
+        thread.start()
+        context.account.lock_held = held
+        try:
+            yield
+        finally:
+            context.account.lock_held = lambda: None
+            stop.set()
+            thread.join(timeout=30)
+            _release(context, table, key, str(state["beat"]))
+
+
+def _acquire(context: Context, table: str, key: Item, owner: str, workspace: str) -> str:
+    beat = uuid.uuid4().hex
+    mine = {":me": {"S": workspace}}
+    first = next(iter(key))
+    free = f"attribute_not_exists({first}) OR workspace = :me"
+    with contextlib.suppress(_Taken):
+        return _take(context, table, key, owner, workspace, beat, free, mine)
+    seen = holder(context)
+    log.warning(
+        "%s is locked by %s; waiting whether it is alive", context.deployment.label, plain(seen.owner if seen else "?")
+    )
+    waited = 0.0
+    while seen is not None and waited < LEASE_SECONDS:
+        context.control.sleep(2.0)
+        waited += 2.0
+        now = holder(context)
+        if now is not None and now.beat != seen.beat:
+            raise Blocked(
+                f"{context.deployment.label} is being migrated by {plain(now.owner, 80)} in another workspace or on another machine;"
+                f" wait for it, or run: amplify-migrate unlock --confirm {plain(now.owner, 80)}"
+            )
+        seen = seen if now is not None else None
+    if seen is None:
+        return _take(context, table, key, owner, workspace, beat, free, mine)
+    return _take(context, table, key, owner, workspace, beat, "beat = :seen", {":seen": {"S": seen.beat}})
+
+
+class _Taken(Exception):
+    """Somebody else holds the lease."""
+
+
+def _take(
+    context: Context,
+    table: str,
+    key: Item,
+    owner: str,
+    workspace: str,
+    beat: str,
+    condition: str,
+    values: dict[str, Any],
+) -> str:
+    try:
+        _write(context, table, key, owner, workspace, beat, condition, values)
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) == "ConditionalCheckFailedException":
+            raise _Taken from error
+        raise
+    return beat
+
+
+def _write(
+    context: Context,
+    table: str,
+    key: Item,
+    owner: str,
+    workspace: str,
+    beat: str,
+    condition: str,
+    values: dict[str, Any],
+) -> None:
+    item = {**key, "owner": {"S": owner}, "workspace": {"S": workspace}, "beat": {"S": beat}}
+    client = context.account.client("dynamodb")  # not through `call`: a paused run must keep its lease
+    client.put_item(TableName=table, Item=item, ConditionExpression=condition, ExpressionAttributeValues=values)
+
+
+def _release(context: Context, table: str, key: Item, beat: str) -> None:
+    try:
+        context.account.client("dynamodb").delete_item(
+            TableName=table,
+            Key=key,
+            ConditionExpression="beat = :seen",
+            ExpressionAttributeValues={":seen": {"S": beat}},
+        )
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        log.warning("the lock item in %s could not be removed: %s", table, code_of(error))
+
+
+def unlock(context: Context, owner: str) -> str:
+    """Remove the lease of `owner`; returns what was done. Raises Blocked when somebody else holds it."""
+    lease = holder(context)
+    if lease is None:
+        return f"{context.deployment.label} is not locked."
+    if lease.owner != owner:
+        raise Blocked(f"The lock is held by {plain(lease.owner, 80)}; give that name to --confirm.")
+    context.account.call(
+        "dynamodb", "delete_item", TableName=lease.table, Key=lease.key, ConditionExpression="beat = :seen",
+        ExpressionAttributeValues={":seen": {"S": lease.beat}},
+    )  # fmt: skip
+    return f"The lock of {plain(owner, 80)} was removed."

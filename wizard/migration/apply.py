@@ -1,0 +1,365 @@
+"""Apply: make exactly the planned changes, each on condition of what was read, and record each when AWS confirms it.
+
+In batches: read and compute side by side (`prepare`), record the intent, write side by side (`carry_out`), record the
+result. Killed at any instant, the same command goes on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import botocore.exceptions
+
+from wizard.aws import ABSENT, code_of, explain
+from wizard.catalog.model import Ids
+from wizard.catalog.tables import BY_KEY, TABLES
+from wizard.context import Context
+from wizard.errors import Blocked, MigrateError
+from wizard.events import Progress
+from wizard.lease import exclusive
+from wizard.migration.apply_content import ContentTools, prepare_content
+from wizard.migration.apply_items import Prepared, Readiness, prepare_item
+from wizard.migration.ledger import Entry, Ledger
+from wizard.migration.objects import ObjectCopy, copy_objects
+from wizard.migration.plan import catalog_digest, map_digest
+from wizard.migration.show import shown
+from wizard.migration.targets import CONSOLIDATION, USER_DATA, bucket_name, describe, key_schema, names_of
+from wizard.migration.writes import Lost, read, send
+from wizard.parallel import each
+from wizard.text import plain, plural
+from wizard.usermap import read_map
+from wizard.wire import digest
+
+log = logging.getLogger(__name__)
+
+BATCH = 200  # changes whose results are recorded together; what a kill may repeat
+TRIES = 5  # of a change whose condition fails because a service writes at the same time
+_AWS_ERRORS = (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one attempt: the entry as it is to be recorded; `again` asks for another attempt."""
+
+    entry: Entry
+    again: bool = False
+    occupied: bool = False  # an item appeared under the new key
+
+
+def open_plan(context: Context, ledger: Ledger) -> tuple[dict[str, Any], Ids]:
+    """The newest plan and its map. Raises Blocked for a missing, stale or foreign plan, and says what changed."""
+    plan = ledger.latest_plan()
+    if plan is None:
+        raise Blocked("There is no plan yet: run `amplify-migrate migrate plan` first.")
+    path = context.workspace.folder / "users.csv"
+    ids = Ids(read_map(path)[0].ids) if path.exists() else Ids()
+    stale = []
+    if plan["account"] != context.account.id:
+        stale.append(f"it is of account {plan['account']}")
+    if plan["region"] != context.region or plan["deployment"] != {
+        "dep": context.deployment.dep, "stage": context.deployment.stage,
+    }:  # fmt: skip
+        stale.append("it is of another deployment")
+    if plan["map_digest"] != map_digest(ids):
+        stale.append("the user map has changed")
+    if plan["catalog_digest"] != catalog_digest():
+        stale.append("this version of the program knows the tables differently")
+    if stale:
+        raise Blocked(f"The plan cannot be used: {'; '.join(stale)}. Plan again.")
+    return plan, ids
+
+
+def check_tables(context: Context, plan: Mapping[str, Any], wanted: set[str]) -> None:
+    """Raises Blocked when a table of the plan is another one by now (deleted, created again, other key)."""
+    for name in sorted(wanted & plan["tables"].keys()):
+        known = plan["tables"][name]
+        found = describe(context.account, name)
+        if found is None:
+            log.error("%s is gone; its changes will fail", name)
+            continue
+        if (known["id"] and found.get("TableId") != known["id"]) or [list(p) for p in key_schema(found)] != [
+            list(part) for part in known["key"]
+        ]:
+            raise Blocked(
+                f"{name} is not the table that was planned (it was created again or has another key). Plan again."
+            )
+
+
+def apply_plan(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
+    """Make what is planned. Returns counts by state and what was left.
+
+    A dry run reads and computes everything and writes nothing, neither in AWS nor in the ledger.
+    """
+    context.account.audit = context.workspace.write_audit
+    if dry_run:
+        context.account.read_only = True
+        with Ledger(context.workspace.ledger, writable=False) as ledger:
+            return _Run(context, ledger, dry_run=True).all()
+    started = time.time()
+    with Ledger(context.workspace.ledger) as ledger:
+        run = _Run(context, ledger)
+        if not ledger.select(("planned", "failed"), limit=1):
+            return run.summary()
+        with exclusive(context):
+            try:
+                summary = run.all()
+            except MigrateError as error:
+                ledger.add_run("6c", started, error.exit_code, str(error), run.summary())
+                raise
+            ledger.add_run("6c", started, 0, "applied", summary)
+            return summary
+
+
+class _Run:
+    """One run of apply over a ledger."""
+
+    def __init__(self, context: Context, ledger: Ledger, *, dry_run: bool = False):
+        self.context, self.ledger, self.dry_run = context, ledger, dry_run
+        self.plan, self.ids = open_plan(context, ledger)
+        self.done = 0
+        self.would: Counter[str] = Counter()
+        self.tools = ContentTools(
+            context.account,
+            self.ids,
+            int(self.plan["created"]),
+            bucket_name(context.deployment, CONSOLIDATION),
+            bucket_name(context.deployment, "S3_ARTIFACTS_BUCKET"),
+        )
+        self._user_data = names_of(context.deployment, BY_KEY[USER_DATA])[0]
+
+    def all(self) -> dict[str, Any]:
+        """Objects, then content, then items in the order of the catalog."""
+        waiting = self.ledger.counts("target_place", "state IN ('planned', 'failed')")
+        sources = self.ledger.counts("source_place", "state IN ('planned', 'failed')")
+        check_tables(self.context, self.plan, {*waiting, *sources})
+        self._phase("object", (), self._objects)
+        self._phase("content", (), self._content)
+        ranks = {row.config_key: rank for rank, row in enumerate(TABLES)}
+        for row in sorted(
+            self.ledger.counts("row", "kind = 'item' AND state IN ('planned', 'failed')"), key=lambda k: ranks[k]
+        ):
+            self._phase("item", (row,), self._items)
+        return self.summary()
+
+    def summary(self) -> dict[str, Any]:
+        states = self.ledger.counts()
+        return {
+            "done": self.done,
+            "would": dict(self.would),
+            "states": states,
+            "tables": self.ledger.table_counts(),
+            "conflicts": [shown(entry) for entry in self.ledger.select(("conflict",), limit=200)],
+            "failed": [shown(entry) for entry in self.ledger.select(("failed",), limit=200)],
+        }
+
+    def _phase(self, kind: str, rows: Sequence[str], carry: Callable[[list[Entry]], Iterator[Entry]]) -> None:
+        filters: dict[str, Any] = {"kinds": (kind,), "rows": rows, "where": "json_extract(detail, '$.blocked') IS NULL"}
+        totals = self.ledger.counts("target_place", f"kind = '{kind}' AND state IN ('planned', 'failed')")
+        finished: Counter[str] = Counter()
+        after = (-1, -1)
+        while batch := self.ledger.select(("planned", "failed"), after=after, limit=BATCH, **filters):
+            after = (batch[-1].rank, batch[-1].id)
+            for entry in carry(batch):
+                finished[entry.target_place] += 1
+                self.done += entry.state in ("applied", "verified")
+                self.context.feed.emit(
+                    Progress(
+                        entry.target_place, finished[entry.target_place], totals[entry.target_place], "changes", "apply"
+                    )
+                )
+            self.context.control.check()
+
+    def _save(self, results: Sequence[Entry]) -> None:
+        if not self.dry_run:
+            self.ledger.save(results)
+        for entry in results:
+            if entry.state in ("conflict", "failed"):
+                log.warning("%s: %s: %s", entry.target_place, entry.state, plain(entry.note, 300))
+
+    # --- objects -------------------------------------------------------------------------------------------------------
+
+    def _objects(self, batch: list[Entry]) -> Iterator[Entry]:
+        if self.dry_run:
+            self.would.update(["objects copied"] * len(batch))
+            yield from batch
+            return
+        slices = [batch[start : start + 10] for start in range(0, len(batch), 10)]
+
+        def copy(entries: list[Entry]) -> list[Entry]:
+            results = copy_objects(self.context.account, [copy_of(entry) for entry in entries])
+            return [
+                entry.becomes(
+                    "verified" if one.state in ("copied", "present") else one.state, one.detail,
+                    target_digest=one.etag, intent=False,
+                    detail={**entry.detail, "version": one.version_id, "made": one.state == "copied"},
+                )
+                for entry, one in zip(entries, results, strict=True)
+            ]  # fmt: skip
+
+        for _, results in each(copy, slices, workers=self.context.workers, control=self.context.control):
+            self._save(results)
+            yield from results
+
+    # --- content -------------------------------------------------------------------------------------------------------
+
+    def _content(self, batch: list[Entry]) -> Iterator[Entry]:
+        waiting = [
+            entry.becomes("failed", "the shared conversation was not copied")
+            for entry in batch
+            if entry.action == "shares" and not self.dry_run and not self._is_there("object", *entry.detail["waits"])
+        ]
+        self._save(waiting)
+        yield from waiting
+        held = {entry.id for entry in waiting}
+        yield from self._write([e for e in batch if e.id not in held], lambda e: prepare_content(self.tools, e))
+
+    # --- items ---------------------------------------------------------------------------------------------------------
+
+    def _items(self, batch: list[Entry]) -> Iterator[Entry]:
+        readiness = {entry.id: self._readiness(entry) for entry in batch}
+        yield from self._write(
+            batch, lambda entry: prepare_item(self.context.account, self.ids, entry, readiness.get(entry.id, {}))
+        )
+
+    def _readiness(self, entry: Entry) -> Readiness:
+        """Per pointer: True where its target is verified, a text where it must lead elsewhere, False else."""
+        return {
+            (edit.slot, edit.before["S"]): self._is_there(*edit.target)
+            for edit in entry.edits
+            if edit.target and edit.before
+        }
+
+    def _is_there(self, kind: str, config_key: str, key: Any) -> bool | str:
+        """Whether a pointer may lead to this target; a text is where it must lead instead."""
+        if kind == "object":
+            place = bucket_name(self.context.deployment, CONSOLIDATION)
+            # "kept": newer services wrote another object there before the plan was made.
+            return any(
+                entry.state in ("verified", "cleaned", "kept") for entry in self.ledger.at_target(place, key, "object")
+            )
+        plain_key = {name: value for name, value in key.items() if name != "log"}
+        for entry in self.ledger.at_target(self._user_data, plain_key):
+            if entry.state in ("verified", "cleaned") and (
+                "log" not in key or key["log"]["S"] in entry.detail.get("done", ())
+            ):
+                return str(entry.detail["pointer"]) if entry.detail.get("pointer") else True
+        return False
+
+    # --- the two halves of every write -----------------------------------------------------------------------------------
+
+    def _write(self, batch: list[Entry], prepare: Callable[[Entry], Prepared]) -> Iterator[Entry]:
+        todo = batch
+        for attempt in range(TRIES):
+            if not todo:
+                return
+            prepared: list[Prepared] = []
+            ended: list[Entry] = []
+            for entry, one in self._each(lambda entry: _safely(prepare, entry), todo):
+                if one.writes:
+                    prepared.append(one)
+                else:
+                    ended.append(replace(one.entry, attempts=entry.attempts + 1, intent=False))
+            if self.dry_run:
+                for one in prepared:
+                    self.would[f"{one.entry.kind} {one.entry.action}"] += 1
+                    yield one.entry
+                for entry in ended:
+                    self.would[entry.state] += 1
+                    yield entry
+                return
+            # The intent is on disk before the call: after a kill, a source that is gone was moved by us.
+            self._save([*ended, *(replace(one.entry, intent=True) for one in prepared)])
+            yield from ended
+            results = [result for _, result in self._each(self._carry_out, prepared)]
+            final = [result.entry for result in results if not result.again and not result.occupied]
+            self._save(final)
+            yield from final
+            todo = [result.entry for result in results if result.again]
+            for result in results:
+                if result.occupied:
+                    if self._ours(result.entry):
+                        todo.append(replace(result.entry, action="merge"))
+                    else:
+                        conflict = result.entry.becomes("conflict", "an item appeared under the new key", intent=False)
+                        self._save([conflict])
+                        yield conflict
+            if todo:
+                self.context.control.sleep(0.05 * 2**attempt)
+        exhausted = [entry.becomes("conflict", "a service keeps writing to it", intent=False) for entry in todo]
+        self._save(exhausted)
+        yield from exhausted
+
+    def _each(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+        return each(function, tasks, workers=self.context.workers, control=self.context.control)
+
+    def _ours(self, entry: Entry) -> bool:
+        """Whether another change of ours wrote the target, as when two spellings of one key become the same."""
+        return self.ledger.target_state(entry.target_place, entry.target_key) in ("applied", "verified", "cleaned")
+
+    def _carry_out(self, prepared: Prepared) -> Result:
+        entry = prepared.entry
+        account = self.context.account
+        try:
+            for before in prepared.first:
+                before()
+            send(account, prepared.writes)
+            if prepared.after is not None:
+                problem = prepared.after()
+                if problem:
+                    return Result(entry.becomes("failed", problem, intent=False))
+            return Result(
+                entry.becomes(prepared.state, prepared.note or entry.note, attempts=entry.attempts + 1, intent=False)
+            )
+        except Lost:
+            if entry.action == "copy" and entry.kind == "item":
+                standing = read(account, entry.target_place, entry.target_key)
+                if standing is not None:
+                    if digest(standing) == entry.target_digest:
+                        return Result(entry.becomes("applied", attempts=entry.attempts + 1, intent=False))
+                    return Result(entry, occupied=True)
+            return Result(replace(entry, attempts=entry.attempts + 1), again=True)
+        except _AWS_ERRORS as error:
+            return Result(_failed(entry, error))
+
+
+def _safely(prepare: Callable[[Entry], Prepared], entry: Entry) -> Prepared:
+    try:
+        return prepare(entry)
+    except _AWS_ERRORS as error:
+        return Prepared(_failed(entry, error))
+
+
+def _failed(entry: Entry, error: BaseException) -> Entry:
+    gone = code_of(error) in ABSENT
+    # Whether a write that broke off went through is not known: the intent stays until it was looked at again.
+    return entry.becomes("failed", "its table is gone" if gone else explain(error), attempts=entry.attempts + 1)
+
+
+def copy_of(entry: Entry) -> ObjectCopy:
+    """The object copy that a change of the ledger stands for."""
+    return ObjectCopy(
+        entry.source_place, entry.source_key, entry.target_place, entry.target_key, entry.detail["size"],
+        entry.source_digest, entry.detail["storage_class"], entry.detail["modified"],
+    )  # fmt: skip
+
+
+def code(summary: Mapping[str, Any]) -> int:
+    """The exit status of an apply: 3 with conflicts, 1 with failures, else 0."""
+    states = summary["states"]
+    return 3 if states.get("conflict") else 1 if states.get("failed") else 0
+
+
+def text(summary: Mapping[str, Any]) -> str:
+    """One line for people."""
+    states = summary["states"]
+    left = [
+        plural(states[state], name)
+        for state, name in (("conflict", "conflict"), ("failed", "failure"))
+        if states.get(state)
+    ]
+    return f"{plural(summary['done'], 'change')} made" + (f"; {', '.join(left)}" if left else "; nothing is left")

@@ -1,0 +1,275 @@
+"""What a content change comes to now: read its sources, build its row, and turn it into conditional writes."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from wizard.aws import Account
+from wizard.catalog.model import Ids, Item
+from wizard.migration.apply_items import Prepared
+from wizard.migration.content import (
+    Built,
+    LogEntry,
+    Origin,
+    artifact_item,
+    is_present,
+    oversize_artifact_key,
+    parse_body,
+    received_share_item,
+    settings_item,
+    share_key,
+    task_logs_item,
+    workflow_item,
+)
+from wizard.migration.ledger import Entry
+from wizard.migration.objects import ObjectCopy, copy_object, read_object
+from wizard.migration.objects import put_new as put_object
+from wizard.migration.rewrite import changes
+from wizard.migration.writes import put_new, read, send, update
+from wizard.wire import Item as WireItem
+from wizard.wire import digest, same
+
+KEY = ("PK", "SK")
+
+
+@dataclass(frozen=True)
+class ContentTools:
+    """What every builder needs. `created` is the plan's time (epoch seconds), which makes markers repeatable."""
+
+    account: Account
+    ids: Ids
+    created: int
+    consolidation: str
+    artifacts: str
+
+
+def prepare_content(tools: ContentTools, entry: Entry) -> Prepared:
+    """Build the row of one change, or say why there is nothing to write."""
+    try:
+        return _BUILDERS[entry.action](tools, entry)
+    except ValueError as error:
+        return Prepared(entry.becomes("failed", f"its content cannot be stored: {error}"))
+
+
+def _source_row(tools: ContentTools, entry: Entry) -> Item | None:
+    key = {name: value for name, value in entry.source_key.items() if name != "part"}
+    return read(tools.account, entry.source_place, key)
+
+
+def _body(tools: ContentTools, source: list[Any]) -> bytes | str:
+    """The body of a planned source object, or why it was not read."""
+    bucket, key, _, etag, *_ = source
+    found = read_object(tools.account, bucket, key, etag)
+    return found if isinstance(found, bytes) else found.detail or found.state
+
+
+def _origin(tools: ContentTools, source: list[Any]) -> Origin:
+    bucket, key, _, _, modified = source
+    return Origin(bucket, key, int(datetime.datetime.fromisoformat(modified).timestamp()), tools.created)
+
+
+def _place(tools: ContentTools, entry: Entry, built: Built, done: tuple[str, ...] = ()) -> Prepared:
+    """Put a row where none stands; an equal one counts, another one stays."""
+    detail = {**entry.detail, "done": list(done), "created": True}
+    existing = read(tools.account, entry.target_place, entry.target_key)
+    if existing is not None:
+        if is_present(built.item, existing):
+            detail["created"] = entry.intent
+            return Prepared(
+                entry.becomes("verified", "was there already", target_digest=digest(existing), detail=detail)
+            )
+        return Prepared(entry.becomes("kept", "another row stands under the key; the content stays where it is"))
+    recorded = replace(entry, target_digest=digest(built.item), detail=detail)
+    return Prepared(
+        recorded,
+        (put_new(entry.target_place, built.item, KEY),),
+        state="verified",
+        note=built.warning,
+        after=_reading_back(tools, entry, built.item),
+    )
+
+
+def _reading_back(tools: ContentTools, entry: Entry, item: WireItem) -> Callable[[], str]:
+    def check() -> str:
+        found = read(tools.account, entry.target_place, entry.target_key)
+        return "" if found is not None and same(found, item) else "what was read back is not what was written"
+
+    return check
+
+
+def _artifacts(tools: ContentTools, entry: Entry) -> Prepared:
+    source = entry.detail["sources"][0]
+    body = _body(tools, source)
+    if isinstance(body, str):
+        return Prepared(entry.becomes("conflict", body))
+    shared_by, user, key = entry.detail["sharedBy"], entry.detail["user"], entry.detail["key"]
+    built = artifact_item(
+        shared_by or user, key, parse_body(body), _origin(tools, source), recipient=user if shared_by else ""
+    )
+    return (
+        _place(tools, entry, built, (source[1],)) if built.fits else _oversize(tools, entry, source, user, key, built)
+    )
+
+
+def _oversize(tools: ContentTools, entry: Entry, source: list[Any], user: str, key: str, built: Built) -> Prepared:
+    """Too large for a row: it stays in S3 under a legacy-shaped key of the new id, which the services accept."""
+    target = oversize_artifact_key(user, key)
+    note = f"{built.warning}; it stays in S3 as {target}"
+    etag = ""
+    if target != source[1]:
+        copy = ObjectCopy(source[0], source[1], tools.artifacts, target, source[2], source[3])
+        result = copy_object(tools.account, copy)
+        if result.state not in ("copied", "present"):
+            return Prepared(entry.becomes("conflict" if result.state == "conflict" else "failed", result.detail))
+        etag = result.etag if result.state == "copied" else ""
+    detail = {
+        **entry.detail,
+        "done": [source[1]],
+        "pointer": target,
+        "copied": target != source[1],
+        "object_etag": etag,
+    }
+    return Prepared(entry.becomes("verified", note, detail=detail))
+
+
+def _workflows(tools: ContentTools, entry: Entry) -> Prepared:
+    source = entry.detail["sources"][0]
+    body = _body(tools, source)
+    if isinstance(body, str):
+        return Prepared(entry.becomes("conflict", body))
+    built = workflow_item(entry.detail["user"], entry.detail["template"], parse_body(body), _origin(tools, source))
+    if not built.fits:
+        return Prepared(entry.becomes("failed", f"{built.warning}; the template and its pointer stay in S3"))
+    return _place(tools, entry, built, (source[1],))
+
+
+def _logs(tools: ContentTools, entry: Entry) -> Prepared:
+    """All logs of a task in one row; a log that cannot be read keeps its pointer."""
+    planned = {source: (execution, executed) for execution, source, executed in entry.detail["logs"]}
+    read_logs: list[LogEntry] = []
+    done: list[str] = []
+    problems: list[str] = []
+    for source in entry.detail["sources"]:
+        body = _body(tools, source)
+        execution, executed = planned[source[1]]
+        if isinstance(body, str):
+            problems.append(body)
+            continue
+        try:
+            parse_body(body)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        read_logs.append(LogEntry(execution, executed, body))
+        done.append(source[1])
+    if not read_logs:
+        return Prepared(entry.becomes("conflict", f"none of its logs could be read: {problems[0]}"))
+    existing = read(tools.account, entry.target_place, entry.target_key)
+    origin = _origin(tools, entry.detail["sources"][0])
+    logs = task_logs_item(entry.detail["user"], entry.detail["task"], read_logs, origin, existing)
+    if not logs.row.fits:
+        return Prepared(entry.becomes("failed", logs.row.warning))
+    archived_now = list(entry.detail.get("archived", ()))
+    for archived in logs.archived:
+        result = put_object(tools.account, tools.consolidation, archived.key, archived.body)
+        if result.state == "copied":
+            archived_now.append(archived.key)
+        elif result.state != "present":
+            return Prepared(entry.becomes("failed", f"a log could not be archived: {result.detail}"))
+    note = f"{len(problems)} logs keep their pointer: {problems[0]}" if problems else logs.row.warning
+    detail = {
+        **entry.detail, "done": done, "created": existing is None, "archived": archived_now,
+    }  # fmt: skip
+    recorded = replace(entry, target_digest=digest(logs.row.item), detail=detail, note=note)
+    if existing is None:
+        writes = (put_new(entry.target_place, logs.row.item, KEY),)
+    elif logs.added:
+        recorded = replace(recorded, written=tuple(changes(existing, logs.row.item)))
+        writes = (update(entry.target_place, KEY, existing, logs.row.item),)
+    else:
+        return Prepared(recorded.becomes("verified", note or "was there already"))
+    return Prepared(recorded, writes, state="verified", note=note, after=_reading_back(tools, entry, logs.row.item))
+
+
+def _settings(tools: ContentTools, entry: Entry) -> Prepared:
+    source = _source_row(tools, entry)
+    if source is None or "settings" not in source:
+        return Prepared(entry.becomes("conflict", "the settings are gone"))
+    built = settings_item(entry.detail["user"], entry.detail["old"], source["settings"], tools.created, tools.created)
+    prepared = _place(tools, entry, built)
+    if prepared.entry.state == "kept":
+        # Settings that the user saved in the new place are newer (domain 2.2).
+        return Prepared(
+            prepared.entry.becomes(
+                "verified", "newer settings stand already", detail={**entry.detail, "created": False}
+            )
+        )
+    return prepared
+
+
+def _shares(tools: ContentTools, entry: Entry) -> Prepared:
+    source = _source_row(tools, entry)
+    wanted = entry.detail["part"]
+    shares = source.get("data", {}).get("L", []) if source else []
+    share = next((one for one in shares if one.get("M", {}).get("key", {}).get("S") == wanted), None)
+    if share is None:
+        return Prepared(entry.becomes("conflict", "the share is gone"))
+    built = received_share_item(entry.detail["old"], share, tools.ids, tools.created)
+    moved = share_key(built.item["data"]["M"]["key"]["S"])
+    for page in tools.account.pages(
+        "dynamodb", "query", TableName=entry.target_place, KeyConditionExpression="PK = :p",
+        ExpressionAttributeValues={":p": entry.target_key["PK"]}, ConsistentRead=True,
+    ):  # fmt: skip
+        for row in page.get("Items", []):
+            if share_key(row.get("data", {}).get("M", {}).get("key", {}).get("S", "")) == moved:
+                created = entry.intent and row["SK"] == entry.target_key["SK"]
+                detail = {**entry.detail, "created": created, "at": row["SK"]["S"]}
+                return Prepared(
+                    entry.becomes("verified", "was there already", target_digest=digest(row), detail=detail)
+                )
+    return _place(tools, entry, built)
+
+
+def _disclosures(tools: ContentTools, entry: Entry) -> Prepared:
+    """The row first, then its PDF: otherwise the upload would be taken for a new version (domain B8)."""
+    row = read(tools.account, entry.target_place, entry.target_key)
+    name, source = entry.detail["pdf_id"], entry.detail["sources"][0]
+    if row is None:
+        return Prepared(entry.becomes("conflict", "the item is gone"))
+    target = f"dataDisclosure/{name}"
+    after = {**row, "pdf_id": {"S": target}}
+    if "s3_reference" in row:
+        after["s3_reference"] = {"S": f"s3://{tools.consolidation}/{target}"}
+    if row.get("pdf_id") not in ({"S": name}, {"S": target}):
+        return Prepared(entry.becomes("conflict", "a planned value was changed since the plan"))
+    copy = ObjectCopy(source[0], source[1], tools.consolidation, target, source[2], source[3])
+
+    def put_pdf() -> str:
+        result = copy_object(tools.account, copy)
+        if result.state in ("copied", "present"):
+            return ""
+        send(tools.account, [update(entry.target_place, tuple(entry.target_key), after, row)])
+        return f"the PDF was not copied, the row is as it was: {result.detail}"
+
+    recorded = replace(
+        entry, source_digest=digest(row), target_digest=digest(after), written=tuple(changes(row, after)),
+        detail={**entry.detail, "done": [name], "object": target},
+    )  # fmt: skip
+    if same(row, after):
+        problem = put_pdf()
+        return Prepared(recorded.becomes("failed", problem) if problem else recorded.becomes("verified"))
+    write = update(entry.target_place, tuple(entry.target_key), row, after)
+    return Prepared(recorded, (write,), state="verified", after=put_pdf)
+
+
+_BUILDERS: dict[str, Callable[[ContentTools, Entry], Prepared]] = {
+    "artifacts": _artifacts,
+    "workflows": _workflows,
+    "logs": _logs,
+    "settings": _settings,
+    "shares": _shares,
+    "disclosures": _disclosures,
+}

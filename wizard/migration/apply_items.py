@@ -1,0 +1,169 @@
+"""What an item's change comes to now: read, rewritten again, compared with the plan, and turned into conditional writes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from wizard.aws import Account
+from wizard.catalog.model import Ids, Table
+from wizard.catalog.tables import BY_KEY
+from wizard.migration.ledger import Entry
+from wizard.migration.resolve import merged
+from wizard.migration.rewrite import Edit, changes, rewrite
+from wizard.migration.writes import Write, delete_unchanged, put_new, read, update
+from wizard.wire import Item, digest
+
+# (slot, value before) of a pointer -> whether it may change; a text is the value it gets instead of the planned one.
+Readiness = Mapping[tuple[tuple[str, ...], str], bool | str]
+
+MARK = "migration_retained"  # attribute that `cleanup mark` sets on retained items
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An entry with its writes. Without writes the entry says what it ended as."""
+
+    entry: Entry
+    writes: tuple[Write, ...] = ()
+    state: str = "applied"
+    note: str = ""
+    first: tuple[Callable[[], None], ...] = ()
+    after: Callable[[], str] | None = None  # a check after the writes: what is wrong, or ""
+
+
+def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness) -> Prepared:
+    """Read what stands and compute the writes, or why there are none."""
+    row = BY_KEY[entry.row]
+    source = read(account, entry.source_place, entry.source_key)
+    if source is None:
+        if entry.intent and entry.action == "add":
+            return Prepared(entry.becomes("applied", "was done when the run was interrupted"))
+        return Prepared(entry.becomes("conflict", "the item is gone"))
+    if entry.action == "update":
+        return _update(row, ids, entry, source, readiness)
+    existing = None if entry.action == "copy" else read(account, entry.target_place, entry.target_key)
+    if entry.action in ("merge", "refresh") and existing is None:
+        return Prepared(entry.becomes("conflict", "the item under the new id is gone"))
+    return _move(row, ids, entry, source, existing, readiness)
+
+
+def _accepting(entry: Entry, readiness: Readiness) -> tuple[Callable[[Edit], Edit | None], list[Edit]]:
+    """Accept the planned edits only; pointers whose target is not verified are held, and collected."""
+    planned = Counter((edit.slot, str(edit.before)) for edit in entry.edits)
+    held: list[Edit] = []
+
+    def accept(edit: Edit) -> Edit | None:
+        if not planned[(edit.slot, str(edit.before))] and entry.action in ("update", "copy", "add"):
+            return None
+        if edit.target is None:
+            return edit
+        ready = readiness.get((edit.slot, edit.before["S"]), False)
+        if isinstance(ready, str):
+            return replace(edit, after={"S": ready})
+        if not ready:
+            held.append(edit)
+            return None
+        return edit
+
+    return accept, held
+
+
+def _third_values(entry: Entry, edits: tuple[Edit, ...], held: list[Edit], item: Item) -> list[Edit]:
+    """Planned edits that were neither found again nor done already."""
+    found = Counter((edit.slot, str(edit.before)) for edit in (*edits, *held))
+    missing = []
+    for edit in entry.edits:
+        identity = (edit.slot, str(edit.before))
+        if found[identity]:
+            found[identity] -= 1
+        elif not _holds(item, edit.slot, edit.after):
+            missing.append(edit)
+    return missing
+
+
+def _holds(item: Item, slot: tuple[str, ...], value: Any) -> bool:
+    """Whether the place of an edit holds `value` (or nothing, where it was to be removed)."""
+    places: list[Any] = [{"M": item}]
+    for part in slot:
+        inner: list[Any] = []
+        for place in places:
+            if part == "[]":
+                inner.extend(place.get("L", ()))
+                inner.extend({"S": text} for text in place.get("SS", ()))
+            elif part in place.get("M", {}):
+                inner.append(place["M"][part])
+            elif value is not None and value.get("S") in place.get("M", {}):
+                return True  # a map key that was renamed already
+        places = inner
+    return not places if value is None else value in places
+
+
+def _update(row: Table, ids: Ids, entry: Entry, source: Item, readiness: Readiness) -> Prepared:
+    accept, held = _accepting(entry, readiness)
+    new = rewrite(row, source, ids, accept)
+    if _third_values(entry, new.edits, held, source):
+        return Prepared(entry.becomes("conflict", "a planned value was changed since the plan"))
+    if not new.edits:
+        if held:
+            return Prepared(entry.becomes("failed", "its content could not be moved; the pointer stays"))
+        return Prepared(entry.becomes("applied", "was done already", target_digest=digest(source)))
+    recorded = replace(
+        entry,
+        source_digest=digest(source),
+        target_digest=digest(new.item),
+        written=_kept(row, source, new.item),
+        edits=new.edits,
+    )
+    return Prepared(recorded, (update(entry.source_place, row.key.names, source, new.item),), note=_held_note(held))
+
+
+def _move(row: Table, ids: Ids, entry: Entry, source: Item, existing: Item | None, readiness: Readiness) -> Prepared:
+    accept, held = _accepting(entry, readiness)
+    rewritten = rewrite(row, source, ids, accept)
+    if entry.action == "copy" and _third_values(entry, rewritten.edits, held, source):
+        return Prepared(entry.becomes("conflict", "a planned value was changed since the plan"))
+    key_names = row.key.names
+    after: Item
+    if existing is None:
+        after, writes = rewritten.item, [put_new(entry.target_place, rewritten.item, key_names)]
+        written = ()
+    else:
+        after = rewritten.item if entry.action == "refresh" else merged(row, existing, rewritten.item)
+        writes = [update(entry.target_place, key_names, existing, after)] if changes(existing, after) else []
+        written = _kept(row, existing, after)
+    left = source
+    removes = entry.action == "add"
+    if removes:
+        writes.append(delete_unchanged(entry.source_place, key_names, source))
+    elif row.retire == "deactivate" and source.get("active") == {"N": "1"}:
+        left = {**source, "active": {"N": "0"}}
+        writes.append(update(entry.source_place, key_names, source, left))
+    recorded = replace(
+        entry,
+        source_digest=digest(left),
+        target_digest=digest(after),
+        written=written,
+        removed=source if removes else None,
+        detail={**entry.detail, "created": existing is None, "deactivated": left is not source},
+    )
+    if not writes:
+        return Prepared(recorded.becomes("applied", "was merged already"))
+    return Prepared(recorded, tuple(writes), note=_held_note(held))
+
+
+def _kept(row: Table, before: Item, after: Item) -> tuple[Any, ...]:
+    """The differences that rollback puts back; of secret attributes only what was added, without its value."""
+    kept = []
+    for change in changes(before, after):
+        if change.path[0] not in row.secret:
+            kept.append(change)
+        elif change.before is None:
+            kept.append(replace(change, after={"S": digest({"": change.after})}))
+    return tuple(kept)
+
+
+def _held_note(held: list[Edit]) -> str:
+    return f"{len(held)} pointers stay: their content could not be moved" if held else ""

@@ -1,0 +1,309 @@
+"""Cleanup: delete retained items (and, where wanted, source objects) that are proven to be copies, now.
+
+An item goes only if its twin under the new id stands and matches what was verified, and it is itself unchanged since it
+was copied. Everything else is kept, with the reason. Identities go first: an address resolves to the old id until then.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import botocore.exceptions
+
+from wizard.aws import Account, explain
+from wizard.catalog.model import Ids
+from wizard.catalog.tables import BY_KEY
+from wizard.context import Context
+from wizard.errors import Blocked
+from wizard.events import Progress
+from wizard.lease import exclusive
+from wizard.migration.apply import copy_of, open_plan
+from wizard.migration.apply_items import MARK
+from wizard.migration.content_plan import moves
+from wizard.migration.ledger import Entry, Ledger
+from wizard.migration.leftovers import leftovers
+from wizard.migration.objects import delete_source
+from wizard.migration.verify import judge
+from wizard.migration.writes import Lost, delete_unchanged, read, send, update
+from wizard.parallel import each
+from wizard.text import plural
+from wizard.wire import Item, digest, key_of
+
+log = logging.getLogger(__name__)
+
+BATCH = 200
+SHARES = "SHARES_DYNAMODB_TABLE"
+IDENTITIES = "COGNITO_USERS_DYNAMODB_TABLE"
+_AWS_ERRORS = (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
+
+
+@dataclass(frozen=True)
+class Retained:
+    """One thing that may go: an old item, the shares row behind several content changes, or a source object."""
+
+    place: str
+    key: Any
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What becomes of it: `kept` gives the reason, "" when it goes (or is gone)."""
+
+    retained: Retained
+    kept: str = ""
+    item: Item | None = field(default=None, compare=False)
+
+
+def retained(ledger: Ledger, objects: bool) -> Iterator[Retained]:
+    """What is retained, identities first, then in the order of the catalog; source objects last."""
+    moved = "action IN ('copy', 'merge', 'refresh') AND (source_place, source_key) <> (target_place, target_key)"
+    rows = sorted(ledger.counts("row", "kind = 'item' AND state = 'verified'"), key=lambda row: row != IDENTITIES)
+    for row in rows:
+        if not BY_KEY[row].copy_to:
+            for batch in ledger.batches(("verified",), BATCH, kinds=("item",), rows=(row,), where=moved):
+                yield from (Retained(entry.source_place, entry.source_key, (entry,)) for entry in batch)
+    seen: set[str] = set()
+    for batch in ledger.batches(("verified",), BATCH, kinds=("content",), rows=(SHARES,)):
+        for entry in batch:
+            key = {name: value for name, value in entry.source_key.items() if name != "part"}
+            if str(key) not in seen:
+                seen.add(str(key))
+                yield Retained(entry.source_place, key, tuple(ledger.content_of(entry.source_place, key)))
+    if objects:
+        for batch in ledger.batches(("verified",), BATCH, kinds=("object",)):
+            yield from (Retained(entry.source_place, entry.source_key, (entry,)) for entry in batch)
+
+
+def decide(account: Account, ids: Ids, one: Retained) -> Fate:
+    """Whether it may go, by what stands now. Unknown is never yes."""
+    try:
+        first = one.entries[0]
+        if first.kind == "object":
+            judgement = judge(account, first)
+            return Fate(
+                one, "" if judgement.verdict == "match" and not judgement.later else judgement.why or judgement.verdict
+            )
+        source = read(account, one.place, one.key)
+        if first.kind == "content":
+            return _decide_shares(account, ids, one, source)
+        judgement = judge(account, first)
+        if judgement.verdict != "match":
+            return Fate(one, f"its twin is not proven: {judgement.why or judgement.verdict}")
+        if source is None:
+            return Fate(one)
+        if digest({name: value for name, value in source.items() if name != MARK}) != first.source_digest:
+            return Fate(one, "it was changed since it was copied; plan and apply again")
+        return Fate(one, "", source)
+    except _AWS_ERRORS as error:
+        return Fate(one, f"it could not be read: {explain(error)}")
+
+
+def _decide_shares(account: Account, ids: Ids, one: Retained, source: Item | None) -> Fate:
+    if source is None:
+        return Fate(one)
+    row = BY_KEY[SHARES]
+    known = {(entry.action, entry.detail["part"]): entry for entry in one.entries}
+    wanted = list(moves(row, one.place, source, row.key.names, ids))
+    shares = len(source.get("data", {}).get("L", []))
+    if sum(move.action == "shares" for move in wanted) != shares:
+        return Fate(one, "it holds a share that cannot be moved")
+    for move in wanted:
+        entry = known.get((move.action, move.part))
+        if entry is None or entry.state not in ("verified", "cleaned") or judge(account, entry).verdict != "match":
+            return Fate(one, f"its {move.action} are not all verified in the new place")
+    return Fate(one, "", source)
+
+
+def require_verified(ledger: Ledger) -> None:
+    """Raises Blocked unless the last verification came after the last apply and found nothing wrong."""
+    runs = [run for run in ledger.runs() if run["step"] in ("6c", "6d")]
+    if not runs or runs[-1]["step"] != "6d":
+        raise Blocked("Nothing is deleted before it is verified: run `amplify-migrate migrate verify` first (step 6d).")
+    if runs[-1]["code"] != 0:
+        raise Blocked(f"The last verification was not clean ({runs[-1]['text']}); nothing is deleted (step 6d).")
+
+
+def plan_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
+    """What would be deleted and what would be kept and why. Writes nothing."""
+    was, context.account.read_only = context.account.read_only, True
+    try:
+        with Ledger(context.workspace.ledger, writable=False) as ledger:
+            _, ids = open_plan(context, ledger)
+            require_verified(ledger)
+            tally = _Tally()
+            for batch in _chunks(retained(ledger, objects)):
+                for _, fate in _each(context, lambda one: decide(context.account, ids, one), batch):
+                    tally.add(fate, "deleted")
+            return tally.summary(context)
+    finally:
+        context.account.read_only = was
+
+
+def apply_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
+    """Delete what is proven, one by one on condition, and read back: the old key absent, its twin present."""
+    context.account.audit = context.workspace.write_audit
+    started = time.time()
+    with Ledger(context.workspace.ledger) as ledger:
+        plan, ids = open_plan(context, ledger)
+        require_verified(ledger)
+        with exclusive(context):
+            was, context.account.read_only = context.account.read_only, True
+            left = leftovers(context, ledger, plan, ids)
+            context.account.read_only = was
+            if left["count"]:
+                raise Blocked(
+                    f"{plural(left['count'], 'item')} under old ids appeared since the migration ({', '.join(left['tables'])});"
+                    " plan, apply and verify again, then clean up."
+                )
+            tally = _Tally()
+            for batch in _chunks(retained(ledger, objects)):
+                ended: list[Entry] = []
+                for _, fate in _each(context, lambda one: _delete(context.account, ids, one), batch):
+                    tally.add(fate, "deleted")
+                    context.feed.emit(
+                        Progress(fate.retained.place, tally.done[fate.retained.place], None, "deleted", "cleanup")
+                    )
+                    state, note = ("verified", f"kept at cleanup: {fate.kept}") if fate.kept else ("cleaned", "")
+                    ended.extend(
+                        entry.becomes(state, note) for entry in fate.retained.entries if entry.state == "verified"
+                    )
+                ledger.save(ended)
+            summary = tally.summary(context)
+            ledger.add_run("7", started, code(summary), text(summary), summary)
+            return summary
+
+
+def _delete(account: Account, ids: Ids, one: Retained) -> Fate:
+    first = one.entries[0]
+    if first.kind == "object":
+        result = delete_source(account, copy_of(first), first.target_digest, first.detail.get("version", ""))
+        return Fate(one, "" if result.state == "deleted" else result.detail or result.state)
+    fate = decide(account, ids, one)
+    if fate.kept or fate.item is None:
+        return fate
+    key_names = BY_KEY[first.row].key.names
+    try:
+        send(account, [delete_unchanged(one.place, key_names, fate.item)])
+        if read(account, one.place, key_of(fate.item, key_names)) is not None:
+            return Fate(one, "it is still there after it was deleted")
+        if first.kind == "item" and judge(account, first).verdict != "match":
+            log.error("%s: the twin of a deleted item does not match any more", one.place)
+    except Lost:
+        return Fate(one, "it was changed while it was looked at")
+    except _AWS_ERRORS as error:
+        return Fate(one, explain(error))
+    return fate
+
+
+def verify_cleanup(context: Context) -> dict[str, Any]:
+    """Read back what was cleaned: each old key is absent and its twin present."""
+    was, context.account.read_only = context.account.read_only, True
+    try:
+        with Ledger(context.workspace.ledger, writable=False) as ledger:
+            counts: Counter[str] = Counter()
+            wrong: list[str] = []
+
+            def look(entry: Entry) -> str:
+                if entry.kind == "object":
+                    return "right" if judge(context.account, entry).verdict != "missing" else "the copy is missing"
+                key = {name: value for name, value in entry.source_key.items() if name != "part"}
+                if read(context.account, entry.source_place, key) is not None:
+                    return "the old item is there again"
+                return (
+                    "right"
+                    if judge(context.account, entry).verdict == "match"
+                    else "the item under the new id is not as written"
+                )
+
+            for batch in ledger.batches(("cleaned",), BATCH):
+                for entry, verdict in _each(context, look, batch):
+                    counts[verdict] += 1
+                    if verdict != "right":
+                        wrong.append(f"{entry.source_place}: {verdict}")
+            return {"checked": sum(counts.values()), "right": counts["right"], "wrong": wrong[:200]}
+    finally:
+        context.account.read_only = was
+
+
+def mark_retained(context: Context) -> dict[str, Any]:
+    """Flag what is retained with an attribute, the guide's alternative to deleting; later checks ignore it."""
+    context.account.audit = context.workspace.write_audit
+    with Ledger(context.workspace.ledger) as ledger:
+        _, ids = open_plan(context, ledger)
+        require_verified(ledger)
+        stamp = {"S": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
+
+        def flag(one: Retained) -> Fate:
+            fate = decide(context.account, ids, one)
+            if fate.kept or fate.item is None or MARK in fate.item:
+                return fate
+            names = BY_KEY[one.entries[0].row].key.names
+            try:
+                send(context.account, [update(one.place, names, fate.item, {**fate.item, MARK: stamp})])
+            except (Lost, *_AWS_ERRORS) as error:
+                return Fate(one, f"it could not be marked: {error}")
+            return fate
+
+        with exclusive(context):
+            tally = _Tally()
+            for batch in _chunks(retained(ledger, False)):
+                for _, fate in _each(context, flag, batch):
+                    tally.add(fate, "marked")
+        return tally.summary(context)
+
+
+class _Tally:
+    """Counts per place, with a sample of what was kept."""
+
+    def __init__(self) -> None:
+        self.done: Counter[str] = Counter()
+        self.kept: Counter[tuple[str, str]] = Counter()
+        self.what = "deleted"
+
+    def add(self, fate: Fate, what: str) -> None:
+        self.what = what
+        if fate.kept:
+            self.kept[(fate.retained.place, fate.kept)] += 1
+        else:
+            self.done[fate.retained.place] += 1
+
+    def summary(self, context: Context) -> dict[str, Any]:
+        return {
+            "action": self.what,
+            "tables": dict(self.done),
+            "total": sum(self.done.values()),
+            "kept": [{"place": place, "why": why, "count": count} for (place, why), count in self.kept.items()],
+            "kept_total": sum(self.kept.values()),
+        }
+
+
+def code(summary: Mapping[str, Any]) -> int:
+    """1 when something was kept that was to go, else 0."""
+    return 1 if summary["kept_total"] else 0
+
+
+def text(summary: Mapping[str, Any]) -> str:
+    kept = f"; {plural(summary['kept_total'], 'item')} kept, each with its reason" if summary["kept_total"] else ""
+    return f"{plural(summary['total'], 'item')} {summary['action']}{kept}"
+
+
+def _chunks(found: Iterator[Retained]) -> Iterator[list[Retained]]:
+    batch: list[Retained] = []
+    for one in found:
+        batch.append(one)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _each(context: Context, function: Callable[[Any], Any], tasks: list[Any]) -> Iterator[tuple[Any, Any]]:
+    return each(function, tasks, workers=context.workers, control=context.control)

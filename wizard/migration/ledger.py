@@ -1,0 +1,416 @@
+"""The ledger: the SQLite file that records every planned change and what became of it.
+
+A change moves `planned -> applied -> verified -> cleaned`, or to `conflict`, `failed`, `kept` or `rolled back`. Its state is
+written after AWS has confirmed it, and every change is conditional and idempotent: being killed at any instant costs at
+most the repetition of what was in flight. Only the coordinator's thread writes here.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from wizard.errors import BadInput, Failed
+from wizard.migration.rewrite import Change as Difference
+from wizard.migration.rewrite import Edit
+from wizard.wire import Item, from_json_line, to_json_line
+from wizard.workspace import private_opener
+
+FORMAT = 1
+STATES = ("planned", "applied", "verified", "cleaned", "conflict", "failed", "kept", "resolved", "rolled back")
+OPEN = ("planned", "conflict", "failed")  # what the next plan takes up again
+DONE = ("applied", "verified")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS plans (
+  id INTEGER PRIMARY KEY, created REAL NOT NULL, account TEXT, region TEXT, deployment TEXT, scope TEXT,
+  map_digest TEXT, catalog_digest TEXT, tables TEXT, segments INTEGER, summary TEXT);
+CREATE TABLE IF NOT EXISTS changes (
+  id INTEGER PRIMARY KEY, plan INTEGER NOT NULL, rank INTEGER NOT NULL, row TEXT NOT NULL,
+  kind TEXT NOT NULL, action TEXT NOT NULL,
+  source_place TEXT NOT NULL, source_key TEXT NOT NULL, target_place TEXT NOT NULL, target_key TEXT NOT NULL,
+  users TEXT NOT NULL, edits TEXT NOT NULL, written TEXT NOT NULL DEFAULT '[]', removed TEXT NOT NULL DEFAULT '',
+  detail TEXT NOT NULL DEFAULT '{}', source_digest TEXT NOT NULL DEFAULT '', target_digest TEXT NOT NULL DEFAULT '',
+  intent INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL, note TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0,
+  updated REAL NOT NULL,
+  UNIQUE (kind, source_place, source_key, target_place, target_key));
+CREATE INDEX IF NOT EXISTS changes_state ON changes (state, rank, id);
+CREATE INDEX IF NOT EXISTS changes_target ON changes (target_place, target_key);
+CREATE INDEX IF NOT EXISTS changes_row ON changes (row, state);
+CREATE TABLE IF NOT EXISTS findings (
+  id INTEGER PRIMARY KEY, plan INTEGER, phase TEXT, level TEXT, place TEXT, text TEXT, todo TEXT, count INTEGER);
+CREATE TABLE IF NOT EXISTS unknown_references (
+  plan INTEGER, place TEXT, path TEXT, kind TEXT, count INTEGER, example TEXT, PRIMARY KEY (plan, place, path, kind));
+CREATE TABLE IF NOT EXISTS runs (
+  id INTEGER PRIMARY KEY, step TEXT, started REAL, ended REAL, code INTEGER, text TEXT, detail TEXT);
+CREATE TABLE IF NOT EXISTS backups (place TEXT PRIMARY KEY, record TEXT, created REAL);
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One change. Keys are wire-form items for tables, object keys (str) for buckets.
+
+    `action` is update, copy, merge, add (summed and removed) or refresh for items; copy for objects; the name of the
+    builder for content. `edits` are what a person reads; `written` is what rollback puts back.
+    """
+
+    rank: int
+    row: str
+    kind: str  # item, object, content
+    action: str
+    source_place: str
+    source_key: Any
+    target_place: str
+    target_key: Any
+    users: tuple[str, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    written: tuple[Difference, ...] = ()
+    removed: Item | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    source_digest: str = ""
+    target_digest: str = ""
+    intent: bool = False
+    state: str = "planned"
+    note: str = ""
+    attempts: int = 0
+    plan: int = 0
+    id: int = 0
+    updated: float = 0.0
+
+    @property
+    def moves(self) -> bool:
+        """Whether something else than the source was written."""
+        return (self.source_place, self.source_key) != (self.target_place, self.target_key)
+
+    def becomes(self, state: str, note: str = "", **changed: Any) -> Entry:
+        return replace(self, state=state, note=note, **changed)
+
+
+def encode_key(key: Any) -> str:
+    """A key as text: the same key always gives the same text."""
+    return key if isinstance(key, str) else to_json_line(dict(sorted(key.items())))
+
+
+def decode_key(text: str) -> Any:
+    return from_json_line(text) if text.startswith('{"Item"') else text
+
+
+def _encode_value(value: Any) -> Any:
+    return None if value is None else json.loads(to_json_line({"v": value}))["Item"]["v"]
+
+
+def _decode_value(value: Any) -> Any:
+    return None if value is None else from_json_line(json.dumps({"Item": {"v": value}}))["v"]
+
+
+def encode_edits(edits: Iterable[Edit]) -> str:
+    return json.dumps(
+        [
+            [
+                list(edit.path),
+                _encode_value(edit.before),
+                _encode_value(edit.after),
+                [edit.target[0], edit.target[1], encode_key(edit.target[2])] if edit.target else None,
+            ]
+            for edit in edits
+        ]
+    )
+
+
+def decode_edits(text: str) -> tuple[Edit, ...]:
+    return tuple(
+        Edit(
+            tuple(path),
+            _decode_value(before),
+            _decode_value(after),
+            (target[0], target[1], decode_key(target[2])) if target else None,
+        )
+        for path, before, after, target in json.loads(text)
+    )
+
+
+def _encode_written(written: Iterable[Difference]) -> str:
+    return json.dumps([[list(one.path), _encode_value(one.before), _encode_value(one.after)] for one in written])
+
+
+def _decode_written(text: str) -> tuple[Difference, ...]:
+    return tuple(Difference(tuple(path), _decode_value(b), _decode_value(a)) for path, b, a in json.loads(text))
+
+
+_COLUMNS = (
+    "id, plan, rank, row, kind, action, source_place, source_key, target_place, target_key, users, edits, written, removed,"
+    " detail, source_digest, target_digest, intent, state, note, attempts, updated"
+)
+
+
+def _entry(record: Sequence[Any]) -> Entry:
+    row = dict(zip(_COLUMNS.split(", "), record, strict=True))
+    return Entry(
+        **{
+            **row,
+            "source_key": decode_key(row["source_key"]),
+            "target_key": decode_key(row["target_key"]),
+            "users": tuple(json.loads(row["users"])),
+            "edits": decode_edits(row["edits"]),
+            "written": _decode_written(row["written"]),
+            "removed": from_json_line(row["removed"]) if row["removed"] else None,
+            "detail": json.loads(row["detail"]),
+            "intent": bool(row["intent"]),
+        }
+    )
+
+
+def _record(entry: Entry) -> tuple[Any, ...]:
+    return (
+        entry.plan, entry.rank, entry.row, entry.kind, entry.action,
+        entry.source_place, encode_key(entry.source_key), entry.target_place, encode_key(entry.target_key),
+        json.dumps(entry.users), encode_edits(entry.edits), _encode_written(entry.written),
+        to_json_line(entry.removed) if entry.removed else "", json.dumps(entry.detail),
+        entry.source_digest, entry.target_digest, int(entry.intent), entry.state, entry.note, entry.attempts, time.time(),
+    )  # fmt: skip
+
+
+class Ledger:
+    """One open ledger. Raises BadInput for a file that is not one, Failed when the disk does not take it."""
+
+    def __init__(self, path: Path, *, writable: bool = True):
+        self.path = path
+        try:
+            if writable and not path.exists():
+                with open(path, "ab", opener=private_opener):
+                    pass
+            uri = f"{path.absolute().as_uri()}?mode={'rw' if writable else 'ro'}"
+            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
+            if writable:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=FULL")
+            found = self._db.execute("PRAGMA user_version").fetchone()[0]
+            tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if found > FORMAT:
+                raise BadInput(f"The ledger {path} was written by a newer amplify-migrate; use that one.")
+            if found == 0 and tables:
+                raise BadInput(f"{path} is not a ledger of amplify-migrate; move it away or give another --workspace.")
+            if writable and found == 0:
+                self._db.executescript(_SCHEMA + f"PRAGMA user_version = {FORMAT};")
+        except sqlite3.DatabaseError as error:
+            raise BadInput(f"The ledger {path} cannot be opened ({error}); restore it, or move it away.") from error
+        except OSError as error:
+            raise BadInput(f"The ledger {path} cannot be opened: {error.strerror}.") from error
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, on disk when it returns."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise Failed(f"The ledger {self.path} cannot be written ({error}). Nothing is lost; run again.") from error
+
+    # --- plans ---------------------------------------------------------------------------------------------------------
+
+    def add_plan(self, values: Mapping[str, Any]) -> int:
+        """Record a plan; `values` are the columns of `plans` (JSON where not a scalar). Returns its id."""
+        names = ", ".join(values)
+        marks = ", ".join("?" for _ in values)
+        encoded = [json.dumps(v) if isinstance(v, dict | list) else v for v in values.values()]
+        cursor = self._db.execute(f"INSERT INTO plans ({names}) VALUES ({marks})", encoded)
+        return int(cursor.lastrowid or 0)
+
+    def latest_plan(self) -> dict[str, Any] | None:
+        """The newest plan as a dictionary, or None."""
+        cursor = self._db.execute("SELECT * FROM plans ORDER BY id DESC LIMIT 1")
+        record = cursor.fetchone()
+        if record is None:
+            return None
+        values = dict(zip((column[0] for column in cursor.description), record, strict=True))
+        return {
+            name: json.loads(value) if name in ("deployment", "scope", "tables", "summary") and value else value
+            for name, value in values.items()
+        }
+
+    def summarise_plan(self, plan: int, summary: Mapping[str, Any]) -> None:
+        self._db.execute("UPDATE plans SET summary = ? WHERE id = ?", (json.dumps(summary), plan))
+
+    def drop_open(self) -> None:
+        """Forget what was planned but not done: the new plan finds it again."""
+        marks = ", ".join("?" for _ in OPEN)
+        self._db.execute(f"DELETE FROM changes WHERE intent = 0 AND state IN ({marks})", OPEN)
+
+    # --- changes -------------------------------------------------------------------------------------------------------
+
+    def find(self, kind: str, source_place: str, source_key: Any, target_place: str, target_key: Any) -> Entry | None:
+        """The change from this source to this target."""
+        cursor = self._db.execute(
+            f"SELECT {_COLUMNS} FROM changes WHERE kind = ? AND source_place = ? AND source_key = ?"
+            " AND target_place = ? AND target_key = ?",
+            (kind, source_place, encode_key(source_key), target_place, encode_key(target_key)),
+        )
+        record = cursor.fetchone()
+        return _entry(record) if record else None
+
+    def get(self, change: int) -> Entry | None:
+        record = self._db.execute(f"SELECT {_COLUMNS} FROM changes WHERE id = ?", (change,)).fetchone()
+        return _entry(record) if record else None
+
+    def put(self, entry: Entry) -> None:
+        """Add a change, or replace the one with the same source and target."""
+        names = _COLUMNS.removeprefix("id, ")
+        marks = ", ".join("?" for _ in names.split(", "))
+        self._db.execute(
+            f"INSERT INTO changes ({names}) VALUES ({marks})"
+            " ON CONFLICT (kind, source_place, source_key, target_place, target_key) DO UPDATE SET "
+            + ", ".join(f"{name} = excluded.{name}" for name in names.split(", ")),
+            _record(entry),
+        )
+
+    def save(self, entries: Iterable[Entry]) -> None:
+        """Write the changed fields of existing changes, in one transaction."""
+        names = _COLUMNS.removeprefix("id, ").split(", ")
+        assignments = ", ".join(f"{name} = ?" for name in names)
+        with self.transaction():
+            for entry in entries:
+                self._db.execute(f"UPDATE changes SET {assignments} WHERE id = ?", (*_record(entry), entry.id))
+
+    def select(
+        self,
+        states: Sequence[str] = (),
+        *,
+        kinds: Sequence[str] = (),
+        rows: Sequence[str] = (),
+        user: str = "",
+        after: tuple[int, int] = (-1, -1),
+        limit: int = -1,
+        where: str = "",
+    ) -> list[Entry]:
+        """Changes in the order of apply, from behind `after` (rank, id)."""
+        clauses, values = ["(rank, id) > (?, ?)"], list[Any](after)
+        for name, wanted in (("state", states), ("kind", kinds), ("row", rows)):
+            if wanted:
+                clauses.append(f"{name} IN ({', '.join('?' for _ in wanted)})")
+                values.extend(wanted)
+        if user:
+            clauses.append("EXISTS (SELECT 1 FROM json_each(users) WHERE value = ?)")
+            values.append(user)
+        if where:
+            clauses.append(where)
+        query = f"SELECT {_COLUMNS} FROM changes WHERE {' AND '.join(clauses)} ORDER BY rank, id LIMIT ?"
+        return [_entry(record) for record in self._db.execute(query, (*values, limit))]
+
+    def batches(self, states: Sequence[str], size: int, **filters: Any) -> Iterator[list[Entry]]:
+        """All changes in these states, `size` at a time; changes may leave the states meanwhile."""
+        after = (-1, -1)
+        while batch := self.select(states, after=after, limit=size, **filters):
+            yield batch
+            after = (batch[-1].rank, batch[-1].id)
+
+    def target_state(self, place: str, key: Any) -> str:
+        """The best state of the changes that lead to a target; "" when none does."""
+        records = self._db.execute(
+            "SELECT state FROM changes WHERE target_place = ? AND target_key = ?", (place, encode_key(key))
+        ).fetchall()
+        found = {record[0] for record in records}
+        return next((state for state in ("cleaned", "verified", "applied", "planned") if state in found), "")
+
+    def at_target(self, place: str, key: Any, kind: str = "content") -> list[Entry]:
+        """The changes of a kind that lead to a target."""
+        records = self._db.execute(
+            f"SELECT {_COLUMNS} FROM changes WHERE target_place = ? AND target_key = ? AND kind = ?",
+            (place, encode_key(key), kind),
+        )
+        return [_entry(record) for record in records]
+
+    def content_of(self, place: str, key: Item) -> list[Entry]:
+        """The content changes that one source item asked for."""
+        with_part = encode_key({**key, "part": {"S": "\0"}}).split('"\\u0000"')[0]
+        records = self._db.execute(
+            f"SELECT {_COLUMNS} FROM changes WHERE kind = 'content' AND source_place = ? AND substr(source_key, 1, ?) = ?",
+            (place, len(with_part), with_part),
+        )
+        return [entry for entry in map(_entry, records) if {**entry.source_key, "part": None} == {**key, "part": None}]
+
+    def counts(self, by: str = "state", where: str = "1") -> dict[str, int]:
+        """Number of changes by a column, or by several joined with `||`."""
+        return dict(self._db.execute(f"SELECT {by}, count(*) FROM changes WHERE {where} GROUP BY 1"))
+
+    def table_counts(self) -> list[dict[str, Any]]:
+        """Per catalog row: {"row", "kind", "place", and a count per state}, in the order of apply."""
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        for rank, row, kind, place, state, count in self._db.execute(
+            "SELECT min(rank), row, kind, target_place, state, count(*) FROM changes GROUP BY row, kind, target_place, state"
+            " ORDER BY 1"
+        ):
+            found.setdefault((row, place), {"row": row, "kind": kind, "place": place, "rank": rank})[state] = count
+        return list(found.values())
+
+    # --- what else is remembered -----------------------------------------------------------------------------------------
+
+    def add_finding(
+        self, plan: int, phase: str, level: str, place: str, text: str, todo: str = "", count: int = 1
+    ) -> None:
+        self._db.execute(
+            "INSERT INTO findings (plan, phase, level, place, text, todo, count) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (plan, phase, level, place, text, todo, count),
+        )
+
+    def findings(self, plan: int | None = None) -> list[dict[str, Any]]:
+        clause, values = ("WHERE plan = ?", (plan,)) if plan is not None else ("", ())
+        cursor = self._db.execute(f"SELECT * FROM findings {clause} ORDER BY id", values)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, record, strict=True)) for record in cursor]
+
+    def set_unknown_references(self, plan: int, found: Mapping[tuple[str, str, str], tuple[int, str]]) -> None:
+        """`{(place, path, kind): (count, example id)}` of one plan."""
+        self._db.executemany(
+            "INSERT OR REPLACE INTO unknown_references VALUES (?, ?, ?, ?, ?, ?)",
+            [(plan, *where, count, example) for where, (count, example) in found.items()],
+        )
+
+    def unknown_references(self) -> list[dict[str, Any]]:
+        """Of the newest plan: {"place", "path", "kind", "count", "example"}, most frequent first."""
+        cursor = self._db.execute(
+            "SELECT place, path, kind, count, example FROM unknown_references"
+            " WHERE plan = (SELECT max(id) FROM plans) ORDER BY count DESC, place, path"
+        )
+        return [dict(zip(("place", "path", "kind", "count", "example"), record, strict=True)) for record in cursor]
+
+    def add_run(self, step: str, started: float, code: int, text: str, detail: Mapping[str, Any]) -> None:
+        """Remember that a step was carried out."""
+        self._db.execute(
+            "INSERT INTO runs (step, started, ended, code, text, detail) VALUES (?, ?, ?, ?, ?, ?)",
+            (step, started, time.time(), code, text, json.dumps(detail, default=str)),
+        )
+
+    def runs(self) -> list[dict[str, Any]]:
+        cursor = self._db.execute("SELECT step, started, ended, code, text, detail FROM runs ORDER BY id")
+        names = [column[0] for column in cursor.description]
+        return [{**dict(zip(names, record, strict=True)), "detail": json.loads(record[5])} for record in cursor]
+
+    def set_backup(self, place: str, record: Mapping[str, Any]) -> None:
+        """Remember the recovery of a table: {"kind": "pitr"|"backup"|"file", "arn", "restorable", …}."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO backups VALUES (?, ?, ?)", (place, json.dumps(record, default=str), time.time())
+        )
+
+    def backups(self) -> dict[str, dict[str, Any]]:
+        return {place: json.loads(record) for place, record in self._db.execute("SELECT place, record FROM backups")}

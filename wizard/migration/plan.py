@@ -1,0 +1,285 @@
+"""The plan: one scan of each table and one listing of each bucket, resolved into changes of the ledger.
+
+Scanning writes to a staging file only; the ledger gets the whole plan in one transaction, or nothing.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import botocore.exceptions
+
+from wizard.aws import explain
+from wizard.catalog.model import Ids
+from wizard.catalog.tables import TABLES
+from wizard.context import Context
+from wizard.errors import BadInput
+from wizard.events import Finding, Progress
+from wizard.migration.ledger import Ledger
+from wizard.migration.plan_buckets import Listings, list_buckets
+from wizard.migration.resolve import Resolver
+from wizard.migration.rewrite import Watch
+from wizard.migration.scan import Page, ScanTask, Scope, scan_page, segments_for
+from wizard.migration.staging import Staging
+from wizard.migration.targets import Found, Survey, survey
+from wizard.parallel import each
+from wizard.text import plain, plural
+from wizard.usermap import UserMap, read_map, write_map
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a plan is asked for. `only` is "", "tables" or "buckets"; `buckets` names standalone buckets, or "all"."""
+
+    user_map: UserMap
+    only: str = ""
+    buckets: tuple[str, ...] = ()
+    include_audit_logs: bool = False
+
+
+@dataclass
+class Census:
+    """What the scans counted, for people and for the report."""
+
+    items: Counter[str] = field(default_factory=Counter)
+    references: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (place, path, kind)
+    examples: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    owners: Counter[str] = field(default_factory=Counter)
+    findings: list[Finding] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)  # tables and buckets that could not be read whole
+
+    def add(self, place: str, page: Page) -> None:
+        self.items[place] += page.items
+        for (path, kind, old), count in page.references.items():
+            self.references[(place, path, kind)] += count
+            self.examples.setdefault((place, path, kind), old)
+        self.owners.update(page.owners)
+        if page.leftovers:
+            shown = ", ".join(page.leftovers[:3])
+            self.findings.append(
+                Finding("attention", place, f"{plural(len(page.leftovers), 'row')} left by an earlier script: {plain(shown, 200)}",
+                        "They hold nothing but an id; delete them by hand once the migration is verified.")
+            )  # fmt: skip
+
+    def take(self, listings: Listings) -> None:
+        """Add what the listings of the buckets found."""
+        self.findings.extend(listings.findings)
+        self.failed.extend(listings.failed)
+        for bucket, count in listings.references.items():
+            where = (bucket, "key", "id")
+            self.references[where] += count
+            self.examples[where] = listings.examples[bucket]
+
+
+def catalog_digest() -> str:
+    """Changes whenever a row of the catalog does."""
+    rows = [(t.config_key, t.pattern, t.key, [p.path for p in t.ids], t.keep, t.retire, t.content) for t in TABLES]
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+def combined_map(context: Context, new: UserMap, ledger: Ledger) -> Ids:
+    """The map of this workspace and the new one together: a later plan with more users adds to the earlier ones.
+
+    Raises BadInput where an id that was migrated already would become something else.
+    """
+    path = context.workspace.folder / "users.csv"
+    known = dict(read_map(path)[0].ids) if path.exists() else {}
+    if known and not ledger.counts(where="state IN ('applied', 'verified', 'cleaned')"):
+        known = {}
+    for old, identity in new.ids.items():
+        if known.get(old, identity) != identity:
+            raise BadInput(
+                f"{plain(old, 80)} was migrated to {plain(known[old], 80)} in this workspace, and the map now says"
+                f" {plain(identity, 80)}; correct the map, or roll back first."
+            )
+    together = {**known, **new.ids}
+    new_ids = Counter(together.values())
+    twice = next((one for one, count in new_ids.items() if count > 1), None)
+    if twice is not None:
+        raise BadInput(f"Two users of this workspace would become {plain(twice, 80)}; correct the map.")
+    return Ids(together)
+
+
+def make_plan(context: Context, request: Request) -> dict[str, Any]:
+    """Find every change and record it. Returns the plan's summary (README, "migrate plan").
+
+    Makes no write in AWS. Raises Blocked where a resource is missing that the changes need, BadInput for a map that
+    contradicts what was done already.
+    """
+    context.workspace.belongs_to(context.account.id, context.deployment)
+    was = context.account.read_only
+    context.account.read_only = True
+    started = time.time()
+    try:
+        with (
+            context.workspace.alone(),
+            Ledger(context.workspace.ledger) as ledger,
+            Staging(context.workspace.folder / "staging.sqlite") as staging,
+        ):
+            ids = combined_map(context, request.user_map, ledger)
+            found = survey(context)
+            scope = Scope(
+                ids=ids,
+                watch=Watch(ids),
+                tables=request.only != "buckets",
+                content=request.only != "tables",
+                audit=request.include_audit_logs,
+                names=found.names,
+                moves=request.only != "tables" and set(request.buckets) <= {"data-disclosure"},
+            )
+            census = Census(findings=list(found.findings))
+            for finding in found.findings:
+                context.feed.emit(finding)
+            listings = list_buckets(context, ids, request.buckets, staging) if scope.content else Listings()
+            census.take(listings)
+            scan_tables(context, found, scope, staging, census)
+            summary = _record(context, request, ledger, staging, found, scope, census, listings, started)
+            _keep_map(context, ids)
+            return summary
+    finally:
+        context.account.read_only = was
+
+
+def _keep_map(context: Context, ids: Ids) -> None:
+    path = context.workspace.folder / "users.csv"
+    if not path.exists() or dict(read_map(path)[0].ids) != dict(ids):
+        write_map(path, sorted(ids.items()), datetime.datetime.now(datetime.UTC))
+
+
+def scan_tables(context: Context, found: Survey, scope: Scope, staging: Staging, census: Census) -> None:
+    """Scan every table that can hold an id, segments side by side; pages go to the staging as they come."""
+    wanted = [table for table in found.tables if _worth_a_scan(table, scope)]
+    totals = {table.name: table.items for table in wanted}
+    ranks = {table.name: table.rank for table in wanted}
+    tasks = [
+        ScanTask(table.name, table.row, table.key_names, segment, segments)
+        for table in wanted
+        for segments in [segments_for(table.size, context.workers)]
+        for segment in range(segments)
+    ]
+
+    def page_of(task: ScanTask) -> Page | str:
+        try:
+            return scan_page(task, context.account, scope)
+        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+            return explain(error)
+
+    def following(_: ScanTask, page: Page | str) -> Sequence[ScanTask]:
+        return [page.following] if isinstance(page, Page) and page.following else []
+
+    for task, page in each(page_of, tasks, workers=context.workers, control=context.control, follow=following):
+        if isinstance(page, str):
+            census.failed.append(task.place)
+            census.findings.append(
+                Finding("unknown", task.place, f"could not be read: {page}", "Grant dynamodb:Scan, then plan again.")
+            )
+            context.feed.emit(census.findings[-1])
+            log.error("%s could not be read: %s", task.place, page)
+            continue
+        census.add(task.place, page)
+        rank = ranks[task.place]
+        with staging.batch():
+            staging.add_candidates(rank, task.place, page.candidates)
+            staging.add_seen(task.place, page.seen)
+            staging.add_moves(rank, scope.names.get("USER_STORAGE_TABLE", ""), page.moves)
+        done = census.items[task.place]
+        total = None if page.following else done
+        context.feed.emit(Progress(task.place, done, total or max(done, totals[task.place]), "items", "plan"))
+
+
+def _worth_a_scan(table: Found, scope: Scope) -> bool:
+    return table.row is None or not table.row.skip
+
+
+def _record(
+    context: Context,
+    request: Request,
+    ledger: Ledger,
+    staging: Staging,
+    found: Survey,
+    scope: Scope,
+    census: Census,
+    listings: Listings,
+    started: float,
+) -> dict[str, Any]:
+    """Resolve the staging into the ledger, in one transaction."""
+    with ledger.transaction():
+        ledger.drop_open()
+        plan = ledger.add_plan(
+            {
+                "created": started,
+                "account": context.account.id,
+                "region": context.region,
+                "deployment": {"dep": context.deployment.dep, "stage": context.deployment.stage},
+                "scope": {
+                    "only": request.only, "buckets": list(request.buckets), "audit": request.include_audit_logs,
+                },
+                "map_digest": map_digest(scope.ids),
+                "catalog_digest": catalog_digest(),
+                "tables": {t.name: {"arn": t.arn, "id": t.table_id, "key": t.key} for t in found.tables},
+                "segments": context.workers,
+            }
+        )  # fmt: skip
+        resolver = Resolver(context, ledger, staging, found, scope, plan)
+        resolver.objects(listings)
+        resolver.content()
+        resolver.items(census.failed)
+        census.findings.extend(resolver.findings)
+        for finding in census.findings:
+            ledger.add_finding(plan, "plan", finding.level, finding.place, finding.text, finding.todo)
+        ledger.set_unknown_references(
+            plan, {where: (count, census.examples[where]) for where, count in census.references.items()}
+        )
+        summary = summarise(ledger, plan, scope, census, request.only)
+        ledger.summarise_plan(plan, summary)
+    log.info("plan %d: %s", plan, plural(summary["changes"], "change"))
+    return summary
+
+
+def map_digest(ids: Ids) -> str:
+    """SHA-256 over the sorted rows of a map."""
+    return hashlib.sha256(repr(sorted(ids.items())).encode()).hexdigest()
+
+
+def summarise(ledger: Ledger, plan: int, scope: Scope, census: Census, only: str) -> dict[str, Any]:
+    """The plan in numbers: per table and bucket, per user, and what deserves a look before it is applied."""
+    per_user: Counter[str] = Counter()
+    for batch in ledger.batches(("planned",), 1_000):
+        for entry in batch:
+            per_user.update(entry.users)
+    changed = set(scope.ids.changed) or set(scope.ids)
+    known = {*scope.ids, *scope.ids.new}
+    without = sorted(
+        old for old in changed if not per_user[old] and not census.owners[old] and not census.owners[scope.ids[old]]
+    )
+    outside = sorted(
+        owner for owner in census.owners if owner not in known and "@" in owner
+    ) if any("@" in old for old in scope.ids) else sorted(owner for owner in census.owners if owner not in known)  # fmt: skip
+    total = sum(per_user.values())
+    return {
+        "plan": plan,
+        "only": only,
+        "changes": ledger.counts(where="state = 'planned'").get("planned", 0),
+        "blocked": ledger.counts(where="state = 'failed'").get("failed", 0),
+        "kept": ledger.counts(where=f"state = 'kept' AND plan = {plan}").get("kept", 0),
+        "tables": ledger.table_counts(),
+        "scanned": dict(census.items),
+        "users": {"in_map": len(scope.ids), "with_changes": len(per_user), "without_data": without[:1000]},
+        "largest_share": [
+            {"user": user, "changes": count, "share": round(count / total, 3)}
+            for user, count in per_user.most_common(5)
+        ],
+        "not_in_map": {"count": len(outside), "examples": outside[:20]},
+        "unknown_references": ledger.unknown_references(),
+        "findings": [asdict(finding) for finding in census.findings],
+        "unread": sorted(set(census.failed)),
+    }

@@ -1,0 +1,323 @@
+"""From what the scans found to the changes of the ledger: what stands at the targets decides.
+
+A candidate whose target is free is copied. Where an item stands under the new id, an equal one means that it was done
+before; another one is a clash and goes by the row's rule. Pointers are kept only where what they wait for is there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import botocore.exceptions
+
+from wizard.catalog.model import Ids, Item, Table
+from wizard.catalog.tables import BY_KEY
+from wizard.context import Context
+from wizard.errors import Blocked
+from wizard.events import Finding
+from wizard.migration.content_plan import Move
+from wizard.migration.ledger import Entry, Ledger
+from wizard.migration.objects import ObjectCopy, same_object
+from wizard.migration.plan_buckets import Listings
+from wizard.migration.rewrite import Edit, changes, rewrite
+from wizard.migration.scan import Candidate, Scope
+from wizard.migration.staging import Staging
+from wizard.migration.targets import CONSOLIDATION, USER_DATA, Survey, bucket_name
+from wizard.parallel import each
+from wizard.text import plural
+from wizard.wire import digest, key_text, same
+
+DISCLOSURES = "DATA_DISCLOSURE_STORAGE_BUCKET"
+DONE = ("applied", "verified", "cleaned", "resolved")
+
+
+@dataclass(frozen=True)
+class _Clash:
+    """A candidate that needs a look at both items."""
+
+    rank: int
+    place: str
+    row: Table
+    candidate: Candidate
+    before: Entry | None  # what an earlier plan did with it
+
+
+class Resolver:
+    """Writes one plan's changes. Runs inside the ledger's transaction, in the coordinator's thread."""
+
+    def __init__(self, context: Context, ledger: Ledger, staging: Staging, found: Survey, scope: Scope, plan: int):
+        self.context, self.ledger, self.staging, self.found, self.scope, self.plan = (
+            context, ledger, staging, found, scope, plan,
+        )  # fmt: skip
+        self.findings: list[Finding] = []
+        self.held: Counter[tuple[str, str]] = Counter()
+        self._consolidation = bucket_name(context.deployment, CONSOLIDATION)
+
+    # --- objects and content -------------------------------------------------------------------------------------------
+
+    def objects(self, listings: Listings) -> None:
+        """Record object copies. What stands at a target already is equal, or stays and is listed."""
+        first = {key for _, move in self.staging.moves() if move.action == "disclosures" for _, key in move.objects}
+        watched = listings.standing and self._uploads_become_versions()
+        rivals = Counter[str]()
+        for rank, row, copy, others in self.staging.copies():
+            if not listings.standing:
+                raise Blocked(
+                    f"The consolidation bucket {self._consolidation} does not exist and objects must be copied there: deploy"
+                    " amplify-lambda first (step 4c)."
+                )
+            rivals[copy.source_bucket] += others
+            if row == DISCLOSURES and copy.source_key in first:
+                continue  # copied together with its row of versions
+            if row == DISCLOSURES and watched and copy.source_key.lower().endswith(".pdf"):
+                self.held[
+                    ("DATA_DISCLOSURE_VERSIONS_TABLE", "no row names the PDF, and its copy would become a new version")
+                ] += 1
+                continue
+            self._object(rank, row, copy)
+        for bucket, count in rivals.items():
+            if count:
+                self.findings.append(
+                    Finding(
+                        "attention",
+                        bucket,
+                        f"{plural(count, 'older object')} lead to a target that a newer one takes; they stay",
+                    )
+                )
+
+    def _object(self, rank: int, row: str, copy: ObjectCopy) -> None:
+        self.staging.set_ready(copy.target_bucket, copy.target_key)
+        entry = Entry(
+            rank=rank, row=row, kind="object", action="copy", source_place=copy.source_bucket, source_key=copy.source_key,
+            target_place=copy.target_bucket, target_key=copy.target_key, source_digest=copy.etag,
+            users=users_in(copy.source_key, self.scope.ids), plan=self.plan,
+            detail={"size": copy.size, "storage_class": copy.storage_class, "modified": copy.modified},
+        )  # fmt: skip
+        before = self.ledger.find("object", copy.source_bucket, copy.source_key, copy.target_bucket, copy.target_key)
+        if before is not None and before.state in (*DONE, "kept") and before.source_digest == copy.etag:
+            return
+        standing = self.staging.object(copy.target_bucket, copy.target_key)
+        if standing is None:
+            self._put(entry)
+        elif same_object(copy.size, copy.etag, standing.size, standing.etag):
+            self._put(entry.becomes("verified", "was there already", target_digest=standing.etag))
+        else:
+            self._put(entry.becomes("kept", "another object stands at the target; this one stays beside it"))
+
+    def _uploads_become_versions(self) -> bool:
+        """Whether a PDF that arrives under dataDisclosure/ starts a function (domain B8)."""
+        try:
+            events = self.context.account.call(
+                "s3", "get_bucket_notification_configuration", Bucket=self._consolidation,
+                ExpectedBucketOwner=self.context.account.id,
+            )  # fmt: skip
+        except botocore.exceptions.ClientError:
+            return True
+        return "dataDisclosure/" in json.dumps(
+            {name: value for name, value in events.items() if name != "ResponseMetadata"}
+        )
+
+    def content(self) -> None:
+        """Record the rows that are to be made, each target once, where their sources exist."""
+        taken: set[str] = set()
+        user_data = self.found.names.get(USER_DATA, "")
+        for rank, move in self.staging.moves():
+            if move.action != "disclosures" and not user_data:
+                raise Blocked(
+                    f"{self.context.deployment.fill('amplify-{dep}-lambda-{stage}-user-data-storage')} does not exist and"
+                    " content must move there: deploy amplify-lambda first (step 4c)."
+                )
+            entry = self._move(rank, move, user_data)
+            if entry is None:
+                continue
+            identity = (
+                f"{entry.target_place} {key_text(entry.target_key)} {move.part if move.action == 'disclosures' else ''}"
+            )
+            if entry.state == "planned" and identity in taken:
+                continue
+            taken.add(identity)
+            self._put(entry)
+
+    def _move(self, rank: int, move: Move, user_data: str) -> Entry | None:
+        """The change of one move; None when there is nothing (left) to do."""
+        place = move.place if move.action == "disclosures" else user_data
+        sources = [(bucket_name(self.context.deployment, bucket), key) for bucket, key in move.objects]
+        present = [listed for bucket, key in sources if (listed := self.staging.object(bucket, key))]
+        if sources and not present:
+            self.held[(move.row, "their content is missing")] += len(sources)
+            return None
+        detail = {**move.detail, "part": move.part, "sources": [[sources[0][0], *one] for one in present]}
+        # The source's key alone would make two parts of one item the same change.
+        source_key = {**move.source_key, "part": {"S": move.part}}
+        entry = Entry(
+            rank=rank, row=move.row, kind="content", action=move.action, source_place=move.place, source_key=source_key,
+            target_place=place, target_key=move.target_key, users=move.users, detail=detail, plan=self.plan,
+        )  # fmt: skip
+        before = self.ledger.find("content", entry.source_place, source_key, place, move.target_key)
+        self._content_ready(entry)
+        if move.action == "shares" and not self._ready(("object", CONSOLIDATION, move.detail["waits"][1])):
+            self.held[(move.row, "the shared conversation is missing")] += 1
+            return None
+        if (
+            before is not None
+            and before.state in DONE
+            and {one.key for one in present} <= set(before.detail.get("done", ()))
+        ):
+            return None
+        return entry
+
+    def _content_ready(self, entry: Entry) -> None:
+        self.staging.set_ready(entry.target_place, entry.target_key)
+        for _, key, *_ in entry.detail["sources"]:
+            self.staging.set_ready(entry.target_place, {**entry.target_key, "log": {"S": key}})
+
+    def _ready(self, target: tuple[str, str, Any]) -> bool:
+        kind, config_key, key = target
+        place = self._consolidation if kind == "object" else self.found.names.get(config_key, "")
+        if self.staging.is_ready(place, key):
+            return True
+        plain_key = {name: value for name, value in key.items() if name != "log"} if isinstance(key, dict) else key
+        return self.ledger.target_state(place, plain_key) in ("verified", "cleaned")
+
+    def _resolvable(self, edit: Edit) -> Edit | None:
+        return edit if edit.target is None or self._ready(edit.target) else None
+
+    # --- items ---------------------------------------------------------------------------------------------------------
+
+    def items(self, unread: Sequence[str]) -> None:
+        """Record the changes of items; `unread` are tables that were not read whole: nothing leads there."""
+        clashes: list[_Clash] = []
+        for rank, place, candidate in self.staging.candidates():
+            if place in unread or candidate.target_place in unread:
+                continue
+            table = self.found.named(place)
+            assert table is not None and table.row is not None
+            if not candidate.target_place:
+                raise Blocked(
+                    f"{place} has rows to copy and there is no user-data-storage table yet: deploy amplify-lambda first"
+                    " (step 4c)."
+                )
+            clash = self._item(rank, place, table.row, candidate)
+            if clash is not None:
+                clashes.append(clash)
+            if len(clashes) >= 1_000:
+                self._settle(clashes)
+                clashes = []
+        self._settle(clashes)
+        for (row, why), count in self.held.items():
+            place = self.context.deployment.name(row, BY_KEY[row].pattern).value
+            self.findings.append(
+                Finding("attention", place, f"{plural(count, 'pointer')} stay as they are: {why}",
+                        "They led nowhere before the migration.")
+            )  # fmt: skip
+
+    def _item(self, rank: int, place: str, row: Table, candidate: Candidate) -> _Clash | None:
+        edits = tuple(edit for edit in candidate.edits if self._resolvable(edit))
+        if len(edits) < len(candidate.edits):
+            self.held[(row.config_key, "what they lead to is not there")] += len(candidate.edits) - len(edits)
+        entry = Entry(
+            rank=rank, row=row.config_key, kind="item", action="update", source_place=place,
+            source_key=candidate.source_key, target_place=candidate.target_place, target_key=candidate.target_key,
+            users=candidate.users, edits=edits, source_digest=candidate.source_digest, plan=self.plan,
+        )  # fmt: skip
+        if candidate.fault:
+            self._put(entry.becomes("failed", candidate.fault, detail={"blocked": True}))
+            return None
+        if not entry.moves:
+            if edits:
+                self._put(entry)
+            return None
+        before = self.ledger.find("item", place, candidate.source_key, candidate.target_place, candidate.target_key)
+        if before is not None and before.state in DONE and before.source_digest == candidate.source_digest:
+            return None
+        standing = self.staging.seen(candidate.target_place, candidate.target_key)
+        if standing is None:
+            self._put(replace(entry, action="add" if row.retire == "remove" else "copy"))
+            return None
+        retires = row.retire == "remove" or (row.retire == "deactivate" and candidate.active)
+        if (
+            standing == candidate.target_digest
+            and len(edits) == len(candidate.edits)
+            and not retires
+            and before is None
+        ):
+            self._put(entry.becomes("verified", "was there already", action="copy", target_digest=standing))
+            return None
+        return _Clash(rank, place, row, replace(candidate, edits=edits), before)
+
+    def _settle(self, clashes: Sequence[_Clash]) -> None:
+        """Look at both items of each clash and decide."""
+        account = self.context.account
+
+        def look(clash: _Clash) -> tuple[Item | None, Item | None]:
+            one = clash.candidate
+            return (
+                account.call(
+                    "dynamodb", "get_item", TableName=clash.place, Key=one.source_key, ConsistentRead=True
+                ).get("Item"),
+                account.call(
+                    "dynamodb", "get_item", TableName=one.target_place, Key=one.target_key, ConsistentRead=True
+                ).get("Item"),
+            )
+
+        for clash, (source, existing) in each(
+            look, clashes, workers=self.context.workers, control=self.context.control
+        ):
+            if source is not None:
+                self._put(self._judge(clash, source, existing))
+
+    def _judge(self, clash: _Clash, source: Item, existing: Item | None) -> Entry:
+        row, candidate = clash.row, clash.candidate
+        entry = Entry(
+            rank=clash.rank, row=row.config_key, kind="item", action="merge", source_place=clash.place,
+            source_key=candidate.source_key, target_place=candidate.target_place, target_key=candidate.target_key,
+            users=candidate.users, edits=candidate.edits, source_digest=digest(source), plan=self.plan,
+        )  # fmt: skip
+        if existing is None:
+            return replace(entry, action="add" if row.retire == "remove" else "copy")
+        rewritten = rewrite(row, source, self.scope.ids, self._resolvable).item
+        if row.retire in ("remove", "remove on clash"):
+            # An equal history row is a copy that an earlier run left: adding it up would count it twice.
+            if row.retire == "remove on clash" and same(existing, rewritten):
+                return entry.becomes("verified", "was there already", action="copy", target_digest=digest(existing))
+            return replace(entry, action="add", edits=edits_between(row, existing, merged(row, existing, rewritten)))
+        if clash.before is not None and clash.before.state in DONE and digest(existing) == clash.before.target_digest:
+            # A service wrote under the old id after the copy, and nobody touched the copy: it follows.
+            return replace(entry, action="refresh", edits=edits_between(row, existing, rewritten))
+        if row.clash is None or (row.clash.chooses and same(merged(row, existing, rewritten), existing)):
+            if not same(rewritten, existing):
+                return entry.becomes("kept", "another item stands under the new id; this one stays beside it")
+        edits = edits_between(row, existing, merged(row, existing, rewritten))
+        if not edits and not (row.retire == "deactivate" and candidate.active):
+            return entry.becomes("verified", "was there already", target_digest=digest(existing))
+        return replace(entry, edits=edits)
+
+    def _put(self, entry: Entry) -> None:
+        self.ledger.put(replace(entry, plan=self.plan))
+
+
+def merged(row: Table, existing: Item, rewritten: Item) -> Item:
+    """What the item under the new id becomes, by the row's rule."""
+    return row.clash.merge(existing, rewritten) if row.clash is not None else existing
+
+
+def users_in(key: str, ids: Ids) -> tuple[str, ...]:
+    """The users of the map whose ids are segments of an object's key."""
+    return tuple(dict.fromkeys(part for part in key.split("/") if part in ids))
+
+
+def edits_between(row: Table, before: Item, after: Item) -> tuple[Edit, ...]:
+    """What a merge changes, for people: values of secret attributes are left out."""
+    return tuple(
+        Edit(change.path, _HIDDEN, _HIDDEN)
+        if change.path[0] in row.secret
+        else Edit(change.path, change.before, change.after)
+        for change in changes(before, after)
+    )
+
+
+_HIDDEN = {"S": "(secret)"}

@@ -1,0 +1,246 @@
+"""Rollback: undo an apply from the ledger, last change first. What a service has changed since is left, and listed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import botocore.exceptions
+
+from wizard.aws import Account, explain
+from wizard.catalog.tables import BY_KEY, TABLES
+from wizard.context import Context
+from wizard.errors import Blocked
+from wizard.events import Progress
+from wizard.lease import exclusive
+from wizard.migration.apply import copy_of, open_plan
+from wizard.migration.apply_content import KEY
+from wizard.migration.apply_items import MARK
+from wizard.migration.ledger import Entry, Ledger
+from wizard.migration.objects import ObjectCopy, delete_copy
+from wizard.migration.rewrite import Change
+from wizard.migration.show import shown
+from wizard.migration.targets import CONSOLIDATION, bucket_name
+from wizard.migration.writes import Lost, Write, delete_unchanged, put_new, read, send, update
+from wizard.parallel import each
+from wizard.text import plural
+from wizard.wire import Item, digest, same
+
+log = logging.getLogger(__name__)
+
+BATCH = 200
+_AWS_ERRORS = (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
+_LEFT = "a service has changed it since; it is left as it is"
+
+
+@dataclass(frozen=True)
+class _Undo:
+    """The writes that undo a change; `left` says what is not undone."""
+
+    writes: tuple[Write, ...] = ()
+    left: str = ""
+
+
+def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
+    """Undo everything that is applied. Raises Blocked after a cleanup, and points to the backups."""
+    context.account.audit = context.workspace.write_audit
+    started = time.time()
+    if dry_run:
+        context.account.read_only = True
+    with Ledger(context.workspace.ledger, writable=not dry_run) as ledger:
+        open_plan(context, ledger)
+        if cleaned := ledger.counts(where="state = 'cleaned'").get("cleaned"):
+            raise Blocked(
+                f"{plural(cleaned, 'old item')} were deleted by cleanup and cannot be put back from the ledger. Restore from"
+                f" the backups: {_backups(ledger)}."
+            )
+        if dry_run:
+            return _undo_all(context, ledger, dry_run=True)
+        with exclusive(context):
+            summary = _undo_all(context, ledger, dry_run=False)
+            ledger.add_run("rollback", started, code(summary), text(summary), summary)
+            return summary
+
+
+def _backups(ledger: Ledger) -> str:
+    known = ledger.backups()
+    return (
+        "; ".join(
+            f"{place}: {record.get('arn') or record.get('restorable') or record.get('kind')}"
+            for place, record in known.items()
+        )
+        or "none were recorded; see point-in-time recovery of each table"
+    )
+
+
+def _undo_all(context: Context, ledger: Ledger, *, dry_run: bool) -> dict[str, Any]:
+    undone: Counter[str] = Counter()
+    left: list[dict[str, Any]] = []
+    left_counts: Counter[str] = Counter()
+    ranks = {row.config_key: rank for rank, row in enumerate(TABLES)}
+    rows = sorted(ledger.counts("row", "kind = 'item'"), key=lambda row: -ranks.get(row, 0))
+    turns: list[tuple[str, tuple[str, ...]]] = [*(("item", (row,)) for row in rows), ("content", ()), ("object", ())]
+
+    def undo(entry: Entry) -> str | None:
+        try:
+            return _undo(context, entry, dry_run)
+        except _AWS_ERRORS as error:
+            return explain(error)
+
+    for kind, which in turns:
+        for batch in ledger.batches(("applied", "verified"), BATCH, kinds=(kind,), rows=which):
+            ended = []
+            for entry, why in each(undo, batch, workers=context.workers, control=context.control):
+                if why:
+                    left_counts[entry.target_place] += 1
+                    left.append({**shown(entry), "why": why})
+                    ended.append(entry.becomes(entry.state, f"rollback: {why}"))
+                else:
+                    undone[entry.target_place] += 1
+                    ended.append(entry.becomes("rolled back"))
+                context.feed.emit(Progress(entry.target_place, undone[entry.target_place], None, "changes", "rollback"))
+            if not dry_run:
+                ledger.save(ended)
+    return {"dry_run": dry_run, "undone": dict(undone), "total": sum(undone.values()), "left": left[:500],
+            "left_total": sum(left_counts.values())}  # fmt: skip
+
+
+def _undo(context: Context, entry: Entry, dry_run: bool) -> str | None:
+    """Undo one change; returns why it was left, or None."""
+    account = context.account
+    if entry.kind == "object":
+        if not entry.detail.get("made") or dry_run:
+            return None
+        result = delete_copy(account, copy_of(entry), entry.target_digest, entry.detail.get("version", ""))
+        return None if result.state == "deleted" else result.detail or result.state
+    for _ in range(3):
+        undo = _of_content(context, entry) if entry.kind == "content" else _of_item(account, entry)
+        if undo.left or dry_run or not undo.writes:
+            break
+        try:
+            send(account, undo.writes)
+            break
+        except Lost:
+            continue
+    else:
+        return "a service keeps writing to it"
+    if not undo.left and entry.kind == "content" and not dry_run:
+        return _objects_of_content(context, entry)
+    return undo.left or None
+
+
+def _of_item(account: Account, entry: Entry) -> _Undo:
+    row = BY_KEY[entry.row]
+    names = row.key.names
+    target = read(account, entry.target_place, entry.target_key)
+    if entry.action == "update":
+        return _put_back(entry, names, target)
+    writes: list[Write] = []
+    source = read(account, entry.source_place, entry.source_key)
+    if entry.detail.get("created"):
+        if target is not None and digest(target) != entry.target_digest:
+            return _Undo(left=_LEFT)
+        if target is not None:
+            writes.append(delete_unchanged(entry.target_place, names, target))
+    else:
+        back = _put_back(entry, names, target)
+        if back.left:
+            return back
+        writes.extend(back.writes)
+    if entry.removed is not None:
+        if source is None:
+            writes.append(put_new(entry.source_place, entry.removed, names))
+        elif not same(source, entry.removed):
+            return _Undo(left="another item stands where the removed one was")
+    elif source is None:
+        return _Undo(left="the old item is gone; the new one is left")
+    else:
+        restored = {name: value for name, value in source.items() if name != MARK}
+        if entry.detail.get("deactivated"):
+            if source.get("active") != {"N": "0"}:
+                return _Undo(left="the old task was changed since")
+            restored["active"] = {"N": "1"}
+        if restored != source:
+            writes.append(update(entry.source_place, names, source, restored))
+    return _Undo(tuple(writes))
+
+
+def _put_back(entry: Entry, names: tuple[str, ...], target: Item | None) -> _Undo:
+    """Values that still hold what we wrote get back what was there before."""
+    if not entry.written:
+        return _Undo()
+    if target is None:
+        return _Undo(left="the item is gone")
+    if digest(target) != entry.target_digest and not all(_holds(target, change) for change in entry.written):
+        return _Undo(left=_LEFT)
+    restored = target
+    for change in entry.written:
+        restored = _set(restored, change.path, change.before)
+    return _Undo((update(entry.target_place, names, target, restored),))
+
+
+def _holds(item: Item, change: Change) -> bool:
+    value: Any = {"M": item}
+    for name in change.path:
+        value = value.get("M", {}).get(name) if value is not None else None
+    if value is None or change.after is None:
+        return value is None and change.after is None
+    # Of a secret only the digest was kept.
+    return same({"": value}, {"": change.after}) or change.after == {"S": digest({"": value})}
+
+
+def _set(item: Item, path: tuple[str, ...], value: Any) -> Item:
+    head, *rest = path
+    if rest:
+        inner = item.get(head, {}).get("M", {})
+        return {**item, head: {"M": _set(inner, tuple(rest), value)}}
+    if value is None:
+        return {name: member for name, member in item.items() if name != head}
+    return {**item, head: value}
+
+
+def _of_content(context: Context, entry: Entry) -> _Undo:
+    if entry.action == "disclosures":
+        target = read(context.account, entry.target_place, entry.target_key)
+        return _put_back(entry, tuple(entry.target_key), target)
+    if entry.detail.get("pointer") or not (entry.detail.get("created") or entry.written):
+        return _Undo()
+    target = read(context.account, entry.target_place, entry.target_key)
+    if not entry.detail.get("created"):
+        return _put_back(entry, KEY, target)
+    if target is None:
+        return _Undo()
+    if digest(target) != entry.target_digest:
+        return _Undo(left=_LEFT)
+    return _Undo((delete_unchanged(entry.target_place, KEY, target),))
+
+
+def _objects_of_content(context: Context, entry: Entry) -> str | None:
+    """Objects that were written beside a row: archived logs, an artifact too large for a row, a PDF."""
+    account, consolidation = context.account, bucket_name(context.deployment, CONSOLIDATION)
+    for key in entry.detail.get("archived", ()):
+        account.call("s3", "delete_object", Bucket=consolidation, Key=key, ExpectedBucketOwner=account.id)
+    place = consolidation if entry.detail.get("object") else bucket_name(context.deployment, "S3_ARTIFACTS_BUCKET")
+    written = entry.detail.get("object") or (entry.detail.get("pointer") if entry.detail.get("copied") else "")
+    if written and entry.detail.get("object_etag"):
+        bucket, source, size, etag, *_ = entry.detail["sources"][0]
+        result = delete_copy(
+            account, ObjectCopy(bucket, source, place, written, size, etag), entry.detail["object_etag"]
+        )
+        return None if result.state == "deleted" else result.detail
+    return None
+
+
+def code(summary: Mapping[str, Any]) -> int:
+    """1 when something was left, else 0."""
+    return 1 if summary["left_total"] else 0
+
+
+def text(summary: Mapping[str, Any]) -> str:
+    would = "would be undone" if summary["dry_run"] else "undone"
+    left = f"; {summary['left_total']:,} left as they are" if summary["left_total"] else ""
+    return f"{plural(summary['total'], 'change')} {would}{left}"

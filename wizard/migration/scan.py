@@ -1,0 +1,173 @@
+"""One page of a table: read it, rewrite its items, and say what would change. A partition task, idempotent, read-only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from wizard.aws import Account
+from wizard.catalog.model import Ids, Item, Table
+from wizard.migration.content_plan import Move, moves
+from wizard.migration.rewrite import Edit, Watch, everything, ids_only, pointers_only, rewrite, unknown_references
+from wizard.wire import digest, item_size, key_of, key_text
+
+LOCK_KEY = "amplify-migrate#lock"  # partition key of our own lease item, which no scan looks at
+MAX_ITEM = 400 * 1024  # bytes; DynamoDB's limit, names included
+MAX_PARTITION_KEY, MAX_SORT_KEY = 2048, 1024  # bytes
+SEGMENT_BYTES = 10 * 2**20  # a table below this is read in one segment
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a plan is to find. Everything that the tasks need besides the account; picklable."""
+
+    ids: Ids
+    watch: Watch
+    tables: bool = True  # ids in items
+    content: bool = True  # content and pointers to it
+    moves: bool = True  # content that becomes rows
+    audit: bool = False
+    names: Mapping[str, str] = field(default_factory=dict)  # config key -> table name
+
+
+@dataclass(frozen=True)
+class ScanTask:
+    """One page of one segment."""
+
+    place: str
+    row: Table | None
+    key_names: tuple[str, ...]
+    segment: int
+    segments: int
+    start: Any = None
+    read_units: float = 0.0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An item that would change, before it is known what stands at its target and which pointers can follow."""
+
+    source_key: Item
+    target_place: str
+    target_key: Item
+    users: tuple[str, ...]
+    edits: tuple[Edit, ...]
+    source_digest: str
+    target_digest: str
+    active: bool  # a scheduled task that runs
+    fault: str = ""  # why the rewritten item cannot be written
+
+
+@dataclass
+class Page:
+    """What one page showed."""
+
+    items: int = 0
+    candidates: list[Candidate] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
+    seen: list[tuple[Item, str]] = field(default_factory=list)  # (key, digest) of items that may be somebody's target
+    references: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (path, kind, old id)
+    owners: Counter[str] = field(default_factory=Counter)  # ids at whole-id paths
+    leftovers: list[str] = field(default_factory=list)  # keys of rows that a defective script wrote
+    following: ScanTask | None = None
+
+
+def segments_for(size: int, workers: int) -> int:
+    """How many segments a table of `size` bytes is read in."""
+    return 1 if size < SEGMENT_BYTES else min(4096, max(4 * workers, size // 2**30))
+
+
+def scan_page(task: ScanTask, account: Account, scope: Scope) -> Page:
+    """Read one page and judge each of its items."""
+    parameters: dict[str, Any] = {"TableName": task.place}
+    if task.segments > 1:
+        parameters.update(Segment=task.segment, TotalSegments=task.segments)
+    if task.start is not None:
+        parameters["ExclusiveStartKey"] = task.start
+    answer = account.call("dynamodb", "scan", **parameters)
+    page = Page()
+    for item in answer.get("Items", []):
+        if item.get(task.key_names[0], {}).get("S") != LOCK_KEY:
+            page.items += 1
+            judge(task, item, scope, page)
+    if answer.get("LastEvaluatedKey"):
+        page.following = replace(task, start=answer["LastEvaluatedKey"])
+    return page
+
+
+def judge(task: ScanTask, item: Item, scope: Scope, page: Page) -> None:
+    """Add to the page what one item means."""
+    row, ids = task.row, scope.ids
+    for reference in unknown_references(row, item, scope.watch):
+        page.references[(reference.path, reference.kind, reference.old)] += 1
+    if row is None or row.skip:
+        return
+    for attribute in row.whole_ids:
+        if "S" in item.get(attribute, {}):
+            page.owners[item[attribute]["S"]] += 1
+    if row.copy_to or row.rekeyed:
+        page.seen.append((key_of(item, task.key_names), digest(item)))
+    if scope.moves and row.content:
+        page.moves.extend(moves(row, task.place, item, task.key_names, ids))
+    if row.audit and not scope.audit:
+        return
+    if set(item) <= {"id", "user"} and item.get("id", {}).get("S") in ids and not row.rekeyed:
+        page.leftovers.append(key_text(key_of(item, task.key_names)))
+    candidate = consider(task, item, scope)
+    if candidate is not None:
+        page.candidates.append(candidate)
+
+
+def consider(task: ScanTask, item: Item, scope: Scope) -> Candidate | None:
+    """The change that one item needs, or None."""
+    row = task.row
+    assert row is not None
+    accept = everything if scope.tables and scope.content else ids_only if scope.tables else pointers_only
+    full = rewrite(row, item, scope.ids)
+    # With buckets alone, an item that still waits for its new key is left to the tables' turn.
+    if not scope.tables and key_of(full.item, task.key_names) != key_of(item, task.key_names):
+        return None
+    new = full if scope.tables and scope.content else rewrite(row, item, scope.ids, accept)
+    if not new.edits and not (row.copy_to and scope.tables):
+        return None
+    key, target = key_of(item, task.key_names), key_of(new.item, task.key_names)
+    place = scope.names.get(row.copy_to, "") if row.copy_to else task.place
+    return Candidate(
+        source_key=key,
+        target_place=place,
+        target_key=target,
+        users=tuple(sorted(affected(new.edits, scope.ids))),
+        edits=new.edits,
+        source_digest=digest(item),
+        target_digest=digest(new.item),
+        active=item.get("active") == {"N": "1"},
+        fault=fault_of(new.item, target, task.key_names),
+    )
+
+
+def affected(edits: tuple[Edit, ...], ids: Ids) -> set[str]:
+    """Old ids that the edits concern."""
+    found: set[str] = set()
+    for edit in edits:
+        text = edit.before.get("S", "") if edit.before else (edit.after or {}).get("S", "")
+        for part in {text, *text.replace("#", "/").split("/")}:
+            if part in ids:
+                found.add(part)
+            elif part in ids.spelled and part not in ids.new:
+                found.add(ids.spelled[part])
+            elif part.removeprefix("shared-with-") in ids:
+                found.add(part.removeprefix("shared-with-"))
+    return found
+
+
+def fault_of(item: Item, key: Item, key_names: tuple[str, ...]) -> str:
+    """Why DynamoDB would refuse the item; "" when it would not."""
+    for name, limit in zip(key_names, (MAX_PARTITION_KEY, MAX_SORT_KEY), strict=False):
+        value = next(iter(key[name].values()))
+        size = len(value.encode()) if isinstance(value, str) else len(value)
+        if size > limit:
+            return f"its key {name} would have {size:,} bytes, DynamoDB takes {limit:,}"
+    size = item_size(item)
+    return f"it would have {size:,} bytes, DynamoDB takes {MAX_ITEM:,}" if size > MAX_ITEM else ""

@@ -1,0 +1,50 @@
+"""Changes as people and `--json` see them: keys, paths, before and after; never the value of a secret attribute."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wizard.catalog.tables import BY_KEY
+from wizard.migration.ledger import Entry
+from wizard.migration.rewrite import Edit
+from wizard.text import plain
+from wizard.wire import key_text
+
+
+def shown(entry: Entry) -> dict[str, Any]:
+    """`{"id", "row", "kind", "action", "state", "note", "source", "target", "users", "edits": [[path, before, after]]}`."""
+    secret = BY_KEY[entry.row].secret if entry.row in BY_KEY else ()
+    return {
+        "id": entry.id,
+        "row": entry.row,
+        "kind": entry.kind,
+        "action": entry.action,
+        "state": entry.state,
+        "note": plain(entry.note, 500),
+        "source": f"{entry.source_place}: {_key(entry.source_key)}",
+        "target": f"{entry.target_place}: {_key(entry.target_key)}",
+        "users": [plain(user, 120) for user in entry.users],
+        "edits": [_edit(edit, edit.path[0] in secret) for edit in entry.edits],
+    }
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return plain(key, 400)
+    return key_text({name: value for name, value in key.items() if name != "part"})
+
+
+def _edit(edit: Edit, secret: bool) -> list[str]:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{plain(part, 120)}" for part in edit.path).lstrip(".")
+    return [path, _value(edit.before, secret), _value(edit.after, secret)]
+
+
+def _value(value: Any, secret: bool) -> str:
+    if value is None:
+        return ""
+    if secret:
+        return "(secret)"
+    kind, content = next(iter(value.items()))
+    if kind in ("S", "N", "BOOL"):
+        return plain(content, 200)
+    return f"({kind} of {len(content)})" if hasattr(content, "__len__") else kind

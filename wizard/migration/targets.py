@@ -1,0 +1,149 @@
+"""The tables and buckets of one run: which rows of the catalog exist under which name, and what is unexpected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import botocore.exceptions
+
+from wizard.aws import ABSENT, Account, code_of, explain
+from wizard.catalog.buckets import BUCKETS
+from wizard.catalog.model import Table
+from wizard.catalog.tables import TABLES
+from wizard.context import Context
+from wizard.deployment import Deployment
+from wizard.events import Finding
+
+USER_DATA = "USER_STORAGE_TABLE"
+CONSOLIDATION = "S3_CONSOLIDATION_BUCKET_NAME"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A table of the deployment that exists. `row` None: the catalog does not know it."""
+
+    name: str
+    row: Table | None
+    rank: int
+    arn: str
+    table_id: str
+    key: tuple[tuple[str, str], ...]  # ((name, type), …), partition key first
+    items: int  # DynamoDB's own count, up to six hours old
+    size: int  # bytes, as old
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.key)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What exists. `names` maps config keys to the names of the tables that take new items."""
+
+    tables: tuple[Found, ...]
+    findings: tuple[Finding, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def of_row(self, config_key: str) -> list[Found]:
+        return [found for found in self.tables if found.row is not None and found.row.config_key == config_key]
+
+    def named(self, name: str) -> Found | None:
+        return next((found for found in self.tables if found.name == name), None)
+
+
+def table_names(account: Account) -> list[str]:
+    """Every table of the account and region, all pages."""
+    return [name for page in account.pages("dynamodb", "list_tables") for name in page.get("TableNames", [])]
+
+
+def bucket_name(deployment: Deployment, config_key: str) -> str:
+    """The name of a bucket of the catalog."""
+    row = next(row for row in BUCKETS if row.config_key == config_key)
+    return deployment.name(config_key, row.pattern).value
+
+
+def names_of(deployment: Deployment, row: Table) -> list[str]:
+    """The names that a row's table may have: the environment's alone, else the generated one and its alternatives."""
+    name = deployment.name(row.config_key, row.pattern)
+    return [name.value] if name.source == "environment" else [name.value, *map(deployment.fill, row.also)]
+
+
+def describe(account: Account, name: str) -> dict[str, Any] | None:
+    """DescribeTable's answer; None when there is no such table."""
+    try:
+        return dict(account.call("dynamodb", "describe_table", TableName=name)["Table"])
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) in ABSENT:
+            return None
+        raise
+
+
+def key_schema(description: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """((name, type), …) of a DescribeTable answer, partition key first."""
+    types = {entry["AttributeName"]: entry["AttributeType"] for entry in description["AttributeDefinitions"]}
+    parts = sorted(description["KeySchema"], key=lambda entry: entry["KeyType"] != "HASH")
+    return tuple((entry["AttributeName"], types[entry["AttributeName"]]) for entry in parts)
+
+
+def survey(context: Context) -> Survey:
+    """Look at every table of the deployment, known and unknown. A table whose key differs is reported, not guessed at."""
+    account, deployment = context.account, context.deployment
+    existing = set(table_names(account))
+    tables: list[Found] = []
+    findings: list[Finding] = []
+    known: set[str] = set()
+    for rank, row in enumerate(TABLES):
+        names = names_of(deployment, row)
+        known.update(names)
+        present = [name for name in names if name in existing]
+        if not present and not row.skip:
+            findings.append(Finding("note", names[0], "does not exist in this deployment; nothing to do"))
+        for name in present:
+            found = _look(account, name, row, rank, findings)
+            if found is not None:
+                tables.append(found)
+        if len(present) > 1:
+            findings.append(
+                Finding("attention", present[0], f"exists beside {present[1]}; both are migrated",
+                        "Check which one the services read, and copy the rows of the other.")
+            )  # fmt: skip
+    for name in sorted(existing - known):
+        if deployment.owns(name):
+            found = _look(account, name, None, len(TABLES), findings)
+            if found is not None:
+                tables.append(found)
+                findings.append(
+                    Finding("attention", name, "is not in the catalog; searched for old ids, never changed")
+                )
+    return Survey(tuple(tables), tuple(findings), {t.row.config_key: t.name for t in tables if t.row is not None})
+
+
+def _look(account: Account, name: str, row: Table | None, rank: int, findings: list[Finding]) -> Found | None:
+    try:
+        description = describe(account, name)
+    except botocore.exceptions.ClientError as error:
+        findings.append(
+            Finding("unknown", name, f"could not be looked at: {explain(error)}", "Grant dynamodb:DescribeTable.")
+        )
+        return None
+    if description is None or description.get("TableStatus") not in ("ACTIVE", "UPDATING"):
+        state = description.get("TableStatus") if description else "gone"
+        findings.append(
+            Finding("attention", name, f"is {state}; left alone in this run", "Plan again once it is active.")
+        )
+        return None
+    key = key_schema(description)
+    if row is not None and key != row.key.schema and not row.skip:
+        shown = ", ".join(f"{part} {kind}" for part, kind in key)
+        wanted = ", ".join(f"{part} {kind}" for part, kind in row.key.schema)
+        findings.append(
+            Finding("attention", name, f"has the key ({shown}) where ({wanted}) is expected; skipped",
+                    "Tell the developers of this program which release deploys it.")
+        )  # fmt: skip
+        return None
+    return Found(
+        name, row, rank, description.get("TableArn", ""), description.get("TableId", ""), key,
+        int(description.get("ItemCount") or 0), int(description.get("TableSizeBytes") or 0),
+    )  # fmt: skip

@@ -1,0 +1,167 @@
+"""Verify: read again what was written and judge it; then scan for what was left under old ids.
+
+Four verdicts: match, differs, missing, unknown (could not be read). Only match ever permits a deletion.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import botocore.exceptions
+
+from wizard.aws import Account, explain
+from wizard.context import Context
+from wizard.events import Progress
+from wizard.migration.apply import copy_of, open_plan
+from wizard.migration.apply_items import MARK
+from wizard.migration.ledger import Entry, Ledger
+from wizard.migration.objects import verify_object
+from wizard.migration.rewrite import Edit
+from wizard.migration.show import shown
+from wizard.migration.writes import read
+from wizard.parallel import each
+from wizard.text import plural
+from wizard.wire import Item, digest
+
+log = logging.getLogger(__name__)
+
+Verdict = Literal["match", "differs", "missing", "unknown"]
+BATCH = 500
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict, why, and whether a service has changed the item since it was written."""
+
+    verdict: Verdict
+    why: str = ""
+    later: bool = False
+
+
+def judge(account: Account, entry: Entry) -> Judgement:
+    """Whether the target of a change is there and holds what was written."""
+    try:
+        if entry.kind == "object":
+            check = verify_object(account, copy_of(entry), entry.target_digest, entry.detail.get("version", ""))
+            return Judgement(check.verdict, check.detail, check.later)
+        if entry.kind == "content" and entry.detail.get("pointer"):
+            return Judgement("match")
+        key = dict(entry.target_key)
+        if entry.detail.get("at"):
+            key["SK"] = {"S": entry.detail["at"]}
+        found = read(account, entry.target_place, key)
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        return Judgement("unknown", explain(error))
+    if found is None:
+        return Judgement("missing", "nothing is at the target")
+    return judge_item(entry, found)
+
+
+def judge_item(entry: Entry, found: Item) -> Judgement:
+    """Compare an item with what was written: equal, or every written place still holds our value."""
+    found = {name: value for name, value in found.items() if name != MARK}
+    if digest(found) == entry.target_digest:
+        return Judgement("match")
+    if entry.kind == "content":
+        names = ("PK", "SK", "appId", "entityType", "data")
+        lost = [name for name in names if name not in found]
+    else:
+        lost = [".".join(edit.slot) for edit in entry.edits if not _still(found, edit)]
+    if lost:
+        return Judgement("differs", f"{lost[0]} does not hold what was written")
+    return Judgement("match", "a service has changed it since", later=True)
+
+
+def _still(item: Item, edit: Edit) -> bool:
+    """Whether the old value is gone from the place of an edit and the attribute is there."""
+    places: list[Any] = [{"M": item}]
+    for depth, part in enumerate(edit.slot):
+        inner: list[Any] = []
+        for place in places:
+            if part == "[]":
+                inner.extend([*place.get("L", ()), *({"S": text} for text in place.get("SS", ()))])
+            elif part in place.get("M", {}):
+                inner.append(place["M"][part])
+        if not inner and depth == 0:
+            return edit.after is None
+        places = inner
+    return edit.before not in places if edit.before is not None and edit.before != edit.after else True
+
+
+def verify_plan(context: Context) -> dict[str, Any]:
+    """Judge everything that was applied, record what matches, and look for what is left under old ids.
+
+    Returns counts by verdict, the changes that do not match, and the leftovers of a fresh plan that is not recorded.
+    """
+    from wizard.migration.leftovers import leftovers
+
+    started = time.time()
+    account = context.account
+    was, account.read_only = account.read_only, True
+    try:
+        with context.workspace.alone(), Ledger(context.workspace.ledger) as ledger:
+            plan, ids = open_plan(context, ledger)
+            verdicts: Counter[str] = Counter()
+            later = 0
+            wrong: list[dict[str, Any]] = []
+            total = sum(ledger.counts(where="state IN ('applied', 'verified')").values())
+            done = 0
+            for batch in ledger.batches(("applied", "verified"), BATCH):
+                ended: list[Entry] = []
+                for entry, judgement in each(
+                    lambda entry: judge(account, entry), batch, workers=context.workers, control=context.control
+                ):
+                    verdicts[judgement.verdict] += 1
+                    later += judgement.later
+                    done += 1
+                    if judgement.verdict == "match":
+                        if entry.state == "applied":
+                            ended.append(entry.becomes("verified", entry.note))
+                    else:
+                        wrong.append({**shown(entry), "verdict": judgement.verdict, "why": judgement.why})
+                        if entry.state == "verified" and judgement.verdict != "unknown":
+                            ended.append(entry.becomes("applied", judgement.why))
+                    context.feed.emit(Progress("verify", done, total, "changes", "verify"))
+                ledger.save(ended)
+            left = leftovers(context, ledger, plan, ids)
+            summary = {
+                "verdicts": dict(verdicts),
+                "changed_since": later,
+                "wrong": wrong[:500],
+                "leftovers": left,
+                "states": ledger.counts(),
+                "tables": ledger.table_counts(),
+            }
+            ledger.add_run("6d", started, code(summary), text(summary), {"verdicts": dict(verdicts), "leftovers": left})
+            return summary
+    finally:
+        account.read_only = was
+
+
+def code(summary: Mapping[str, Any]) -> int:
+    """0 only if all matches and nothing is left."""
+    states = summary["states"]
+    wrong = sum(count for verdict, count in summary["verdicts"].items() if verdict != "match")
+    undone = sum(states.get(state, 0) for state in ("planned", "conflict", "failed"))
+    return 1 if wrong or undone or summary["leftovers"]["count"] else 0
+
+
+def text(summary: Mapping[str, Any]) -> str:
+    """One or two sentences for people."""
+    verdicts, left = summary["verdicts"], summary["leftovers"]["count"]
+    parts = [f"{plural(verdicts.get('match', 0), 'change')} verified"]
+    parts += [f"{count:,} {verdict}" for verdict, count in sorted(verdicts.items()) if verdict != "match"]
+    undone = sum(summary["states"].get(state, 0) for state in ("planned", "conflict", "failed"))
+    if undone:
+        parts.append(f"{undone:,} not applied")
+    parts.append(
+        f"{plural(left, 'item')} under old ids appeared since: plan and apply again"
+        if left
+        else "nothing is left under old ids"
+    )
+    return "; ".join(parts)

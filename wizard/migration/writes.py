@@ -1,0 +1,110 @@
+"""Conditional writes of items: each goes through only while what it was computed from still stands. Pure.
+
+A write is a TransactWriteItems member, `{"Put": …}`, `{"Update": …}` or `{"Delete": …}`; a single one is sent as the
+plain operation of the same meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import botocore.exceptions
+
+from wizard.aws import Account, code_of
+from wizard.migration.rewrite import Change, changes
+from wizard.wire import Item, key_of, unchanged_condition
+
+Write = dict[str, dict[str, Any]]
+
+_LONGEST = 3_500  # characters; DynamoDB takes expressions of 4 KB
+_MOST = 100  # changed places in one expression; DynamoDB takes 300 operators
+_LOST = {"ConditionalCheckFailedException", "TransactionCanceledException", "TransactionConflictException"}
+_SINGLE = {"Put": "put_item", "Update": "update_item", "Delete": "delete_item"}
+
+
+class Lost(Exception):
+    """The condition of a write failed: something else was written since it was computed."""
+
+
+def put_new(table: str, item: Item, key_names: Sequence[str]) -> Write:
+    """Put an item where none stands."""
+    return {
+        "Put": {
+            "TableName": table,
+            "Item": item,
+            "ConditionExpression": "attribute_not_exists(#k)",
+            "ExpressionAttributeNames": {"#k": key_names[0]},
+        }
+    }
+
+
+def update(table: str, key_names: Sequence[str], before: Item, after: Item) -> Write:
+    """Turn an item from `before` to `after`, touching nothing else; refused when a changed place holds something else."""
+    differences = changes(before, after)
+    write = _update(table, key_of(before, key_names), differences)
+    expression = write["Update"]["UpdateExpression"] + write["Update"]["ConditionExpression"]
+    if len(differences) > _MOST or len(expression) > _LONGEST:
+        write = _update(table, key_of(before, key_names), changes(before, after, depth=1))
+    return write
+
+
+def _update(table: str, key: Item, differences: Sequence[Change]) -> Write:
+    names: dict[str, str] = {"#k": next(iter(key))}
+    values: dict[str, Any] = {}
+    sets, removes, conditions = [], [], ["attribute_exists(#k)"]
+    short: dict[str, str] = {}
+    for index, change in enumerate(differences):
+        for name in change.path:
+            if name not in short:
+                short[name] = f"#n{len(short)}"
+                names[short[name]] = name
+        place = ".".join(short[name] for name in change.path)
+        if change.before is None:
+            conditions.append(f"attribute_not_exists({place})")
+        else:
+            values[f":b{index}"] = change.before
+            conditions.append(f"{place} = :b{index}")
+        if change.after is None:
+            removes.append(place)
+        else:
+            values[f":a{index}"] = change.after
+            sets.append(f"{place} = :a{index}")
+    clauses = [f"{verb} {', '.join(parts)}" for verb, parts in (("SET", sets), ("REMOVE", removes)) if parts]
+    body = {
+        "TableName": table,
+        "Key": key,
+        "UpdateExpression": " ".join(clauses),
+        "ConditionExpression": " AND ".join(conditions),
+        "ExpressionAttributeNames": names,
+    }
+    return {"Update": {**body, "ExpressionAttributeValues": values} if values else body}
+
+
+def delete_unchanged(table: str, key_names: Sequence[str], item: Item) -> Write:
+    """Delete an item that is still what was read."""
+    return {"Delete": {"TableName": table, "Key": key_of(item, key_names), **unchanged_condition(item, item)}}
+
+
+def send(account: Account, writes: Sequence[Write]) -> str:
+    """Make the writes, all or none; returns the request id. Raises Lost when a condition failed."""
+    try:
+        if len(writes) == 1:
+            ((kind, body),) = writes[0].items()
+            response = account.call("dynamodb", _SINGLE[kind], **body)
+        else:
+            response = account.call("dynamodb", "transact_write_items", TransactItems=list(writes))
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) not in _LOST:
+            raise
+        reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+        if reasons - {"None", None, "ConditionalCheckFailed", "TransactionConflict"}:
+            raise
+        raise Lost(code_of(error)) from error
+    return str(response.get("ResponseMetadata", {}).get("RequestId", ""))
+
+
+def read(account: Account, table: str, key: Item) -> Item | None:
+    """The item at a key as it stands now; None when there is none."""
+    answer = account.call("dynamodb", "get_item", TableName=table, Key=key, ConsistentRead=True)
+    return answer.get("Item")
