@@ -169,21 +169,23 @@ def _delete_stack(context: Context, stack: str, dry_run: bool, poll: float) -> s
 def follow_deletion(context: Context, stack: str, stack_id: str, seen: set[str], poll: float) -> None:
     """Log the stack's events until it is gone. Failed, with CloudFormation's reasons, when it stays."""
     failures: list[str] = []
+    summary = "no reason given"  # of the stack itself; AWS names there only which resources it was
     while True:
         for event in new_events(context, stack_id, seen):
             reason = plain(event.get("ResourceStatusReason", ""), 500)
             log.info("%s %s %s", event["ResourceStatus"], event["LogicalResourceId"], reason)
             context.feed.emit(Progress(stack, len(seen), unit="events", phase=event["ResourceStatus"]))
-            if event["ResourceStatus"] == "DELETE_FAILED" and event["ResourceType"] != "AWS::CloudFormation::Stack":
-                failures.append(f"{event['LogicalResourceId']}: {reason or 'no reason given'}")
+            if event["ResourceStatus"] == "DELETE_FAILED" and event["ResourceType"] == "AWS::CloudFormation::Stack":
+                summary = reason or summary
+            elif event["ResourceStatus"] == "DELETE_FAILED":
+                failures.append(f"{event['LogicalResourceId']}: {reason}")
         found = describe_stack(context, stack_id)
         if found is None:
             return
         if found["StackStatus"] == "DELETE_FAILED":
-            why = "; ".join(failures) or plain(found.get("StackStatusReason", "no reason given"), 500)
             raise Failed(
-                f"{stack} is DELETE_FAILED ({why}). Remove what holds it (empty the bucket, remove the import) and run"
-                " `amplify-migrate endpoint free --how stack` again: it goes on with what is left."
+                f"{stack} is DELETE_FAILED ({'; '.join(failures) or summary}). Remove what holds it (empty the bucket,"
+                " remove the import) and run `amplify-migrate endpoint free --how stack` again: it goes on from there."
             )
         try:
             context.control.sleep(poll)

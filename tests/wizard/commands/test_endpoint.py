@@ -1,0 +1,68 @@
+"""`endpoint show | free` as a person or a script calls them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+
+from tests.conftest import Aws
+from tests.wizard.test_endpoint import Deployed
+from wizard.commands import endpoint
+from wizard.context import Context
+from wizard.errors import Blocked
+from wizard.journey import Outcome
+from wizard.sandbox.fidelity import teach
+
+
+def parse(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    endpoint.add(parser.add_subparsers(), argparse.ArgumentParser(add_help=False))
+    return parser.parse_args(words)
+
+
+def call(context: Context, *words: str) -> Outcome:
+    """Parse and run, as the command line does; what --json would print must be JSON."""
+    arguments = parse(*words)
+    outcome: Outcome = arguments.run(arguments, context)
+    json.dumps(outcome.details)
+    return outcome
+
+
+def test_show_names_the_owner_and_the_ways_out(aws: Aws, context: Context) -> None:
+    teach()
+    deployed = Deployed(aws)
+    deployed.amplify_lambda()
+    deployed.basic_ops()
+    outcome = call(context, "endpoint", "show")
+    assert outcome.code == 0
+    assert outcome.details["endpoint"]["owner"] == "basic-ops"
+    assert "/user-data: basic-ops (resource " in outcome.text
+    assert "Redeploy basic-ops without its http event" in outcome.text
+
+
+def test_show_of_a_free_path_is_short(context: Context) -> None:
+    outcome = call(context, "endpoint", "show")
+    assert outcome.text.splitlines()[0] == "/user-data: nobody"
+    assert outcome.details["by_hand"] == []
+
+
+def test_free_is_locked_before_steps_1_and_2(aws: Aws, context: Context) -> None:
+    teach()
+    deployed = Deployed(aws)
+    deployed.amplify_lambda()
+    deployed.basic_ops()
+    with pytest.raises(Blocked) as stopped:
+        call(context, "endpoint", "free", "--how", "stack", "--dry-run")
+    assert stopped.value.exit_code == 3
+
+
+def test_only_what_destroys_asks_for_the_word(context: Context) -> None:
+    words = {how: parse("endpoint", "free", "--how", how) for how in ("stack", "serverless", "resource", "wait")}
+    assert {how: endpoint.word(arguments, context) for how, arguments in words.items()} == {
+        "stack": "amplify-v6-lambda-basic-ops-dev",
+        "serverless": "amplify-v6-lambda-basic-ops-dev",
+        "resource": "amplify-v6-lambda-basic-ops-dev",
+        "wait": "",
+    }

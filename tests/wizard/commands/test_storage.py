@@ -1,0 +1,125 @@
+"""`storage backup | import` and `backup create | show` as a person or a script calls them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Aws
+from tests.wizard.storage_tables import NEW, OLD, create, put, row, scan
+from wizard.commands import storage
+from wizard.context import Context
+from wizard.errors import BadInput, Blocked
+from wizard.journey import Outcome
+from wizard.migration.ledger import Ledger
+
+
+def call(context: Context, *words: str) -> Outcome:
+    """Parse and run, as the command line does; what --json would print must be JSON."""
+    parser = argparse.ArgumentParser()
+    storage.add(parser.add_subparsers(), argparse.ArgumentParser(add_help=False))
+    arguments = parser.parse_args(words)
+    outcome: Outcome = arguments.run(arguments, context)
+    json.dumps(outcome.details)
+    return outcome
+
+
+@pytest.fixture
+def client(aws: Aws) -> Any:
+    client = aws.client("dynamodb")
+    create(client, OLD)
+    create(client, NEW)
+    put(client, OLD, [row("doej1", "1"), row("bob", "2")])
+    return client
+
+
+def user_map(folder: Path, *lines: str) -> str:
+    path = folder / "map.csv"
+    path.write_text("\n".join(["old_id,new_id", *lines]) + "\n")
+    return str(path)
+
+
+def test_backup_then_import(client: Any, context: Context) -> None:
+    outcome = call(context, "storage", "backup")
+    (backup,) = outcome.details["backups"]
+    assert (outcome.code, backup["table"], backup["rows"]) == (0, OLD, 2)
+    assert backup["verified"]
+    dry = call(context, "storage", "import", backup["file"], "--dry-run")
+    assert (dry.code, dry.details["counts"]["written"], scan(client, NEW)) == (0, 2, [])
+    assert call(context, "storage", "import", backup["file"]).details["counts"]["written"] == 2
+    assert scan(client, NEW) == scan(client, OLD)
+
+
+def test_nothing_to_save_is_no_error(context: Context) -> None:
+    outcome = call(context, "storage", "backup")
+    assert (outcome.code, outcome.details) == (0, {"backups": []})
+
+
+def test_several_tables_go_to_several_files(client: Any, context: Context, tmp_path: Path) -> None:
+    outcome = call(context, "storage", "backup", "--table", OLD, NEW)
+    assert [entry["rows"] for entry in outcome.details["backups"]] == [2, 0]
+    with pytest.raises(BadInput, match="--output names one file"):
+        call(context, "storage", "backup", "--table", OLD, NEW, "--output", str(tmp_path / "x.json.gz"))
+
+
+def test_rows_go_to_their_mapped_key(client: Any, context: Context, tmp_path: Path) -> None:
+    file = call(context, "storage", "backup").details["backups"][0]["file"]
+    call(context, "storage", "import", file, "--csv-file", user_map(tmp_path, "doej1,u-1"))
+    assert [item["PK"]["S"] for item in scan(client, NEW)] == ["bob#notes#note", "u-1#notes#note"]
+    assert [item["appId"]["S"] for item in scan(client, NEW)] == ["bob#notes", "u-1#notes"]
+
+
+def test_a_map_with_errors_stops_before_anything_is_written(client: Any, context: Context, tmp_path: Path) -> None:
+    file = call(context, "storage", "backup").details["backups"][0]["file"]
+    with pytest.raises(Blocked, match="users check"):
+        call(context, "storage", "import", file, "--csv-file", user_map(tmp_path, "doej1,u-1", "bob,u-1"))
+    assert scan(client, NEW) == []
+
+
+def test_another_tables_backup_needs_its_table_named(client: Any, context: Context, aws: Aws) -> None:
+    create(client, "amplify-v6-lambda-basic-ops-dev-work-records")
+    put(client, "amplify-v6-lambda-basic-ops-dev-work-records", [row("doej1", "9")])
+    outcome = call(context, "storage", "backup", "--table", "amplify-v6-lambda-basic-ops-dev-work-records")
+    file = outcome.details["backups"][0]["file"]
+    with pytest.raises(BadInput, match="--table"):
+        call(context, "storage", "import", file)
+    call(context, "storage", "import", file, "--table", NEW)
+    assert len(scan(client, NEW)) == 1
+
+
+def test_clashes_are_told(client: Any, context: Context) -> None:
+    put(client, NEW, [row("doej1", "1", updatedAt={"N": "1800000000"}, data={"S": "newer"})])
+    file = call(context, "storage", "backup").details["backups"][0]["file"]
+    outcome = call(context, "storage", "import", file)
+    assert outcome.code == 0
+    assert "1 clash with a row that is as new or newer, which stays" in outcome.text
+    assert "PK=doej1#notes#note, SK=1" in outcome.text
+
+
+def test_recovery_is_made_shown_and_remembered(client: Any, context: Context) -> None:
+    shown = call(context, "backup", "show")
+    assert shown.code == 0
+    assert {entry["kind"] for entry in shown.details["tables"]} == {"none"}
+    made = call(context, "backup", "create")
+    assert (made.code, {entry["kind"] for entry in made.details["tables"]}) == (0, {"pitr"})
+    with Ledger(context.workspace.ledger, writable=False) as ledger:
+        assert set(ledger.backups()) == {OLD, NEW}
+    call(context, "backup", "create", "--on-demand", "--table", OLD)
+    call(context, "storage", "backup", "--table", NEW)
+    with Ledger(context.workspace.ledger, writable=False) as ledger:
+        assert {place: record["kind"] for place, record in ledger.backups().items()} == {OLD: "backup", NEW: "file"}
+
+
+def test_a_table_that_cannot_be_made_safe_is_status_1(client: Any, context: Context) -> None:
+    outcome = call(context, "backup", "create", "--table", OLD, "absent-table")
+    assert outcome.code == 1
+    assert "absent-table: FAILED" in outcome.text
+
+
+def test_an_account_without_the_deployment_is_told(context: Context) -> None:
+    with pytest.raises(Blocked, match="--dep-name"):
+        call(context, "backup", "create")
