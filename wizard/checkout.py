@@ -71,22 +71,23 @@ def read_checkout(root: Path, deployment: Deployment, known: Mapping[str, str] |
     var_file = f"var/{deployment.stage}-var.yml"
     variables = _variables(folder, var_file, findings)
     if (theirs := plain(variables.get("DEP_NAME", deployment.dep), 40)) != deployment.dep:
-        text = f"DEP_NAME is {theirs} there, not {deployment.dep}: services would read names that nobody wrote."
+        problem = f"DEP_NAME is {theirs} there, not {deployment.dep}: services would read names that nobody wrote."
         todo = f"Use --dep-name {theirs}, or correct DEP_NAME in {var_file}."
-        findings.append(Finding("blocked", var_file, text, todo))
+        findings.append(Finding("blocked", var_file, problem, todo))
     answers = Answers(deployment.dep, deployment.stage, deployment.region, variables, known or {})
     services = []
     for child in children:
         place = f"{child.name}/serverless.yml"
-        if not (child / "serverless.yml").is_symlink() and not (child / "serverless.yml").exists():
-            continue
         try:
-            definition = ServerlessFile(_text(folder, child / "serverless.yml", place), place, answers)
+            text = read_text(folder, place)
+            if text is None:
+                continue
+            definition = ServerlessFile(text, place, answers)
         except BadInput as error:
             findings.append(Finding("blocked", place, str(error), "Correct the file, or move its directory away."))
             continue
         services.append(_service(child, definition))
-    if not services and not findings:
+    if not services and not any(finding.level == "blocked" for finding in findings):
         raise BadInput(
             f"No directory in {root} has a serverless.yml; run this in the backend's checkout or give --root."
         )
@@ -128,20 +129,26 @@ def _doubtful(services: list[Service]) -> list[Finding]:
 
 
 def _variables(folder: Path, var_file: str, findings: list[Finding]) -> dict[str, str]:
-    path = folder / var_file
-    if not path.is_symlink() and not path.exists():
-        text = "There is no such file, so only the names that follow from the deployment can be stored."
-        findings.append(Finding("attention", var_file, text, f"Copy {var_file}-example and fill it in."))
-        return {}
     try:
-        return read_variables(_text(folder, path, var_file), var_file)
+        content = read_text(folder, var_file)
+        if content is not None:
+            return read_variables(content, var_file)
     except BadInput as error:
         findings.append(Finding("blocked", var_file, str(error), "Correct the file."))
         return {}
+    text = "There is no such file, so only the names that follow from the deployment can be stored."
+    findings.append(Finding("attention", var_file, text, f"Copy {var_file}-example and fill it in."))
+    return {}
 
 
-def _text(folder: Path, path: Path, place: str) -> str:
-    """The text of a regular file inside of the checkout; raises BadInput that names it."""
+def read_text(folder: Path, place: str) -> str | None:
+    """The text of `folder/place`, None when there is no such file.
+
+    Raises BadInput that names it when it leads out of the checkout, or is no readable text of a sensible size.
+    """
+    path = folder / place
+    if not path.is_symlink() and not path.exists():
+        return None
     try:
         real = path.resolve(strict=True)
         if not real.is_relative_to(folder):

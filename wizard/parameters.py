@@ -129,10 +129,9 @@ def verify(context: Context, root: Path | None = None) -> Outcome:
     if good:
         lines.append("Every parameter is stored and every reference resolves.")
     else:
-        lines.append(
-            f"{plural(len(wrong), 'parameter')} missing or different, {plural(len(unresolved), 'reference')} unresolved."
-            " Run `amplify-migrate parameters populate`."
-        )
+        references = plural(len(unresolved), "reference")
+        lines.append(f"{plural(len(wrong), 'parameter')} missing or different, {references} unresolved.")
+        lines.append("Run `amplify-migrate parameters populate`.")
     details = {**_details(found), "unresolved": [_reference(missing) for missing in unresolved]}
     return Outcome(0 if good else 1, "\n".join(lines).strip("\n"), details)
 

@@ -7,9 +7,10 @@ their digits, and only `true` and `false` are booleans, as Serverless (YAML 1.2)
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import yaml
 
@@ -65,6 +66,7 @@ class TableName:
     name: str
     line: int
     unresolved: str = ""
+    retained: bool = False  # UpdateReplacePolicy: a table of another name leaves the old one in place
 
 
 @dataclass(frozen=True)
@@ -239,6 +241,12 @@ class ServerlessFile:
         self.variables = section(text, self.root)
         self._answers = answers
 
+    def answered(self, known: Mapping[str, str]) -> ServerlessFile:
+        """The same file with more answers."""
+        other = copy.copy(self)
+        other._answers = replace(self._answers, known={**self._answers.known, **known})
+        return other
+
     @property
     def service(self) -> str:
         """The service's name, expanded; "" when there is none, or when it cannot be expanded."""
@@ -287,7 +295,8 @@ class ServerlessFile:
                     unresolved = "" if name else "its name is left to CloudFormation"
                 except Unanswered as error:
                     name, unresolved = "", str(error)
-                found.append(TableName(logical_id, name, line, unresolved))
+                retained = text_of(at(resource, "UpdateReplacePolicy")) == "Retain"
+                found.append(TableName(logical_id, name, line, unresolved, retained))
         return found
 
     def _references(self, text: str, key: str, line: int, types: frozenset[str], depth: int) -> Iterator[Reference]:
