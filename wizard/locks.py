@@ -10,7 +10,10 @@ from wizard.errors import Blocked
 _LOCKS = {
     "4b": (rules.endpoint_locked, ("old_user_storage", "backup", "checkout", "parameters", "references")),
     "4c": (rules.lambda_locked, ("checkout", "references", "user_data_owner", "definitions", "waivers")),
-    "5": (rules.services_locked, ("checkout", "references", "lambda_stack", "definitions", "waivers")),
+    "5": (
+        rules.services_locked,
+        ("checkout", "references", "lambda_stack", "new_user_storage", "consolidation", "definitions", "waivers"),
+    ),
     "7": (rules.cleanup_locked, ("plan", "verification")),
 }
 

@@ -209,8 +209,8 @@ def services_locked(facts: Facts) -> str:
     """5: before step 2 stands; before amplify-lambda, whose API the others import; while a table would be replaced."""
     if why := references_locked(facts):
         return why
-    if facts.value("lambda_stack") not in COMPLETE:
-        return "amplify-lambda comes first (step 4c)"
+    if not lambda_done(facts):
+        return "amplify-lambda of the new release comes first (step 4c)"
     if names := renamed(facts):
         return f"deploying would replace, and so delete, {', '.join(names)} (step 3)"
     return ""

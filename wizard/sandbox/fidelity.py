@@ -5,7 +5,7 @@
 - A failed create or update ends in ROLLBACK_COMPLETE or UPDATE_ROLLBACK_COMPLETE with the reason among its events;
   what a template no longer has goes last.
 - Recovery, expiry and versioning of a template are applied; a table of another name replaces the old one; an update
-  of a function or role changes its environment or policies.
+  of a function or role changes its environment or policies, and a stack knows when it was updated.
 - `ListImports` answers.
 """
 
@@ -137,6 +137,7 @@ def _functions() -> None:
 
 def _stacks() -> None:
     from moto.cloudformation import models as formation
+    from moto.core.utils import utcnow
 
     create_resources, update_stack, delete_stack = (
         formation.Stack.create_resources,
@@ -154,6 +155,7 @@ def _stacks() -> None:
 
     def update(self: Any, template: str, *arguments: Any, **options: Any) -> None:
         before, made = self.template, set(self.resource_map._parsed_resources)
+        self.last_updated_time = utcnow()
         wanted = self.parse_template(template)
         everything = {**self.template_dict["Resources"], **wanted["Resources"]}
         try:

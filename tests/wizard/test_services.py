@@ -1,0 +1,240 @@
+"""The order of services, and deploying them with the stand-in for `serverless` on an embedded AWS."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import Aws
+from wizard import endpoint_free, locks, parameters
+from wizard.commands import services as commands
+from wizard.context import Context
+from wizard.errors import BadInput, Blocked, Failed, Interrupted
+from wizard.events import Control
+from wizard.preflight import gather
+from wizard.sandbox.checkout import shared_values, write_checkout
+from wizard.sandbox.create import create_stacks
+from wizard.sandbox.fidelity import teach
+from wizard.sandbox.releases import TARGET, release
+from wizard.services import advice, commands_by_hand, deploy, read_order, sort_names, stack_states, unchanged, watch
+from wizard.subprocesses import run_lines, split_lines, strip_control
+
+
+@pytest.fixture
+def ready(aws: Aws, context: Context, tmp_path: Path) -> Context:
+    """A run of the sandbox in the checkout of the target release."""
+    teach()
+    folder = tmp_path / "checkout"
+    context.root = write_checkout(folder, context.deployment, TARGET, shared_values(context.deployment, admins="doej1"))
+    context.sandbox = True
+    return context
+
+
+def arguments(*words: str) -> Any:
+    """The command line of `services …`."""
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    commands.add(parser.add_subparsers(), argparse.ArgumentParser(add_help=False))
+    return parser.parse_args(["services", *words])
+
+
+def test_the_order_of_the_checkout(ready: Context) -> None:
+    assert ready.root is not None
+    order = read_order(ready.root, ready.deployment)
+    names = [service.name for service in order.services]
+    assert names[:3] == ["amplify-lambda", "amplify-assistants", "amplify-lambda-js"]
+    assert len(names) == len(set(names)) == 15
+    assert not any("basic-ops" in name for name in names)
+    assert order.missing == ("amplify-lambda-optimizer (amplify-lambda-optimizer)",)
+    outside = [service for service in order.services if not service.composed]
+    assert {service.name for service in outside} == {
+        "amplify-agent-loop-lambda",
+        "amplify-lambda-assistants-api",
+        "amplify-lambda-assistants-api-google",
+        "amplify-lambda-assistants-api-office365",
+    }
+    assert names.index("amplify-lambda-admin") < names.index("amplify-agent-loop-lambda")
+    lines = commands_by_hand(order.services, order, "dev")
+    assert lines[0] == "serverless amplify-lambda:deploy --stage dev"
+    assert "(cd amplify-agent-loop-lambda && serverless deploy --stage dev)" in lines
+    with pytest.raises(BadInput, match="nobody"):
+        order.named(["nobody"])
+    assert [service.name for service in order.named(["object-access", "amplify-lambda"])] == [
+        "amplify-lambda",
+        "amplify-object-access",
+    ]
+
+
+@given(st.dictionaries(st.sampled_from("abcdefg"), st.lists(st.sampled_from("abcdefgh"), max_size=4)))
+def test_every_name_is_sorted_once_and_after_what_it_depends_on(depends: dict[str, list[str]]) -> None:
+    names = sorted(depends)
+    ordered = sort_names(names, depends)
+    assert sorted(ordered) == names
+
+    def reaches(start: str, goal: str, seen: frozenset[str] = frozenset()) -> bool:
+        return any(
+            other == goal or (other not in seen and reaches(other, goal, seen | {other}))
+            for other in depends.get(start, ())
+        )
+
+    for name in names:
+        for other in depends[name]:
+            if other in depends and other != name and not reaches(other, name):
+                assert ordered.index(other) < ordered.index(name)
+
+
+def test_the_whole_way_from_the_old_release_to_verified_services(ready: Context) -> None:
+    create_stacks(ready.account, ready.deployment, release("v0.8.1"))
+    assert set(stack_states(ready).values()) == {"outdated"}
+    deploy_lambda, deploy_all = arguments("deploy", "amplify-lambda"), arguments("deploy", "--all")
+    with pytest.raises(Blocked, match="step 2"):
+        commands.run_deploy(deploy_lambda, ready)
+    assert parameters.populate(ready).code == 0
+    with pytest.raises(Blocked, match="basic-ops"):
+        commands.run_deploy(deploy_lambda, ready)
+    with pytest.raises(Blocked, match="4c"):
+        commands.run_deploy(arguments("deploy", "amplify-object-access"), ready)
+    assert endpoint_free.free(ready, "stack", poll=0.05).code == 0
+
+    outcome = commands.run_deploy(deploy_lambda, ready)
+    assert outcome.code == 0, outcome.text
+    assert gather(ready, ["new_user_storage"]).value("new_user_storage")["exists"]
+
+    outcome = commands.run_deploy(deploy_all, ready)
+    assert outcome.code == 0, outcome.text
+    assert outcome.details["services"]["amplify-lambda"].startswith("skipped: deployed")
+    assert sum(result == "deployed" for result in outcome.details["services"].values()) == 14
+    assert set(stack_states(ready).values()) <= {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
+    outcome = commands.run_list(arguments("list"), ready)
+    assert all(row["skipped"] for row in outcome.details["services"])
+
+    outcome = commands.run_verify(arguments("verify", "--tried", "login"), ready)
+    assert outcome.code == 0, outcome.text
+    facts = gather(ready, ["verified_services", "services"])
+    assert facts.value("verified_services") is True
+
+    assert ready.root is not None
+    (ready.root / "object-access" / "new.py").write_text("changed = True\n")
+    order = read_order(ready.root, ready.deployment)
+    assert not unchanged(ready, order.named(["object-access"])[0], order.root)
+    assert unchanged(ready, order.named(["amplify-lambda"])[0], order.root)
+
+
+def test_a_refused_deployment_stops_with_the_reason_and_goes_on_after_it(ready: Context) -> None:
+    create_stacks(ready.account, ready.deployment, release("v0.8.1"))
+    parameters.populate(ready)
+    assert ready.root is not None
+    order = read_order(ready.root, ready.deployment)
+    outcome = deploy(ready, order.named(["amplify-lambda", "amplify-object-access"]), order)
+    assert outcome.code == 1
+    assert "Another resource with the same parent already has this name: user-data" in outcome.text
+    assert "step 4b" in outcome.text
+    assert outcome.details["left"] == ["amplify-object-access"]
+
+
+def test_without_the_command_the_stacks_are_watched(aws: Aws, ready: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready.sandbox = False
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert ready.root is not None
+    order = read_order(ready.root, ready.deployment)
+    chosen = order.named(["object-access"])
+    outcome = watch(ready, chosen, order, patience=0.3)
+    assert outcome.code == 3
+    assert "serverless amplify-object-access:deploy --stage dev" in outcome.text
+
+    template = '{"Resources": {"T": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "t"}}}}'
+
+    def by_hand() -> None:
+        time.sleep(0.5)
+        aws.client("cloudformation").create_stack(StackName="amplify-v6-object-access-dev", TemplateBody=template)
+
+    operator = threading.Thread(target=by_hand)
+    operator.start()
+    outcome = watch(ready, chosen, order, patience=20)
+    operator.join()
+    assert (outcome.code, outcome.details["services"]) == (0, {"amplify-object-access": "deployed"})
+
+
+def test_locks_name_the_step(ready: Context) -> None:
+    with pytest.raises(Blocked, match=r"Step 4c is locked: not every reference .* \(step 2\)"):
+        locks.require(ready, "4c")
+    with pytest.raises(Blocked, match="Step 7 is locked"):
+        locks.require(ready, "7")
+    ready.root = None
+    with pytest.raises(Blocked, match="checkout"):
+        locks.require(ready, "4b")
+
+
+@pytest.mark.parametrize("words", [("deploy",), ("deploy", "--all", "amplify-lambda")])
+def test_names_or_all(ready: Context, words: tuple[str, ...]) -> None:
+    with pytest.raises(BadInput, match="--all"):
+        commands.run_deploy(arguments(*words), ready)
+
+
+@pytest.mark.parametrize(
+    ("reason", "step"),
+    [
+        ("Another resource with the same parent already has this name: user-data", "4b"),
+        ("Cannot resolve variable: ssm parameter /a not found", "steps 1 and 2"),
+        ("No export named dev-RestApiId found", "4c"),
+        ("User is not authorized to perform: iam:CreateRole", "permission"),
+        ("something else", ""),
+    ],
+)
+def test_advice(reason: str, step: str) -> None:
+    assert step in advice(reason)
+
+
+# --- running a command ------------------------------------------------------------------------------------------------
+
+
+def run(script: str, control: Control | None = None) -> tuple[int, list[str]]:
+    lines: list[str] = []
+    environment = {"PATH": os.environ["PATH"]}
+    code = run_lines(["sh", "-c", script], Path("/"), environment, control or Control(), lines.append)
+    return code, lines
+
+
+def test_output_comes_as_plain_lines() -> None:
+    code, lines = run(r"printf '\033[31mred\033[0m\r\nspin\rspin\rdone\n'; printf '\033]0;title\007x' >&2; exit 3")
+    assert code == 3
+    assert lines == ["red", "spin", "done", "x"]
+
+
+def test_a_command_sees_a_terminal_and_no_input() -> None:
+    assert run("test -t 1 && echo terminal; read x || echo nothing")[1] == ["terminal", "nothing"]
+
+
+def test_a_command_that_is_not_there() -> None:
+    with pytest.raises(Failed, match="could not be started"):
+        run_lines(["/nowhere/serverless"], Path("/"), {}, Control(), print)
+
+
+def test_cancel_interrupts_the_command_and_its_children() -> None:
+    control = Control()
+    threading.Timer(0.5, control.cancel).start()
+    started = time.monotonic()
+    with pytest.raises(Interrupted):
+        run("sleep 60 | cat", control)
+    assert time.monotonic() - started < 10
+
+
+@given(st.text(), st.integers(0, 20))
+def test_lines_do_not_depend_on_where_the_output_is_cut(text: str, at: int) -> None:
+    whole, rest = split_lines(text)
+    first, pending = split_lines(text[:at])
+    second, last = split_lines(pending + text[at:])
+    assert [line for line in first + second if line] + [last] == [line for line in whole if line] + [rest]
+
+
+@given(st.text())
+def test_no_control_character_is_left(text: str) -> None:
+    assert not any(ord(char) < 32 or ord(char) == 127 for char in strip_control(text))
