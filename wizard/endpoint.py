@@ -156,19 +156,18 @@ def _resource(context: Context, api_id: str) -> str:
 
 
 def _other_owner(context: Context, resource_id: str, known: dict[str, str]) -> str:
-    """The stack that has a resource, under its label when it is nested in a known one; "orphan" when none has."""
-    try:
-        found = context.account.call("cloudformation", "describe_stack_resources", PhysicalResourceId=resource_id)
-    except botocore.exceptions.ClientError as error:
-        if code_of(error) == "ValidationError":
-            return ORPHAN
-        raise
-    stack = next((str(resource["StackName"]) for resource in found["StackResources"]), "")
-    if not stack:
-        return ORPHAN
-    root = (describe_stack(context, stack) or {}).get("RootId")
-    name = _stack_name(root) if root else stack
-    return known.get(name, name)
+    """The stack that has a resource, under its label when it is nested in a known one; "orphan" when none has.
+
+    Every stack of the account is asked: an orphan is offered for deletion, so nobody may turn out to own it.
+    """
+    for page in context.account.pages("cloudformation", "list_stacks"):
+        for stack in page["StackSummaries"]:
+            if stack["StackStatus"] == "DELETE_COMPLETE" or stack["StackName"] in known:
+                continue
+            if resource_id in physical(resources(context, stack["StackId"]), "AWS::ApiGateway::Resource"):
+                name = _stack_name(stack.get("RootId") or stack["StackId"])
+                return known.get(name, name)
+    return ORPHAN
 
 
 def findings(state: EndpointState, deployment: Deployment) -> Iterator[Finding]:

@@ -170,6 +170,17 @@ def test_a_resource_of_no_stack_is_an_orphan(deployed: Deployed, context: Contex
     ]
 
 
+def test_a_stack_of_nobody_here_is_named(deployed: Deployed, ready: Context) -> None:
+    deployed.amplify_lambda()
+    deployed.basic_ops(name="a-fork-of-basic-ops")
+    state = endpoint.look(ready)
+    assert (state.owner, state.basic_ops_stack) == ("a-fork-of-basic-ops", "absent")
+    assert endpoint.fact(ready).verdict == "blocked"
+    for how in ("stack", "resource", "serverless"):
+        with pytest.raises(Blocked, match="a-fork-of-basic-ops"):
+            endpoint_free.free(ready, how)
+
+
 def test_another_deployments_export_is_told(deployed: Deployed, context: Context) -> None:
     deployed.amplify_lambda(name="amplify-v7-lambda-dev")
     state = endpoint.look(context)
