@@ -125,6 +125,13 @@ def list_objects(context: Context, row: Bucket, ids: Ids) -> Iterator[Page]:
         yield page
 
 
+def deleted_keys(context: Context) -> Iterator[str]:
+    """Keys of the consolidation bucket, which is versioned, whose object somebody deleted: a copy would bring it back."""
+    account, bucket = context.account, bucket_name(context, consolidation_row())
+    for page in account.pages("s3", "list_object_versions", Bucket=bucket, ExpectedBucketOwner=account.id):
+        yield from (marker["Key"] for marker in page.get("DeleteMarkers", ()) if marker["IsLatest"])
+
+
 def newest(copies: Iterable[ObjectCopy]) -> ObjectCopy:
     """Of several sources of one target the one that is taken: what the newer services wrote is the later one."""
     return max(copies, key=lambda copy: (copy.modified, copy.source_bucket == copy.target_bucket))

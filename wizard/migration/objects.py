@@ -185,7 +185,8 @@ def delete_copy(account: Account, copy: ObjectCopy, etag: str, version_id: str =
             return ObjectResult("deleted", "it was gone already")
         if _etag(target) != etag.strip('"') or (version_id and target.get("VersionId") != version_id):
             return ObjectResult("kept", "it was written again since it was copied", _etag(target))
-        return _delete(account, copy.target_bucket, copy.target_key, _etag(target), version_id)
+        # The version itself goes: a delete marker would tell the next plan that somebody wanted the object gone.
+        return _delete(account, copy.target_bucket, copy.target_key, _etag(target), target.get("VersionId", ""))
     except _ERRORS as error:
         return _failure(copy, error)
 

@@ -127,6 +127,30 @@ def test_the_state_of_a_bucket(aws: Aws, context: Context) -> None:
     assert listing.bucket_state(context.account, CONVERSATIONS)[0] == "foreign"
 
 
+def test_what_was_deleted_at_the_target_is_told_from_what_was_never_there(aws: Aws, context: Context) -> None:
+    seed(aws, CONVERSATIONS, **{"bob@example.edu/a": "1", "bob@example.edu/b": "2"})
+    client = seed(aws, TARGET)
+    client.put_bucket_versioning(Bucket=TARGET, VersioningConfiguration={"Status": "Enabled"})
+    planned = whole(context, ROWS["S3_CONVERSATIONS_BUCKET_NAME"]).copies
+    results = objects.copy_objects(context.account, planned)
+    client.delete_object(Bucket=TARGET, Key="conversations/smithb/a")
+    assert objects.delete_copy(context.account, planned[1], results[1].etag).state == "deleted"
+    assert list(listing.deleted_keys(context)) == ["conversations/smithb/a"]
+
+
+def test_sources_of_one_target(aws: Aws, context: Context) -> None:
+    """A legacy object and what newer services wrote meanwhile: the later one is taken."""
+    seed(aws, CONVERSATIONS, **{"bob@example.edu/a": "1"})
+    seed(aws, TARGET, **{"conversations/bob@example.edu/a": "2"})
+    planned = [
+        copy
+        for key in ("S3_CONSOLIDATION_BUCKET_NAME", "S3_CONVERSATIONS_BUCKET_NAME")
+        for copy in whole(context, ROWS[key]).copies
+    ]
+    assert {copy.target_key for copy in planned} == {"conversations/smithb/a"}
+    assert listing.newest(planned).source_bucket == TARGET
+
+
 def test_buckets_outside_the_catalog_are_named(aws: Aws, context: Context) -> None:
     for bucket in (CONVERSATIONS, "amplify-v6-lambda-dev-assistant-uploads", "amplify-v7-lambda-dev-share", "other"):
         seed(aws, bucket)
@@ -168,7 +192,7 @@ def test_every_request_names_the_owner(aws: Aws, context: Context) -> None:
     )
     (copy,) = whole(context, ROWS["S3_CONVERSATIONS_BUCKET_NAME"]).copies
     _all_of(context.account, copy)
-    assert {owner for _, owner in owners} == {"123456789012"}
+    assert {owner for _, owner in owners} == {context.account.id}
     assert {"CopyObject", "HeadObject", "ListObjectsV2", "DeleteObject", "PutObject"} <= {name for name, _ in owners}
 
 
