@@ -124,7 +124,8 @@ def check(context: Context) -> Outcome:
     """`services check`: everything found, 0 whatever it is, as findings of a check never change the status."""
     found = inspect(context)
     for finding in found.findings:
-        context.feed.emit(finding)
+        if finding.level != "blocked":  # those are what the outcome itself says
+            context.feed.emit(finding)
     signs = {"blocked": "✗", "attention": "!"}
     lines = [f"{signs.get(one.level, '·')} {one.place}: {one.text} {one.todo}".rstrip() for one in found.findings]
     lines.append(_summary(found))

@@ -95,8 +95,7 @@ def state(context: Context, root: Path | None = None) -> ParameterState:
 def populate(context: Context, root: Path | None = None, *, dry_run: bool = False) -> Outcome:
     """Store every parameter that is missing or different. Nothing is written (3) while a service needs more."""
     before = plan(context, root)
-    _announce(context, (*before.findings, *_KEEP))
-    lines = [] if not dry_run else _table(before.rows)
+    lines = [*(_table(before.rows) if dry_run else []), *_announce(context, (*before.findings, *_KEEP))]
     if before.blocked:
         lines += ["", *_problems(before), "", "Nothing was written: correct the above first."]
         return Outcome(3, "\n".join(lines), {**_details(before), "written": 0, "failed": []})
@@ -108,7 +107,7 @@ def populate(context: Context, root: Path | None = None, *, dry_run: bool = Fals
         return Outcome(0, "\n".join(lines), {**_details(before), "written": 0, "failed": []})
     failures = parameter_store.write(context, before.changes)
     after = plan(context, root) if before.changes else before
-    lines += _tally(after)
+    lines += ["", *_tally(after)]
     lines += [f"✗ {failure.path}: {failure.reason}" for failure in failures]
     written = len(before.changes) - len(failures)
     lines += ["", f"{plural(written, 'parameter')} written." if written else "Everything was stored already."]
@@ -121,10 +120,10 @@ def populate(context: Context, root: Path | None = None, *, dry_run: bool = Fals
 def verify(context: Context, root: Path | None = None) -> Outcome:
     """Whether every parameter is stored with the files' value and every reference resolves: 0, else 1."""
     found = plan(context, root)
-    _announce(context, found.findings)
+    said = _announce(context, found.findings)
     wrong = [row for row in found.rows if row.action in ("create", "update") or (row.action == "cannot" and row.needed)]
     unresolved = [*found.unresolved, *found.pending]
-    lines = [*_table(wrong), *_problems(found), *_tally(found), ""]
+    lines = [*said, *_table(wrong), *_problems(found), "", *_tally(found), ""]
     good = not wrong and not found.blocked
     if good:
         lines.append("Every parameter is stored and every reference resolves.")
@@ -160,9 +159,14 @@ def restore(context: Context, *, dry_run: bool = False) -> Outcome:
     return Outcome(1 if failed else 0, "\n".join(lines).strip("\n"), details)
 
 
-def _announce(context: Context, findings: tuple[Finding, ...]) -> None:
-    for finding in findings:
-        context.feed.emit(finding)
+def _announce(context: Context, findings: tuple[Finding, ...]) -> list[str]:
+    """Report what does not stop the run, and give it as lines; what does stop it is the outcome's own text."""
+    lines = []
+    for one in findings:
+        if one.level != "blocked":
+            context.feed.emit(one)
+            lines.append(f"{'!' if one.level == 'attention' else '·'} {one.place}: {one.text} {one.todo}".rstrip())
+    return lines
 
 
 def _reference(missing: Missing) -> dict[str, str]:

@@ -28,7 +28,7 @@ _ACTIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
         "sts:GetCallerIdentity", "dynamodb:ListTables", "dynamodb:ListBackups", "s3:ListAllMyBuckets",
         "cloudformation:DescribeStacks", "cloudformation:ListStacks", "cloudformation:ListExports",
         "cloudformation:ListImports", "events:ListRuleNamesByTarget", "events:DescribeRule",
-        "iam:SimulatePrincipalPolicy", "iam:GetRole", "cognito-idp:ListUsers",
+        "iam:SimulatePrincipalPolicy", "iam:GetRole", "cognito-idp:ListUsers", "ssm:DescribeParameters",
     ),
     (PLAN, "stacks"): (
         "cloudformation:DescribeStackEvents", "cloudformation:ListStackResources", "cloudformation:GetTemplate",
@@ -50,7 +50,7 @@ _ACTIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ),
     (CLEANUP, "tables"): ("dynamodb:DeleteItem",),
     (CLEANUP, "objects"): ("s3:DeleteObject",),
-    (DEPLOY, "parameters"): ("ssm:PutParameter", "ssm:AddTagsToResource", "ssm:LabelParameterVersion"),
+    (DEPLOY, "parameters"): ("ssm:PutParameter", "ssm:LabelParameterVersion", "ssm:UnlabelParameterVersion"),
     (DEPLOY, "stacks"): ("cloudformation:DeleteStack", "cloudformation:CancelUpdateStack"),
     (DEPLOY, "apis"): ("apigateway:DELETE", "apigateway:POST"),
 }  # fmt: skip
