@@ -13,25 +13,28 @@ from wizard.catalog.model import Ids
 from wizard.catalog.tables import TABLES
 from wizard.context import Context
 from wizard.facts import Fact
-from wizard.migration.ledger import Ledger, encode_key
+from wizard.migration.ledger import OPEN, Ledger, encode_key
 from wizard.migration.rewrite import rewrite
 from wizard.parallel import each
 from wizard.text import plural
 from wizard.wire import Item
 
-# Changes whose old record still stands beside the new one; the old user storage table goes with its stack.
+PLANNED_USERS = "users.csv"  # the map that all plans of the workspace were made from, in its folder
+# Changes whose old record still stands beside the new one, as cleanup counts them; the old user storage table goes with
+# its stack, and source objects are cleaned up only when asked for.
 RETAINED = (
-    "state = 'verified' AND kind <> 'object' AND (source_place, source_key) <> (target_place, target_key)"
-    " AND action <> 'add' AND row <> 'OLD_USER_STORAGE_TABLE'"
+    "state = 'verified' AND (kind = 'item' AND action IN ('copy', 'merge', 'refresh')"
+    " AND (source_place, source_key) <> (target_place, target_key) AND row <> 'OLD_USER_STORAGE_TABLE'"
+    " OR kind = 'content' AND row = 'SHARES_DYNAMODB_TABLE')"
 )
 
 
 def check_user_map(context: Context) -> Fact:
     """The workspace's user map, read and checked by itself; how it fits the account is looked at by `users check`."""
-    path = context.workspace.settings().get(users.USER_MAP)
-    if not path:
+    path = map_file(context)
+    if path is None:
         return Fact("user_map", "attention", "User map", "none chosen yet", "Step 6a reads one or makes one.", {})
-    user_map, complaints = users.check_file(Path(path))
+    user_map, complaints = users.check_file(path)
     errors = sum(complaint.level == "error" for complaint in complaints)
     value = {
         "rows": len(user_map.rows), "scenario": user_map.scenario, "errors": errors, "digest": user_map.digest,
@@ -76,8 +79,8 @@ def check_import(context: Context) -> Fact:
 
 def count_missing(context: Context, table: str, items: Iterable[Item], key: Sequence[str]) -> int:
     """Rows of `items` that the user storage table has neither under their own nor under their mapped key."""
-    path = context.workspace.settings().get(users.USER_MAP)
-    ids = Ids(users.check_file(Path(path))[0].ids) if path and Path(path).is_file() else Ids()
+    path = map_file(context)
+    ids = Ids(users.check_file(path)[0].ids) if path is not None and path.is_file() else Ids()
     row = next(row for row in TABLES if row.config_key == "USER_STORAGE_TABLE")
 
     def absent(batch: tuple[Item, ...]) -> int:
@@ -160,35 +163,23 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
     """
     path = context.workspace.ledger
     if not path.exists():
-        return _facts_of(None, {}, 0, False, set(), context, without_recovery)
+        return _no_plan()
     with Ledger(path, writable=False) as ledger:
-        tables = {str(row["place"]) for row in ledger.table_counts() if row["kind"] != "object"} - set(ledger.backups())
-        return _facts_of(
-            ledger.latest_plan(), ledger.counts(), sum(ledger.counts("state", RETAINED).values()),
-            verified_last(ledger.runs()), tables, context, without_recovery,
-        )  # fmt: skip
-
-
-def _facts_of(
-    plan: Mapping[str, Any] | None, counts: Mapping[str, int], retained: int, clean: bool, unsaved: set[str],
-    context: Context, without_recovery: Sequence[str] | None,
-) -> list[Fact]:  # fmt: skip
+        plan, runs, counts = ledger.latest_plan(), ledger.runs(), ledger.counts()
+        unsaved = {str(row["place"]) for row in ledger.table_counts() if row["kind"] != "object"} - set(
+            ledger.backups()
+        )
+        retained = sum(ledger.counts("state", RETAINED).values())
     if plan is None:
-        return [
-            Fact("plan", "ok", "Plan", "none yet", "", {}),
-            Fact("safeguard", "ok", "Safeguard", "no plan to safeguard", "", {}),
-            Fact("verification", "ok", "Verification", "nothing is applied", "", {}),
-            Fact("retained", "ok", "Retained records", "nothing is applied", "", 0),
-        ]
-    fresh = _digest_of_map(context) in ("", plan.get("map_digest"))
-    changes = sum(counts.get(state, 0) for state in ("planned", "conflict", "failed"))
+        return _no_plan()
+    clean = verified_last(runs) and not counts.get("applied")
     told = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())) or "nothing to change"
-    clean = clean and not counts.get("applied")
+    fresh = is_fresh(context, plan["created"], runs)
     return [
         Fact(
             "plan", "ok" if fresh else "attention", "Plan", f"plan {plan['id']}: {told}",
-            "" if fresh else "The user map changed after it; plan again (6b).",
-            {"id": plan["id"], "changes": changes, "fresh": fresh, "counts": dict(counts)},
+            "" if fresh else "The user map changed, or it was rolled back: plan again (6b).",
+            {"id": plan["id"], "changes": sum(counts.get(state, 0) for state in OPEN), "fresh": fresh, "counts": counts},
         ),
         safeguard(context, unsaved, without_recovery),
         Fact(
@@ -197,6 +188,15 @@ def _facts_of(
         ),
         Fact("retained", "ok", "Retained records", f"{plural(retained, 'old record')} besides the new", "", retained),
     ]  # fmt: skip
+
+
+def _no_plan() -> list[Fact]:
+    return [
+        Fact("plan", "ok", "Plan", "none yet", "", {}),
+        Fact("safeguard", "ok", "Safeguard", "no plan to safeguard", "", {}),
+        Fact("verification", "ok", "Verification", "nothing is applied", "", {}),
+        Fact("retained", "ok", "Retained records", "nothing is applied", "", 0),
+    ]
 
 
 def safeguard(context: Context, unsaved: set[str], without_recovery: Sequence[str] | None) -> Fact:
@@ -221,11 +221,22 @@ def safeguard(context: Context, unsaved: set[str], without_recovery: Sequence[st
 
 
 def verified_last(runs: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the last of apply, rollback and verify was a verify that found all to match."""
-    last = next((run for run in reversed(runs) if run["step"] in ("apply", "rollback", "verify")), None)
-    return last is not None and last["step"] == "verify" and last["code"] == 0
+    """Whether the last of apply, rollback and verify was a verify that found all to match and nothing left."""
+    last = next((run for run in reversed(runs) if run["step"] in ("6c", "rollback", "6d")), None)
+    return last is not None and last["step"] == "6d" and last["code"] == 0
 
 
-def _digest_of_map(context: Context) -> str:
+def is_fresh(context: Context, created: float, runs: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a plan holds the present user map, and nothing was rolled back after it was made."""
+    undone = any(run["step"] == "rollback" and run["started"] > created for run in runs)
+    path, planned = map_file(context), context.workspace.folder / PLANNED_USERS
+    if path is None or not path.is_file() or not planned.is_file():
+        return not undone
+    return not undone and users.check_file(path)[0].ids.items() <= users.check_file(planned)[0].ids.items()
+
+
+def map_file(context: Context) -> Path | None:
+    """The user map that was checked last, else the one that was planned."""
     path = context.workspace.settings().get(users.USER_MAP)
-    return users.check_file(Path(path))[0].digest if path and Path(path).is_file() else ""
+    planned = context.workspace.folder / PLANNED_USERS
+    return Path(path) if path else planned if planned.is_file() else None

@@ -15,7 +15,7 @@ from wizard.text import plural
 COMPLETE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
 Rule = Callable[[Facts], str]
 FREE = ("nobody", "amplify-lambda")  # owners of /user-data that do not stand in the way
-UNFINISHED = ("planned", "intended", "failed", "conflict")  # states of changes that apply has not settled
+UNFINISHED = ("planned", "conflict", "failed")  # states of changes that apply has not settled
 
 
 def never(facts: Facts) -> str:
@@ -262,17 +262,19 @@ def safeguard_locked(facts: Facts) -> str:
 
 
 def safeguard_skip(facts: Facts) -> str:
-    return "the plan changes nothing" if _nothing_planned(facts) else ""
+    return "the plan has nothing to change" if _nothing_planned(facts) else ""
 
 
 def apply_done(facts: Facts) -> str:
     plan = _mapping(facts, "plan")
     if not plan:
         return ""
-    if _nothing_planned(facts):
+    if _nothing_planned(facts) and not something_applied(facts):
         return "a plan over the account finds nothing to change"
     counts = plan.get("counts") or {}
-    return "" if any(counts.get(state) for state in UNFINISHED) else "nothing planned is left"
+    if not plan.get("fresh") or any(counts.get(state) for state in UNFINISHED):
+        return ""
+    return "nothing planned is left"
 
 
 def apply_locked(facts: Facts) -> str:
@@ -291,10 +293,16 @@ def _nothing_planned(facts: Facts) -> bool:
     return bool(plan and plan.get("fresh") and plan.get("changes") == 0)
 
 
+def something_applied(facts: Facts) -> bool:
+    """Whether anything was applied and not undone."""
+    counts = _mapping(facts, "plan").get("counts") or {}
+    return any(counts.get(state) for state in ("applied", "verified", "cleaned"))
+
+
 def verify_done(facts: Facts) -> str:
     if not apply_done(facts):
         return ""
-    if _nothing_planned(facts) and not (_mapping(facts, "plan").get("counts") or {}).get("applied"):
+    if _nothing_planned(facts) and not something_applied(facts):
         return "a plan over the account finds nothing to change"
     found = _mapping(facts, "verification")
     return "everything applied is verified, and no mapped id is left at a named path" if found.get("clean") else ""

@@ -143,11 +143,6 @@ def _apply_warning(facts: Facts) -> Sequence[str]:
 OBJECTS = Field("objects", "Source objects in S3 too", "--objects", lambda facts: "no", ("no", "yes"))
 
 
-def _something_applied(facts: Facts) -> bool:
-    counts = (facts.value("plan") or {}).get("counts") or {}
-    return any(counts.get(state) for state in ("applied", "verified"))
-
-
 def _step(
     id: str, skip: rules.Rule, done: rules.Rule, locked: rules.Rule, actions: Sequence[Action], *needs: str
 ) -> Step:
@@ -225,9 +220,9 @@ JOURNEY = Journey(
         _step("6c", rules.never, rules.apply_done, rules.apply_locked, [
             action("status", "Show the status", "read", fixed("migrate", "status")),
             action("rollback-dry-run", "Show what an undo would do", "read", fixed("rollback", "--dry-run"),
-                   applies=_something_applied),
+                   applies=rules.something_applied),
             action("rollback", "Undo what was applied", "destroy", fixed("rollback"), word=lambda facts: "ROLLBACK",
-                   preview="rollback-dry-run", applies=_something_applied),
+                   preview="rollback-dry-run", applies=rules.something_applied),
             action("dry-run", "Show what would be applied", "read", fixed("migrate", "apply", "--dry-run")),
             action("apply", "Apply the plan", "write", fixed("migrate", "apply"), preview="dry-run",
                    warning=_apply_warning),

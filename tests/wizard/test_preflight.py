@@ -281,7 +281,7 @@ def test_the_ledger_tells_plan_safeguard_verification_and_what_is_retained(aws: 
     assert facts.value("retained") == 1
     context.workspace.remember({"waivers": [accounts]})
     with Ledger(context.workspace.ledger) as ledger:
-        ledger.add_run("verify", 1.0, 0, "", {})
+        ledger.add_run("6d", 1.0, 0, "", {})
     facts = gather(context, names)
     assert facts.value("safeguard") == {"waived": True, "missing": [accounts]}
     assert facts.value("verification") == {"clean": True}
