@@ -23,7 +23,7 @@ from screens.running import Running
 from screens.widgets.header import WhereBar
 from screens.widgets.log_panel import Lines, LogPanel
 from wizard.events import Event, Finding, Paused, Question, Resumed
-from wizard.follow import log_line
+from wizard.follow import last_words, log_line
 from wizard.session import Session
 
 log = logging.getLogger("wizard.screens")
@@ -155,7 +155,9 @@ class WizardApp(App[int]):
         log.warning("asked to end by a signal; stopping between two requests")
         self.session.control.cancel()
         # A terminal that is gone can hold up the farewell; the ledger can stand a hard end at any instant.
-        threading.Timer(STOP_SECONDS, os._exit, (130,)).start()
+        last_resort = threading.Timer(STOP_SECONDS, os._exit, (130,))
+        last_resort.daemon = True
+        last_resort.start()
         self.exit(130)
 
     def action_help_quit(self) -> None:
@@ -200,9 +202,6 @@ def run(session: Session) -> int:
         app.call_later(gc.freeze)
         code = app.run()
         stopped = session.finish(STOP_SECONDS) if session.busy else True
-    with contextlib.suppress(OSError):  # the terminal may be gone
-        sys.stdout.write(session.epilogue() + "\n")
-        if not stopped:
-            sys.stdout.write("A request was still in flight; starting again finds out what became of it.\n")
-        sys.stdout.flush()
+    flying = "" if stopped else "\nA request was still in flight; starting again finds out what became of it."
+    last_words(session.epilogue() + flying)
     return app.return_code or (code if code is not None else 1)

@@ -27,7 +27,7 @@ from screens.widgets.step_body import ActionRow, StepBody
 from wizard.errors import MigrateError
 from wizard.forms import filled
 from wizard.journey import Action, Outcome, Step, Values
-from wizard.session import crash, in_thread
+from wizard.session import Choice, crash, in_thread
 
 if TYPE_CHECKING:
     from screens.app import WizardApp
@@ -81,6 +81,8 @@ class JourneyScreen(Screen[None]):
         await self._draw()
         if self.app.session.context is not None:
             self._look(then_go=True)
+        else:
+            self._open_what_is_known()
 
     # Drawing
 
@@ -156,22 +158,37 @@ class JourneyScreen(Screen[None]):
         lines = [cause, "", "Nothing was changed. Mend the cause, then press r to look again."]
         self.app.push_screen(Tell(title, [*lines, *([f"Log file: {log_file}"] if log_file else [])]))
 
+    @work(group="choose", exclusive=True)
+    async def _open_what_is_known(self) -> None:
+        """Options, environment or checkout may say already which deployment this is about."""
+        choice = self.app.session.choice
+        if why := await self._open(choice):
+            if choice.dep and (form := self.query_one_optional(StartForm)):
+                form.refuse(why)
+            return
+        await self.look(then_go=True)
+
     @on(StartForm.Chosen)
     @work(group="choose", exclusive=True)
     async def _choose(self, event: StartForm.Chosen) -> None:
-        form = self.query_one(StartForm)
-        try:
-            await asyncio.wrap_future(in_thread(lambda: self.app.session.choose(event.choice)))
-        except MigrateError as error:
-            form.refuse(str(error))
+        if why := await self._open(event.choice):
+            if form := self.query_one_optional(StartForm):
+                form.refuse(why)
             return
+        await self.look(then_go=True)
+
+    async def _open(self, choice: Choice) -> str:
+        """Open a deployment; why it cannot be, or ""."""
+        try:
+            await asyncio.wrap_future(in_thread(lambda: self.app.session.choose(choice)))
+        except MigrateError as error:
+            return str(error)
         except Exception as error:
             self.app.session.record_crash("opening the deployment", error)
-            form.refuse(crash(error))
-            return
+            return crash(error)
         self._given.clear()
         self._last.clear()
-        await self.look(then_go=True)
+        return ""
 
     # Acting
 

@@ -16,7 +16,7 @@ import questionary
 from screens.choose import FRAGILE, fragile_line
 from wizard.errors import Interrupted, MigrateError
 from wizard.events import Question
-from wizard.follow import Follower
+from wizard.follow import Follower, last_words
 from wizard.forms import complaint, filled, is_tick, unticked
 from wizard.journey import Action, Field, Outcome, Step, Values
 from wizard.results import ChangeRow
@@ -89,13 +89,23 @@ class Walk:
         session = self.session
         if fragile_line(os.environ):
             told(f"Attention: {FRAGILE}")
-        if session.context is None:
+        if session.context is None and not self.settled():
             self.settle()
         self.look()
         step = session.journey.first_open(session.facts)
         while True:
             self.show(step)
             step = self.act(step)
+
+    def settled(self) -> bool:
+        """Whether options, environment or checkout say already which deployment this is about."""
+        try:
+            self.session.choose(self.session.choice)
+        except MigrateError as error:
+            if self.session.choice.dep:
+                told(f"Not possible: {error}")
+            return False
+        return True
 
     def settle(self) -> None:
         """Step 0: profile, region, deployment; until one can be opened."""
@@ -309,6 +319,7 @@ def entered(field: Field, value: str) -> str:
 
 def run(session: Session) -> int:
     """Walk the journey in ordinary lines until the operator leaves; the exit status."""
+    os.environ.setdefault("PROMPT_TOOLKIT_NO_CPR", "1")  # asking a slow line where its cursor is only prints a warning
     code = None
     before = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
@@ -327,12 +338,12 @@ def run(session: Session) -> int:
                 code = 1
             finally:
                 session.finish(30)
-        say(session.epilogue())
     except OSError:
         code = Interrupted.exit_code  # the terminal is gone
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        last_words(session.epilogue())
     return code if code is not None else 1
 
 

@@ -46,7 +46,7 @@ class Sheet(Screen[None]):
     COLUMNS: Sequence[str] = ()
     BINDINGS = [  # noqa: RUF012 - Textual reads a plain list
         Binding("escape,b", "app.pop_screen", "Back"),
-        Binding("s", "sort", "Sort by next column"),
+        Binding("s", "sort", "Sort"),
     ]
     table = getters.query_one(DataTable)
 
@@ -109,7 +109,7 @@ class Tables(Sheet):
     BINDINGS = [  # noqa: RUF012
         Binding("enter", "changes", "Changes", priority=True),
         Binding("c", "conflicts", "Conflicts"),
-        Binding("u", "unknown", "Unknown references"),
+        Binding("u", "unknown", "Unknown refs"),
         Binding("f", "findings", "Think first"),
     ]
 

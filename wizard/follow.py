@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
@@ -32,6 +34,17 @@ def progress_line(progress: Progress) -> str:
     total = f" of {progress.total:,}" if progress.total is not None else ""
     phase = f"{progress.phase} " if progress.phase else ""
     return plain(f"{progress.task}: {phase}{progress.done:,}{total} {progress.unit}")
+
+
+def last_words(words: str) -> None:
+    """Print on the way out, even when the terminal is gone: then nothing more is written anywhere."""
+    try:
+        sys.stdout.write(words + "\n")
+        sys.stdout.flush()
+    except OSError:
+        silence = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):  # else the interpreter fails on flushing them, and with it the exit status
+            os.dup2(silence, stream)
 
 
 class Follower:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -75,8 +76,8 @@ Connect = Callable[[Choice, Feed, Control], "Context"]
 
 @dataclass
 class Session:
-    """See the module. `connect` is None where the deployment cannot be chosen (the demo); `resume` is the command that
-    comes back here; `gather` makes the facts of a context."""
+    """See the module. `gather_facts` makes the facts of a context; `connect` is None where the deployment cannot be
+    chosen (the demo); `resume_command` comes back here if the choice does not say it; `log_to` replaces the log file."""
 
     journey: Journey
     gather_facts: Callable[[Context], Facts]
@@ -84,7 +85,8 @@ class Session:
     context: Context | None = None
     choice: Choice = field(default_factory=Choice)
     feed: Feed = field(default_factory=lambda: Feed(answers=True))
-    resume: str = "amplify-migrate"
+    resume_command: str = ""
+    log_to: Path | None = None
     find_results: Callable[[Context], Results | None] = of_workspace
 
     def __post_init__(self) -> None:
@@ -119,7 +121,17 @@ class Session:
     @property
     def log_file(self) -> Path | None:
         """The file that has every line; None until a deployment is chosen."""
-        return self.context.workspace.log_file if self.context else None
+        return self.log_to or (self.context.workspace.log_file if self.context else None)
+
+    @property
+    def resume(self) -> str:
+        """The command that comes back here."""
+        if self.resume_command:
+            return self.resume_command
+        choice = self.choice
+        options = (("--dep-name", choice.dep), ("--stage", choice.stage), ("--region", choice.region),
+                   ("--profile", choice.profile))  # fmt: skip
+        return shlex.join(["amplify-migrate", *(word for option in options if option[1] for word in option)])
 
     @property
     def results(self) -> Results | None:
@@ -194,16 +206,14 @@ class Session:
         """Settle the deployment: opens its workspace and account, forgets what was known of another one."""
         if self.connect is None:
             raise Blocked("This sitting has its deployment already; start amplify-migrate again for another one.")
-        self._adopt(self.connect(choice, self.feed, self.control))
-        self.choice = choice
-
-    def _adopt(self, context: Context) -> None:
-        self.context = context
+        self.control = Control()
+        context = self.context = self.connect(choice, self.feed, self.control)
+        deployment = context.deployment
+        self.choice = Choice(deployment.dep, deployment.stage, deployment.region, choice.profile)
         self.facts = Facts()
         self._previewed.clear()
         self._close_log()
-        self._file_handler = context.workspace.log_handler()
-        logging.getLogger().addHandler(self._file_handler)
+        self._open_log(context)
 
     # Work
 
@@ -275,7 +285,7 @@ class Session:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """While a face is up: our log lines go to the feed, all lines to the file, none to the terminal."""
+        """While a face is up: our log lines go to the feed and the file; nothing is logged to the terminal."""
         root, ours = logging.getLogger(), logging.getLogger("wizard")
         handlers = ((ours, FeedHandler(self.feed)), (root, logging.NullHandler()))
         level = ours.level
@@ -283,9 +293,8 @@ class Session:
         logging.captureWarnings(True)
         for logger, handler in handlers:
             logger.addHandler(handler)
-        if self.context is not None and self._file_handler is None:
-            self._file_handler = self.context.workspace.log_handler()
-            root.addHandler(self._file_handler)
+        if self.context is not None:
+            self._open_log(self.context)
         try:
             yield
         finally:
@@ -295,9 +304,15 @@ class Session:
             logging.captureWarnings(False)
             self._close_log()
 
+    def _open_log(self, context: Context) -> None:
+        # Only our own lines: botocore's show the bodies of requests.
+        if self._file_handler is None:
+            self._file_handler = context.workspace.log_handler(self.log_to)
+            logging.getLogger("wizard").addHandler(self._file_handler)
+
     def _close_log(self) -> None:
         if self._file_handler is not None:
-            logging.getLogger().removeHandler(self._file_handler)
+            logging.getLogger("wizard").removeHandler(self._file_handler)
             self._file_handler.close()
             self._file_handler = None
 
@@ -320,7 +335,9 @@ class Session:
             for done in self.history[-20:]
         ]
         if self.log_file is not None:
-            lines += [f"Log: {self.log_file}", f"Workspace: {self.log_file.parent.parent}"]
+            lines.append(f"Log: {self.log_file}")
+        if self.context is not None:
+            lines.append(f"Workspace: {self.context.workspace.folder}")
         lines.append(f"Go on any time, from where this ended: {self.resume}")
         return "\n".join(lines)
 

@@ -7,12 +7,21 @@ from collections.abc import Mapping
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.content import Content
 from textual.message import Message
 from textual.widgets import Checkbox, Input, Select, Static
 
 from screens.shown import text
 from wizard.forms import is_tick, unticked
 from wizard.journey import Field
+
+
+class Tick(Checkbox):
+    """A box that shows by its characters, not by colour alone, whether it is ticked."""
+
+    @property
+    def _button(self) -> Content:
+        return Content("[✓]" if self.value else "[ ]")
 
 
 class FieldRow(Vertical):
@@ -34,7 +43,7 @@ class FieldRow(Vertical):
         needed = " (needed)" if field.required else ""
         option = f"  {field.option}" if field.option else ""
         if is_tick(field):
-            yield Checkbox(text(field.label), value=self.value == "yes", compact=True)
+            yield Tick(text(field.label), value=self.value == "yes", compact=True)
         else:
             yield Static(text(f"{field.label}{needed}{option}"), classes="label")
             if field.choices:

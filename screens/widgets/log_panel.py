@@ -44,6 +44,18 @@ class LogPanel(Log):
         self.highlighter = LevelHighlighter()
         self._source = lines
         self._seen = 0
+        self._following = True  # at the end until the operator scrolls up; a resize does not count
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if self.is_vertical_scroll_end:
+            self._following = True
+        elif new_value < old_value:
+            self._following = False
+
+    def on_resize(self) -> None:
+        if self._following:
+            self.call_after_refresh(self.scroll_end, animate=False, x_axis=False)
 
     def catch_up(self) -> None:
         """Write what came since the last time, once the panel has a size."""
@@ -53,4 +65,6 @@ class LogPanel(Log):
             self._seen = self._source.count
             if missing > len(batch) and self.line_count:
                 batch.insert(0, f"… {missing - len(batch):,} lines not shown here; the log file has them all")
-            self.write_lines(batch)
+            self.write_lines(batch, scroll_end=False)
+            if self._following:
+                self.scroll_end(animate=False, immediate=True, x_axis=False)

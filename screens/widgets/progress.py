@@ -44,20 +44,28 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
+def tail(name: str, width: int) -> str:
+    """The end of a name that is too long: resource names of a deployment differ at their end."""
+    return name if len(name) <= width else "…" + name[1 - width :]
+
+
 class ProgressTable(DataTable[Text]):
     """One row per task, the newest values of each."""
 
-    COLUMNS = (("what", 24), ("phase", 8), ("done", 17), ("rate", 9), ("left", 8))
+    COLUMNS = (("what", 0), ("phase", 8), ("done", 17), ("rate", 9), ("left", 8))
+    OTHERS = 8 + 17 + 9 + 8 + 5 * 2 + 4  # widths of the other columns, padding, margins
 
     def __init__(self) -> None:
         super().__init__(cursor_type="none", zebra_stripes=True)
         self.can_focus = False
         self._paces: dict[str, Pace] = {}
         self._waiting: dict[str, Progress] = {}
+        self._name_width = 0
 
     def on_mount(self) -> None:
+        self._name_width = max(20, min(70, self.app.size.width - self.OTHERS))
         for label, width in self.COLUMNS:
-            self.add_column(label, key=label, width=width)
+            self.add_column(label, key=label, width=width or self._name_width)
         self.set_interval(1 / 4, self.flush)
 
     def take(self, progress: Progress) -> None:
@@ -88,7 +96,7 @@ class ProgressTable(DataTable[Text]):
         total = f"/{progress.total:,}" if progress.total is not None else ""
         left = pace.left(progress.total)
         return (
-            Text(plain(progress.task, 60), no_wrap=True),
+            Text(tail(plain(progress.task), self._name_width), no_wrap=True),
             Text(plain(progress.phase, 8)),
             Text(f"{progress.done:,}{total}"),
             Text(f"{pace.rate:,.0f}/s" if pace.rate else ""),

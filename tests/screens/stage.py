@@ -13,7 +13,7 @@ from pathlib import Path
 from wizard.aws import Account
 from wizard.context import Context
 from wizard.deployment import Deployment
-from wizard.errors import Blocked
+from wizard.errors import BadInput, Blocked
 from wizard.events import Control, Feed, Finding, Progress, Question
 from wizard.facts import Fact, Facts
 from wizard.journey import Action, Field, Journey, Outcome, Step, Values
@@ -193,10 +193,12 @@ class SomeResults:
 
 
 def open_context(choice: Choice, feed: Feed, control: Control, folder: Path, sandbox: bool = True) -> Context:
+    if not choice.dep:
+        raise BadInput("Which deployment? Give --dep-name.")
     account = Account(
         region="us-east-1", endpoint_url="http://127.0.0.1:9", credentials=("x", "y"), feed=feed, control=control
     )
-    deployment = Deployment(choice.dep or "v6", choice.stage or "dev", "us-east-1")
+    deployment = Deployment(choice.dep, choice.stage, "us-east-1")
     return Context(deployment, account, workspace_in(folder), feed, control, sandbox=sandbox)
 
 
@@ -213,9 +215,9 @@ def session_in(folder: Path, sandbox: bool = True, chosen: bool = True) -> Sessi
         Journey(STEPS),
         gather,
         connect=None if chosen else lambda choice, feed, control: open_context(choice, feed, control, folder, sandbox),
-        context=open_context(Choice(), feed, Control(), folder, sandbox) if chosen else None,
+        context=open_context(Choice("v6", "dev"), feed, Control(), folder, sandbox) if chosen else None,
         feed=feed,
-        resume="amplify-migrate --dep-name v6 --stage dev",
+        resume_command="amplify-migrate --dep-name v6 --stage dev",
         find_results=lambda context: SomeResults(),
     )
 
