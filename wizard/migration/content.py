@@ -155,7 +155,7 @@ def task_logs_item(
     """The log row of a task under the new id of its user, merged into the row that stands there already.
 
     What the row has it keeps; an execution that it or the archive (`archived_before`, execution ids) has is not added
-    again. Each new entry is compressed where that makes the item smaller. Above 350 KB the oldest new ones go to
+    again. Each new entry is compressed where that makes the item smaller. What does not fit under 350 KB, newest first, goes to
     `scheduledTaskLogs/{user}/{taskId}/{executionId}.json` as they are. ValueError for a body that is no JSON, and for
     a row that holds something else.
     """
@@ -165,13 +165,13 @@ def task_logs_item(
     ]
     logs: dict[str, Wire] = dict(standing)
     archived = []
-    most = room = LARGE - _task_logs_row(user, task_id, logs, origin, existing).size
+    room = LARGE - _task_logs_row(user, task_id, logs, origin, existing).size
     for entry in sorted(new, key=lambda entry: (entry.executed_at, entry.execution_id), reverse=True):
         wire = _smaller(parse_body(entry.body))
         size = 1 + item_size({entry.execution_id: wire})
-        room -= size if size <= most else 0  # one that fits in no row takes no room from the others
-        if size <= most and room >= 0:
+        if size <= room:  # one that does not fit takes no room, so that a second run archives exactly the same
             logs[entry.execution_id] = wire
+            room -= size
         else:
             archived.append(Archived(archive_key(user, task_id, entry.execution_id), entry.body))
     row = _task_logs_row(user, task_id, logs, origin, existing)
@@ -209,7 +209,7 @@ def received_share_item(user: str, entry: Wire, ids: Mapping[str, str], migrated
     sharer = _sharer(content.get("sharedBy", {}).get("S", ""), parts[1], ids)
     recipient = ids.get(user, user)
     mapped = "/".join([ids.get(parts[0], parts[0]), ids.get(parts[1], parts[1]), *parts[2:]])
-    date = parts[2] if _DATE.match(parts[2]) else datetime.fromtimestamp(shared_at, UTC).strftime("%Y-%m-%d")
+    date = parts[2] if _DATE.match(parts[2]) else _day(shared_at)
     data = {"M": {**content, "sharedBy": {"S": sharer}, "key": {"S": f"shares/{mapped}"}}}
     markers = {
         "migrated_from_shares_table": {"BOOL": True},
@@ -305,6 +305,13 @@ def _share_uuid(key: str) -> str:
 def _seconds(milliseconds: str) -> int:
     value = int(Decimal(milliseconds))
     return value // 1000 if value > 100_000_000_000 else value
+
+
+def _day(seconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+    except (OverflowError, OSError) as error:
+        raise ValueError(f"{seconds} is no time of a share") from error
 
 
 def _text(value: str) -> str:

@@ -140,16 +140,18 @@ def verify_object(account: Account, copy: ObjectCopy, etag: str = "", version_id
         target = _target(account, copy)
         if target is None:
             return ObjectCheck("missing", "nothing is at the target")
-        found = _etag(target)
-        if etag and found == etag.strip('"') and target["ContentLength"] == copy.size:
+        found, written = _etag(target), etag.strip('"')
+        is_written = found == written and target["ContentLength"] == copy.size
+        if is_written and (version_id or found == copy.etag):
             return ObjectCheck("match", "", found)
         if version_id and target.get("VersionId") != version_id:
-            written = _head(account, copy.target_bucket, copy.target_key, VersionId=version_id)
-            if written and _etag(written) == etag.strip('"') and written["ContentLength"] == copy.size:
+            ours = _head(account, copy.target_bucket, copy.target_key, VersionId=version_id)
+            if ours and _etag(ours) == written and ours["ContentLength"] == copy.size:
                 return ObjectCheck("match", "a service has written a newer version since", found, later=True)
         source = _head(account, copy.source_bucket, copy.source_key)
-        if source is None or _etag(source) != copy.etag:
-            return ObjectCheck("differs", "neither what was written nor the planned source is there", found)
+        if source is None or _not_as_planned(copy, source):
+            detail = "" if is_written else "neither what was written nor the planned source is there"
+            return ObjectCheck("match" if is_written else "differs", detail, found)
         if _equal(account, copy, source, target):
             return ObjectCheck("match", "", found)
         return ObjectCheck("differs", "size or content is not that of the source", found)
@@ -158,18 +160,25 @@ def verify_object(account: Account, copy: ObjectCopy, etag: str = "", version_id
 
 
 def delete_source(account: Account, copy: ObjectCopy, etag: str = "", version_id: str = "") -> ObjectResult:
-    """Delete the source, only if its copy is the current object at the target now and the source is the planned one."""
+    """Delete the source, only if it is the planned one and the current object at the target equals it now.
+
+    With `etag` and `version_id` the target must also be what the copy wrote: a newer version keeps the source.
+    """
     if (copy.source_bucket, copy.source_key) == (copy.target_bucket, copy.target_key):
         return ObjectResult("kept", "it is its own target")
-    check = verify_object(account, copy, etag, version_id)
-    if check.verdict != "match" or check.later:
-        return ObjectResult("kept", f"its copy is not proven: {check.detail or check.verdict}", check.etag)
     try:
+        target = _target(account, copy)
+        if target is None:
+            return ObjectResult("kept", "nothing is at its target")
+        found = _etag(target)
         source = _head(account, copy.source_bucket, copy.source_key)
         if source is None:
-            return ObjectResult("deleted", "it was gone already", check.etag)
+            return ObjectResult("deleted", "it was gone already", found)
         if refusal := _not_as_planned(copy, source):
-            return ObjectResult("kept", refusal, check.etag)
+            return ObjectResult("kept", refusal, found)
+        as_written = etag.strip('"') in ("", found) and version_id in ("", target.get("VersionId", ""))
+        if not as_written or not _equal(account, copy, source, target):
+            return ObjectResult("kept", "its target holds something else now", found)
         return _delete(account, copy.source_bucket, copy.source_key, copy.etag)
     except _ERRORS as error:
         return _failure(copy, error)
@@ -300,11 +309,12 @@ def _free_targets(account: Account, copies: Sequence[ObjectCopy]) -> set[str]:
     taken: set[str] = set()
     last = b""
     pages = account.pages(
-        "s3", "list_objects_v2", Bucket=copies[0].target_bucket, ExpectedBucketOwner=account.id,
+        "s3", "list_objects_v2", Bucket=copies[0].target_bucket, MaxKeys=min(1_000, 20 + 4 * len(keys)),
+        ExpectedBucketOwner=account.id,
         **({"StartAfter": keys[0][:-1]} if len(keys[0]) > 1 else {}),
     )  # fmt: skip
     try:
-        for _, page in zip(range(2 + len(keys) // 500), pages, strict=False):
+        for _, page in zip(range(2), pages, strict=False):
             taken.update(entry["Key"] for entry in page.get("Contents", ()))
             last = page["Contents"][-1]["Key"].encode() if page.get("IsTruncated") else b"\xff" * 4
             if last >= keys[-1].encode():

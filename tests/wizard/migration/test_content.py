@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Aws
@@ -129,6 +129,17 @@ def test_a_log_that_fits_in_no_row_takes_no_room_from_the_others() -> None:
     assert (set(logs_of(result.row)), [archived.key[-9:] for archived in result.archived]) == ({"old"}, ["huge.json"])
 
 
+@given(st.lists(st.integers(1_000, 120_000), min_size=1, max_size=9))
+@settings(max_examples=15, deadline=None)
+def test_a_second_run_archives_exactly_the_same(sizes: list[int]) -> None:
+    noise = random.Random(3)
+    entries = [log(f"e{n}", n + 1, noise.randbytes(size).hex()) for n, size in enumerate(sizes)]
+    first = content.task_logs_item("doej1", "T_1", entries, ORIGIN)
+    again = content.task_logs_item("doej1", "T_1", entries, ORIGIN, first.row.item)
+    assert (again.row, again.archived) == (first.row, first.archived)
+    assert len(logs_of(first.row)) + len(first.archived) == len(entries) and first.row.size <= content.LARGE
+
+
 def test_a_row_of_another_form_is_left_alone() -> None:
     existing = {"PK": {"S": "p"}, "SK": {"S": "s"}, "data": {"M": {"logs": {"L": []}}}}
     with pytest.raises(ValueError, match="no map of logs"):
@@ -136,11 +147,11 @@ def test_a_row_of_another_form_is_left_alone() -> None:
 
 
 def test_settings_keep_every_digit() -> None:
-    settings = {"M": {"theme": {"S": "dark"}, "n": {"N": "1.2345678901234567890"}, "tags": {"SS": ["a"]}}}
-    built = content.settings_item("doej1", "jane.doe@example.edu", settings, 1, 2)
+    wanted = {"M": {"theme": {"S": "dark"}, "n": {"N": "1.2345678901234567890"}, "tags": {"SS": ["a"]}}}
+    built = content.settings_item("doej1", "jane.doe@example.edu", wanted, 1, 2)
     assert built.item["PK"] == {"S": "doej1#amplify-user-settings#user-settings"}
     assert built.item["SK"] == {"S": "user-settings"}
-    assert built.item["data"] == {"M": {"settings": settings}}
+    assert built.item["data"] == {"M": {"settings": wanted}}
     assert built.item["migrated_from_shares_table"] == {"BOOL": True}
     assert built.item["original_user_id"] == {"S": "jane.doe@example.edu"}
 

@@ -280,6 +280,21 @@ def test_a_source_changed_since_is_kept(s3: Any, account: Account) -> None:
     assert body_of(s3, "k", SOURCE) == b"jello"
 
 
+def test_an_equal_size_alone_proves_nothing(s3: Any, account: Account) -> None:
+    """What a plan took for the same object by size is compared before it counts as verified or the source goes."""
+    s3.put_object(Bucket=SOURCE, Key="k", Body=b"hello")
+    upload = s3.create_multipart_upload(Bucket=TARGET, Key="conversations/doej1/0f")["UploadId"]
+    place = {"Bucket": TARGET, "Key": "conversations/doej1/0f", "UploadId": upload}
+    part = s3.upload_part(**place, PartNumber=1, Body=b"jello")
+    s3.complete_multipart_upload(**place, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
+    copy = plan(s3, "k")
+    etag = s3.head_object(Bucket=TARGET, Key=copy.target_key)["ETag"].strip('"')
+    assert objects.same_object(copy.size, copy.etag, 5, etag)
+    assert objects.verify_object(account, copy, etag).verdict == "differs"
+    assert objects.delete_source(account, copy, etag).state == "kept"
+    assert objects.copy_object(account, copy).state == "conflict"
+
+
 def test_rollback_takes_back_only_what_was_written(s3: Any, account: Account) -> None:
     s3.put_object(Bucket=SOURCE, Key="k", Body=b"hello")
     copy = plan(s3, "k")
