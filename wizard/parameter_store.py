@@ -114,19 +114,21 @@ def write(context: Context, rows: list[Row]) -> list[Failure]:
         log.info("%s %s = %s", row.action, row.wanted.path, shown(row.wanted.value, row.secret))
         return answer
 
-    return _serially(context, [(row.wanted.path, row) for row in rows], put)
+    return _serially(context, [(row.wanted.path, row.secret, row) for row in rows], put)
 
 
-def _serially(context: Context, tasks: list[tuple[str, Task]], put: Callable[[Task], dict[str, Any]]) -> list[Failure]:
+def _serially(
+    context: Context, tasks: list[tuple[str, bool, Task]], put: Callable[[Task], dict[str, Any]]
+) -> list[Failure]:
     failures, pause = [], 0.0
-    for done, (path, task) in enumerate(tasks):
+    for done, (path, secret, task) in enumerate(tasks):
         context.feed.emit(Progress("parameters", done, len(tasks), "parameters"))
         context.control.sleep(pause)
         started = time.monotonic()
         try:
             answer = put(task)
         except botocore.exceptions.ClientError as error:
-            failures.append(Failure(path, _why(error)))
+            failures.append(Failure(path, _why(error, secret)))
             log.error("✗ %s: %s", path, failures[-1].reason)
             continue
         if answer["ResponseMetadata"].get("RetryAttempts") or time.monotonic() - started > _SLOW_SECONDS:
@@ -183,8 +185,8 @@ def _described(context: Context, paths: list[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _why(error: botocore.exceptions.ClientError) -> str:
-    """The refusals that need a hand, in words; anything else as AWS says it."""
+def _why(error: botocore.exceptions.ClientError, secret: bool) -> str:
+    """The refusals that need a hand, in words; anything else as AWS says it, unless that may quote a secret."""
     match code_of(error):
         case "ParameterAlreadyExists":
             return "somebody stored it meanwhile; run populate again"
@@ -196,7 +198,7 @@ def _why(error: botocore.exceptions.ClientError) -> str:
             return "its present version has 10 labels already; take one off, then run populate again"
         case "HierarchyTypeMismatch" | "UnsupportedParameterType":
             return "its type cannot be changed; delete it and run populate again"
-    return explain(error)
+    return code_of(error) if secret else explain(error)
 
 
 def originals(context: Context) -> tuple[list[Original], list[str]]:
@@ -254,7 +256,7 @@ def put_back(context: Context, replaced: list[Original]) -> list[Failure]:
         log.info("✓ %s has the value of version %d again", original.path, original.version)
         return answer
 
-    return _serially(context, [(original.path, original) for original in replaced], put)
+    return _serially(context, [(one.path, one.type == "SecureString", one) for one in replaced], put)
 
 
 def outputs(context: Context, addresses: Iterable[str]) -> dict[str, str]:

@@ -74,14 +74,14 @@ def inject(context: Context, operation: str, answer: Callable[[Any], AWSResponse
     )
 
 
-def refused(code: str, status: int = 400) -> AWSResponse:
-    body = json.dumps({"__type": code, "message": "injected"}).encode()
+def refused(code: str, message: str = "injected") -> AWSResponse:
+    body = json.dumps({"__type": code, "message": message}).encode()
 
     class Raw:
         def stream(self, *_: Any, **__: Any) -> Any:
             yield body
 
-    return AWSResponse("https://example.edu", status, {"x-amzn-errortype": code}, Raw())
+    return AWSResponse("https://example.edu", 400, {"x-amzn-errortype": code}, Raw())
 
 
 def test_populate_stores_exactly_what_the_files_define(ready: Context, aws: Aws) -> None:
@@ -406,6 +406,19 @@ def test_an_overwritten_secure_value_keeps_its_key(ready: Context, aws: Aws) -> 
     assert (entry["Type"], entry["KeyId"]) == ("SecureString", key)
     parameters.restore(ready)
     assert stored(aws)[f"{LAMBDA_PATH}/PORT"] == "1"
+
+
+def test_a_refusal_that_quotes_a_secret_is_cut_to_its_code(
+    ready: Context, aws: Aws, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_service(parameters.checkout_root(ready), "safe", section("DB_PASSWORD: hunter2", service="safe"))
+    inject(
+        ready, "PutParameter",
+        lambda request: refused("ValidationException", message="Value 'hunter2'") if b"hunter2" in request.body else None,
+    )  # fmt: skip
+    outcome = parameters.populate(ready)
+    assert outcome.details["failed"] == [{"name": "/amplify/dev/safe/DB_PASSWORD", "reason": "ValidationException"}]
+    assert "hunter2" not in outcome.text + caplog.text
 
 
 @pytest.mark.parametrize(
