@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wizard.context import Context
     from wizard.migration.ledger import Entry
 
-START = (-1, -1)
+START = (-1_000_000, -1)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ Commands = argparse._SubParsersAction  # argparse has no public name for what ad
 def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     """Add the `services` commands."""
     group = commands.add_parser("services", help="the services: order, deployment, verification", description=__doc__)
-    actions = group.add_subparsers(required=True, metavar="ACTION")
+    actions = group.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, run, text in (
         ("check", run_check, "nothing reads basic-ops any more, and no table would be replaced"),
         ("list", run_list, "the order of deployment and the state of each stack"),

@@ -24,7 +24,7 @@ from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.apply_content import ContentTools, prepare_content
 from wizard.migration.apply_items import Prepared, Readiness, prepare_item
-from wizard.migration.ledger import Entry, Ledger
+from wizard.migration.ledger import START, Entry, Ledger
 from wizard.migration.objects import ObjectCopy, copy_objects
 from wizard.migration.plan import catalog_digest, map_digest
 from wizard.migration.show import shown
@@ -100,7 +100,7 @@ def apply_plan(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
         context.account.read_only = True
         with Ledger(context.workspace.ledger, writable=False) as ledger:
             return _Run(context, ledger, dry_run=True).all()
-    started = time.time()
+    started, before = time.time(), context.account.costs.copy()
     with Ledger(context.workspace.ledger) as ledger:
         run = _Run(context, ledger)
         if not ledger.select(("planned", "failed"), limit=1):
@@ -109,9 +109,11 @@ def apply_plan(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
             try:
                 summary = run.all()
             except MigrateError as error:
-                ledger.add_run("6c", started, error.exit_code, str(error), run.summary())
+                detail = {**run.summary(), "costs": context.account.costs.since(before)}
+                ledger.add_run("6c", started, error.exit_code, str(error), detail)
                 raise
-            ledger.add_run("6c", started, 0, "applied", summary)
+            detail = {**summary, "costs": context.account.costs.since(before)}
+            ledger.add_run("6c", started, code(summary), text(summary), detail)
             return summary
 
 
@@ -161,7 +163,7 @@ class _Run:
         filters: dict[str, Any] = {"kinds": (kind,), "rows": rows, "where": "json_extract(detail, '$.blocked') IS NULL"}
         totals = self.ledger.counts("target_place", f"kind = '{kind}' AND state IN ('planned', 'failed')")
         finished: Counter[str] = Counter()
-        after = (-1, -1)
+        after = START
         while batch := self.ledger.select(("planned", "failed"), after=after, limit=BATCH, **filters):
             after = (batch[-1].rank, batch[-1].id)
             for entry in carry(batch):

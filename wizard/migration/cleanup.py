@@ -149,7 +149,7 @@ def plan_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
 def apply_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
     """Delete what is proven, one by one on condition, and read back: the old key absent, its twin present."""
     context.account.audit = context.workspace.write_audit
-    started = time.time()
+    started, before = time.time(), context.account.costs.copy()
     with Ledger(context.workspace.ledger) as ledger:
         plan, ids = open_plan(context, ledger)
         require_verified(ledger)
@@ -176,7 +176,8 @@ def apply_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
                     )
                 ledger.save(ended)
             summary = tally.summary(context)
-            ledger.add_run("7", started, code(summary), text(summary), summary)
+            detail = {**summary, "costs": context.account.costs.since(before)}
+            ledger.add_run("7", started, code(summary), text(summary), detail)
             return summary
 
 

@@ -26,6 +26,7 @@ FORMAT = 1
 STATES = ("planned", "applied", "verified", "cleaned", "conflict", "failed", "kept", "resolved", "rolled back")
 OPEN = ("planned", "conflict", "failed")  # what the next plan takes up again
 DONE = ("applied", "verified")
+START = (-1_000_000, -1)  # before every (rank, id); buckets have negative ranks
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS plans (
@@ -299,7 +300,8 @@ class Ledger:
         kinds: Sequence[str] = (),
         rows: Sequence[str] = (),
         user: str = "",
-        after: tuple[int, int] = (-1, -1),
+        table: str = "",
+        after: tuple[int, int] = START,
         limit: int = -1,
         where: str = "",
     ) -> list[Entry]:
@@ -312,6 +314,9 @@ class Ledger:
         if user:
             clauses.append("EXISTS (SELECT 1 FROM json_each(users) WHERE value = ?)")
             values.append(user)
+        if table:
+            clauses.append("? IN (row, source_place, target_place)")
+            values.append(table)
         if where:
             clauses.append(where)
         query = f"SELECT {_COLUMNS} FROM changes WHERE {' AND '.join(clauses)} ORDER BY rank, id LIMIT ?"
@@ -319,7 +324,7 @@ class Ledger:
 
     def batches(self, states: Sequence[str], size: int, **filters: Any) -> Iterator[list[Entry]]:
         """All changes in these states, `size` at a time; changes may leave the states meanwhile."""
-        after = (-1, -1)
+        after = START
         while batch := self.select(states, after=after, limit=size, **filters):
             yield batch
             after = (batch[-1].rank, batch[-1].id)

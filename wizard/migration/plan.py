@@ -118,7 +118,7 @@ def make_plan(context: Context, request: Request) -> dict[str, Any]:
     context.workspace.belongs_to(context.account.id, context.deployment)
     was = context.account.read_only
     context.account.read_only = True
-    started = time.time()
+    started, before = time.time(), context.account.costs.copy()
     try:
         with (
             context.workspace.alone(),
@@ -144,6 +144,12 @@ def make_plan(context: Context, request: Request) -> dict[str, Any]:
             scan_tables(context, found, scope, staging, census)
             summary = _record(context, request, ledger, staging, found, scope, census, listings, started)
             _keep_map(context, ids)
+            told = f"plan {summary['plan']}: {plural(summary['changes'], 'change')}"
+            detail = {
+                "plan": summary["plan"], "changes": summary["changes"], "scanned": summary["scanned"],
+                "unread": summary["unread"], "costs": context.account.costs.since(before),
+            }  # fmt: skip
+            ledger.add_run("6b", started, 0, told, detail)
             return summary
     finally:
         context.account.read_only = was
@@ -190,6 +196,7 @@ def scan_tables(context: Context, found: Survey, scope: Scope, staging: Staging,
         with staging.batch():
             staging.add_candidates(rank, task.place, page.candidates)
             staging.add_seen(task.place, page.seen)
+            staging.add_received(page.received)
             staging.add_moves(rank, scope.names.get("USER_STORAGE_TABLE", ""), page.moves)
         done = census.items[task.place]
         total = None if page.following else done

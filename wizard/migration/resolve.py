@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,17 +19,19 @@ from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.errors import Blocked
 from wizard.events import Finding
+from wizard.migration.content import LARGE, Origin, archive_key, artifact_item, oversize_artifact_key, parse_body
 from wizard.migration.content_plan import Move
-from wizard.migration.ledger import Entry, Ledger
-from wizard.migration.objects import ObjectCopy, same_object
+from wizard.migration.ledger import Entry, Ledger, encode_key
+from wizard.migration.objects import ObjectCopy, read_object, same_object
 from wizard.migration.plan_buckets import Listings
 from wizard.migration.rewrite import Edit, changes, rewrite
 from wizard.migration.scan import Candidate, Scope
 from wizard.migration.staging import Staging
 from wizard.migration.targets import CONSOLIDATION, USER_DATA, Survey, bucket_name
+from wizard.migration.writes import read
 from wizard.parallel import each
 from wizard.text import plural
-from wizard.wire import digest, key_text, same
+from wizard.wire import digest, same
 
 DISCLOSURES = "DATA_DISCLOSURE_STORAGE_BUCKET"
 DONE = ("applied", "verified", "cleaned", "resolved")
@@ -123,52 +125,120 @@ class Resolver:
 
     def content(self) -> None:
         """Record the rows that are to be made, each target once, where their sources exist."""
-        taken: set[str] = set()
-        user_data = self.found.names.get(USER_DATA, "")
+        taken: set[tuple[str, str]] = set()
+        standing: list[Entry] = []
         for rank, move in self.staging.moves():
-            if move.action != "disclosures" and not user_data:
-                raise Blocked(
-                    f"{self.context.deployment.fill('amplify-{dep}-lambda-{stage}-user-data-storage')} does not exist and"
-                    " content must move there: deploy amplify-lambda first (step 4c)."
-                )
-            entry = self._move(rank, move, user_data)
+            entry = self._move(rank, move)
             if entry is None:
                 continue
-            identity = (
-                f"{entry.target_place} {key_text(entry.target_key)} {move.part if move.action == 'disclosures' else ''}"
-            )
-            if entry.state == "planned" and identity in taken:
+            identity = (encode_key(entry.target_key), move.part if move.action == "disclosures" else "")
+            if identity in taken:
                 continue
             taken.add(identity)
-            self._put(entry)
+            if move.action == "shares" and (sort := self._received(entry)):
+                self._put(entry.becomes("verified", "was there already", detail={**entry.detail, "at": sort}))
+            elif move.action == "artifacts" and (done := self._in_s3(entry)) is not None:
+                self._put(done)
+            elif move.action != "disclosures" and self.staging.seen(entry.target_place, entry.target_key) is not None:
+                standing.append(entry)
+            else:
+                self._put(entry)
+        for entry, existing in self._each(self._read_target, standing):
+            self._put(self._as_it_stands(entry, existing))
 
-    def _move(self, rank: int, move: Move, user_data: str) -> Entry | None:
+    def _in_s3(self, entry: Entry) -> Entry | None:
+        """An artifact that is too large for a row and stays in S3 under its new key; None for all others."""
+        (bucket, source, size, etag, *_) = entry.detail["sources"][0]
+        key = oversize_artifact_key(entry.detail["user"], entry.detail["key"])
+        copy = self.staging.object(bucket, key)
+        if self.staging.seen(entry.target_place, entry.target_key) is not None or size < LARGE // 4 or copy is None:
+            return None
+        if key == source and self._fits(entry, bucket, source, etag):
+            return None
+        if not same_object(size, etag, copy.size, copy.etag):
+            return None
+        detail = {**entry.detail, "done": [source], "pointer": key}
+        return entry.becomes("verified", f"too large for a row; it stays in S3 as {key}", detail=detail)
+
+    def _fits(self, entry: Entry, bucket: str, key: str, etag: str) -> bool:
+        body = read_object(self.context.account, bucket, key, etag)
+        if not isinstance(body, bytes):
+            return True
+        try:
+            return artifact_item(
+                entry.detail["user"], entry.detail["key"], parse_body(body), Origin(bucket, key, 0, 0)
+            ).fits
+        except ValueError:
+            return True
+
+    def _received(self, entry: Entry) -> str:
+        key = entry.detail["waits"][1].removeprefix("shares/")
+        return self.staging.received(entry.target_key["PK"]["S"], key)
+
+    def _read_target(self, entry: Entry) -> Item | None:
+        return read(self.context.account, entry.target_place, entry.target_key)
+
+    def _each(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+        return each(function, tasks, workers=self.context.workers, control=self.context.control)
+
+    def _move(self, rank: int, move: Move) -> Entry | None:
         """The change of one move; None when there is nothing (left) to do."""
-        place = move.place if move.action == "disclosures" else user_data
+        place = move.place if move.action == "disclosures" else self.found.names.get(USER_DATA, "")
         sources = [(bucket_name(self.context.deployment, bucket), key) for bucket, key in move.objects]
         present = [listed for bucket, key in sources if (listed := self.staging.object(bucket, key))]
+        if len(present) < len(sources):
+            self.held[(move.row, "their content is missing")] += len(sources) - len(present)
         if sources and not present:
-            self.held[(move.row, "their content is missing")] += len(sources)
             return None
-        detail = {**move.detail, "part": move.part, "sources": [[sources[0][0], *one] for one in present]}
+        if move.action == "shares" and not self._ready(("object", CONSOLIDATION, move.detail["waits"][1])):
+            self.held[(move.row, "the shared conversation is missing")] += 1
+            return None
+        if not place:
+            raise Blocked(
+                f"{self.context.deployment.fill('amplify-{dep}-lambda-{stage}-user-data-storage')} does not exist and"
+                " content must move there: deploy amplify-lambda first (step 4c)."
+            )
         # The source's key alone would make two parts of one item the same change.
         source_key = {**move.source_key, "part": {"S": move.part}}
         entry = Entry(
             rank=rank, row=move.row, kind="content", action=move.action, source_place=move.place, source_key=source_key,
-            target_place=place, target_key=move.target_key, users=move.users, detail=detail, plan=self.plan,
+            target_place=place, target_key=move.target_key, users=move.users, plan=self.plan,
+            detail={**move.detail, "part": move.part, "sources": [[sources[0][0], *one] for one in present]},
         )  # fmt: skip
-        before = self.ledger.find("content", entry.source_place, source_key, place, move.target_key)
         self._content_ready(entry)
-        if move.action == "shares" and not self._ready(("object", CONSOLIDATION, move.detail["waits"][1])):
-            self.held[(move.row, "the shared conversation is missing")] += 1
-            return None
-        if (
+        before = self.ledger.find("content", entry.source_place, source_key, place, move.target_key)
+        done = (
             before is not None
             and before.state in DONE
             and {one.key for one in present} <= set(before.detail.get("done", ()))
-        ):
-            return None
-        return entry
+        )
+        return None if done else entry
+
+    def _as_it_stands(self, entry: Entry, existing: Item | None) -> Entry:
+        """A content change whose row exists: made by an earlier run, or somebody else's, or a log row to be completed."""
+        if existing is None:
+            return entry
+        sources = [key for _, key, *_ in entry.detail["sources"]]
+        if entry.action == "logs":
+            standing = existing.get("data", {}).get("M", {}).get("logs", {}).get("M", {})
+            missing = [
+                source
+                for execution, source, _ in entry.detail["logs"]
+                if source in sources and execution not in standing
+            ]
+            if missing:
+                return entry
+        elif entry.action == "settings":
+            return entry.becomes("verified", "newer settings stand already", target_digest=digest(existing))
+        elif sources and existing.get("original_path", {}).get("S") not in sources:
+            return entry  # apply compares the content
+        return entry.becomes(
+            "verified", "was there already", target_digest=digest(existing), detail={**entry.detail, "done": sources}
+        )
+
+    def _archived(self, entry: Entry, execution: str) -> bool:
+        key = archive_key(entry.detail["user"], entry.detail["task"], execution)
+        return self.staging.object(self._consolidation, key) is not None
 
     def _content_ready(self, entry: Entry) -> None:
         self.staging.set_ready(entry.target_place, entry.target_key)
@@ -255,18 +325,9 @@ class Resolver:
 
         def look(clash: _Clash) -> tuple[Item | None, Item | None]:
             one = clash.candidate
-            return (
-                account.call(
-                    "dynamodb", "get_item", TableName=clash.place, Key=one.source_key, ConsistentRead=True
-                ).get("Item"),
-                account.call(
-                    "dynamodb", "get_item", TableName=one.target_place, Key=one.target_key, ConsistentRead=True
-                ).get("Item"),
-            )
+            return read(account, clash.place, one.source_key), read(account, one.target_place, one.target_key)
 
-        for clash, (source, existing) in each(
-            look, clashes, workers=self.context.workers, control=self.context.control
-        ):
+        for clash, (source, existing) in self._each(look, clashes):
             if source is not None:
                 self._put(self._judge(clash, source, existing))
 

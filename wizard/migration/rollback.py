@@ -48,7 +48,7 @@ class _Undo:
 def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
     """Undo everything that is applied. Raises Blocked after a cleanup, and points to the backups."""
     context.account.audit = context.workspace.write_audit
-    started = time.time()
+    started, before = time.time(), context.account.costs.copy()
     if dry_run:
         context.account.read_only = True
     with Ledger(context.workspace.ledger, writable=not dry_run) as ledger:
@@ -62,7 +62,8 @@ def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
             return _undo_all(context, ledger, dry_run=True)
         with exclusive(context):
             summary = _undo_all(context, ledger, dry_run=False)
-            ledger.add_run("rollback", started, code(summary), text(summary), summary)
+            detail = {**summary, "costs": context.account.costs.since(before)}
+            ledger.add_run("rollback", started, code(summary), text(summary), detail)
             return summary
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wizard.aws import Account
-from wizard.catalog.model import Ids, Item, Table
+from wizard.catalog.model import Ids, Item, Table, starts, storage_key
+from wizard.catalog.pointers import share
 from wizard.migration.content_plan import Move, moves
 from wizard.migration.rewrite import Edit, Watch, everything, ids_only, pointers_only, rewrite, unknown_references
 from wizard.wire import digest, item_size, key_of, key_text
@@ -68,6 +69,7 @@ class Page:
     candidates: list[Candidate] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
     seen: list[tuple[Item, str]] = field(default_factory=list)  # (key, digest) of items that may be somebody's target
+    received: list[tuple[str, str, str]] = field(default_factory=list)  # (PK, key, SK) of shares, as they will be
     references: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (path, kind, old id)
     owners: Counter[str] = field(default_factory=Counter)  # ids at whole-id paths
     leftovers: list[str] = field(default_factory=list)  # keys of rows that a defective script wrote
@@ -109,6 +111,8 @@ def judge(task: ScanTask, item: Item, scope: Scope, page: Page) -> None:
             page.owners[item[attribute]["S"]] += 1
     if row.copy_to or row.rekeyed:
         page.seen.append((key_of(item, task.key_names), digest(item)))
+    if "entityType" in item and item["entityType"].get("S") == "received":
+        page.received.extend(_received(item, ids))
     if scope.moves and row.content:
         page.moves.extend(moves(row, task.place, item, task.key_names, ids))
     if row.audit and not scope.audit:
@@ -118,6 +122,16 @@ def judge(task: ScanTask, item: Item, scope: Scope, page: Page) -> None:
     candidate = consider(task, item, scope)
     if candidate is not None:
         page.candidates.append(candidate)
+
+
+def _received(item: Item, ids: Ids) -> Iterator[tuple[str, str, str]]:
+    """A received share of user storage under the keys that it will have, to know it again in the shares table."""
+    key = item.get("data", {}).get("M", {}).get("key", {}).get("S", "")
+    partition, sort = item.get("PK", {}).get("S", ""), item.get("SK", {}).get("S", "")
+    if key:
+        followed = share(key, item, ids)
+        moved = str(followed[0]) if followed else key
+        yield storage_key(partition, ids) or partition, moved.removeprefix("shares/"), starts("#")(sort, ids) or sort
 
 
 def consider(task: ScanTask, item: Item, scope: Scope) -> Candidate | None:

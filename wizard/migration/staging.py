@@ -28,6 +28,7 @@ CREATE TABLE seen (place TEXT, key TEXT, digest TEXT, PRIMARY KEY (place, key)) 
 CREATE TABLE moves (seq INTEGER PRIMARY KEY, rank INTEGER, body TEXT, target_place TEXT, target_key TEXT);
 CREATE TABLE objects (bucket TEXT, key TEXT, size INTEGER, etag TEXT, modified TEXT, PRIMARY KEY (bucket, key)) WITHOUT ROWID;
 CREATE TABLE copies (seq INTEGER PRIMARY KEY, rank INTEGER, row TEXT, body TEXT, target TEXT UNIQUE, modified TEXT, rivals INTEGER);
+CREATE TABLE received (partition TEXT, key TEXT, sort TEXT, PRIMARY KEY (partition, key)) WITHOUT ROWID;
 CREATE TABLE ready (place TEXT, key TEXT, PRIMARY KEY (place, key)) WITHOUT ROWID;
 """
 
@@ -111,6 +112,17 @@ class Staging:
             "SELECT digest FROM seen WHERE place = ? AND key = ?", (place, encode_key(key))
         ).fetchone()
         return record[0] if record else None
+
+    def add_received(self, shares: Iterable[tuple[str, str, str]]) -> None:
+        """(partition key, key of the conversation without `shares/`, sort key) of shares that stand in user storage."""
+        self._db.executemany("INSERT OR IGNORE INTO received VALUES (?, ?, ?)", list(shares))
+
+    def received(self, partition: str, key: str) -> str:
+        """The sort key under which a share stands in user storage; "" when it does not."""
+        record = self._db.execute(
+            "SELECT sort FROM received WHERE partition = ? AND key = ?", (partition, key)
+        ).fetchone()
+        return record[0] if record else ""
 
     # --- content and objects -------------------------------------------------------------------------------------------
 

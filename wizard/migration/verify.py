@@ -100,8 +100,8 @@ def verify_plan(context: Context) -> dict[str, Any]:
     """
     from wizard.migration.leftovers import leftovers
 
-    started = time.time()
     account = context.account
+    started, before = time.time(), account.costs.copy()
     was, account.read_only = account.read_only, True
     try:
         with context.workspace.alone(), Ledger(context.workspace.ledger) as ledger:
@@ -137,7 +137,8 @@ def verify_plan(context: Context) -> dict[str, Any]:
                 "states": ledger.counts(),
                 "tables": ledger.table_counts(),
             }
-            ledger.add_run("6d", started, code(summary), text(summary), {"verdicts": dict(verdicts), "leftovers": left})
+            detail = {"verdicts": dict(verdicts), "leftovers": left, "costs": account.costs.since(before)}
+            ledger.add_run("6d", started, code(summary), text(summary), detail)
             return summary
     finally:
         account.read_only = was

@@ -1,0 +1,447 @@
+"""The commands. Arguments, confirmations, exit status and output are handled here; the work is in the engine."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import getpass
+import json
+import logging
+import os
+import signal
+import socket
+import sqlite3
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from wizard import __version__
+from wizard.errors import BadInput, Blocked, Declined, MigrateError
+from wizard.events import Control, Event, Feed, Finding, Paused, Progress, Question, Resumed
+from wizard.journey import Outcome
+from wizard.text import plain
+
+if TYPE_CHECKING:
+    from wizard.context import Context
+    from wizard.session import Choice, Session
+
+log = logging.getLogger(__name__)
+
+_GROUPS = (
+    "deployment",
+    "preflight",
+    "parameters",
+    "services",
+    "storage",
+    "endpoint",
+    "users",
+    "migrate",
+    "report",
+    "sandbox",
+    "demo",
+)
+_CHECKOUT_SIGNS = ("serverless-compose.yml", "scripts/config.py", "amplify-lambda/serverless.yml")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Usage errors become BadInput, so that `--json` and the exit status hold for them as well."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message[:1].upper()}{message[1:]}. See `{self.prog} --help`.")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
+
+
+_count.__name__ = "number"
+
+
+def common_options() -> argparse.ArgumentParser:
+    """The options that every command takes."""
+    common = argparse.ArgumentParser(add_help=False)
+    group = common.add_argument_group("options of every command")
+    group.add_argument("--dep-name", metavar="NAME", help="DEP_NAME, like v6")
+    group.add_argument("--stage", metavar="NAME", help="STAGE, like dev")
+    group.add_argument("--region", metavar="NAME", help="AWS region; boto3's choice by default")
+    group.add_argument("--profile", metavar="NAME", help="AWS profile; boto3's choice by default")
+    group.add_argument("--workspace", metavar="DIR", type=Path, help="folder of this migration's files")
+    group.add_argument("--json", action="store_true", help="one JSON document on stdout, text on stderr")
+    group.add_argument("--log", metavar="FILE", type=Path, help="write the full log here instead of the workspace")
+    group.add_argument("--yes", action="store_true", help="answer ordinary questions with yes (never a typed word)")
+    group.add_argument("--confirm", metavar="WORD", default="", help="the word that a destroying command asks for")
+    group.add_argument("--force", action="store_true", help=argparse.SUPPRESS)
+    group.add_argument("--max-read-units", metavar="N", type=_count, default=0, help="DynamoDB read units per second")
+    group.add_argument("--max-write-units", metavar="N", type=_count, default=0, help="DynamoDB write units per second")
+    group.add_argument("--workers", metavar="N", type=_count, default=16, help="requests side by side (default 16)")
+    group.add_argument("--debug", action="store_true", help="more in the log, and tracebacks")
+    return common
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Every command; without one the wizard starts."""
+    common = common_options()
+    parser = _Parser(
+        prog="amplify-migrate", parents=[common], description="Guided migration of an Amplify GenAI deployment on AWS."
+    )
+    parser.add_argument("--version", action="version", version=f"amplify-migrate {__version__}")
+    faces = parser.add_mutually_exclusive_group()
+    faces.add_argument("--plain", action="store_true", help="plain prompts instead of screens")
+    faces.add_argument("--auto", action="store_true", help="ask nothing")
+    parser.set_defaults(run=None, effect="read", needs="account", word="", question=None, dry_run=False, root=None)
+    # A command's own copy of the common options must not reset what stood before it.
+    inherited = common_options()
+    for action in inherited._actions:
+        action.default = argparse.SUPPRESS
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    for group in _GROUPS:
+        import_module(f"wizard.commands.{group}").add(commands, inherited)
+    return parser
+
+
+# --- from options to a context ------------------------------------------------------------------------------------------
+
+
+def looks_like_checkout(folder: Path) -> bool:
+    """Whether a folder is the root of a backend checkout."""
+    return any((folder / sign).is_file() for sign in _CHECKOUT_SIGNS)
+
+
+def connect(choice: Choice, feed: Feed, control: Control, arguments: argparse.Namespace) -> Context:
+    """Open account, deployment and workspace; what the choice leaves open comes from options, environment and checkout."""
+    import botocore.exceptions
+
+    from wizard.aws import Account, explain
+    from wizard.catalog.buckets import BUCKETS
+    from wizard.catalog.tables import TABLES
+    from wizard.context import Context
+    from wizard.deployment import Deployment, overrides_from, read_config
+    from wizard.workspace import Workspace, default_folder
+
+    root = arguments.root or (Path.cwd() if looks_like_checkout(Path.cwd()) else None)
+    config = read_config(root / "scripts" / "config.py") if root else {}
+    dep = choice.dep or os.environ.get("DEP_NAME", "") or config.get("DEP_NAME", "")
+    stage = choice.stage or os.environ.get("STAGE", "") or config.get("STAGE", "")
+    if not dep or not stage:
+        missing = "--dep-name" if not dep else "--stage"
+        raise BadInput(
+            f"Which deployment? Give {missing} (or run in the backend's checkout, whose scripts/config.py says it)."
+        )
+    account = Account(
+        choice.profile or None,
+        choice.region or None,
+        workers=max(1, arguments.workers),
+        max_read_units=arguments.max_read_units,
+        max_write_units=arguments.max_write_units,
+        feed=feed,
+        control=control,
+    )
+    keys = [row.config_key for row in (*TABLES, *BUCKETS)]
+    deployment = Deployment(dep, stage, account.region, overrides_from(os.environ, keys))
+    try:
+        folder = arguments.workspace or default_folder(account.id, deployment)
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        raise Blocked(f"AWS does not say whose account this is: {explain(error)}.") from error
+    workspace = Workspace(Path(folder).expanduser())
+    workspace.belongs_to(account.id, deployment)
+    account.audit = workspace.write_audit
+    return Context(
+        deployment, account, workspace, feed, control, root, max(1, arguments.workers), arguments.yes, arguments.confirm,
+    )  # fmt: skip
+
+
+def _choice(arguments: argparse.Namespace) -> Choice:
+    from wizard.session import Choice
+
+    return Choice(arguments.dep_name or "", arguments.stage or "", arguments.region or "", arguments.profile or "")
+
+
+def run_words(words: Sequence[str], context: Context) -> Outcome:
+    """Run a command line in a context that exists; whoever calls has asked for the confirmations."""
+    arguments = build_parser().parse_args(list(words))
+    arguments.yes = True
+    return _run(arguments, context)
+
+
+def _run(arguments: argparse.Namespace, context: Context | None) -> Outcome:
+    if context is None:
+        outcome: Outcome = arguments.run(arguments, context)
+        return outcome
+    was = context.account.read_only
+    context.account.read_only = was or arguments.dry_run
+    try:
+        with _recorded(arguments, context) as ended:
+            outcome = arguments.run(arguments, context)
+            ended["code"] = outcome.code
+            return outcome
+    finally:
+        context.account.read_only = was
+
+
+@contextlib.contextmanager
+def _recorded(arguments: argparse.Namespace, context: Context) -> Iterator[dict[str, int]]:
+    """Two lines in commands.jsonl, for the report: who began what, and how it ended. Killed, the second one is missing."""
+    run, ended = uuid.uuid4().hex, {"code": 1}
+    context.workspace.write_command(
+        {
+            "run": run, "time": time.time(), "command": " ".join(_names(arguments)), "dry_run": bool(arguments.dry_run),
+            "identity": context.account.identity["arn"], "user": f"{getpass.getuser()}@{socket.gethostname()}",
+            "version": __version__,
+        }
+    )  # fmt: skip
+    try:
+        yield ended
+    except MigrateError as error:
+        ended["code"] = error.exit_code
+        raise
+    finally:
+        context.workspace.write_command({"run": run, "time": time.time(), "code": ended["code"]})
+
+
+def _names(arguments: argparse.Namespace) -> list[str]:
+    """`["migrate", "plan"]`: the command without its values, which may be ids. Services are named."""
+    words = [arguments.command, getattr(arguments, "action", None), *(getattr(arguments, "names", None) or ())]
+    return [word for word in words if isinstance(word, str)]
+
+
+# --- confirmations -------------------------------------------------------------------------------------------------------
+
+
+def gate(arguments: argparse.Namespace, context: Context | None) -> None:
+    """Ask before a command that writes or destroys. Raises Declined without a yes, or without anybody to ask."""
+    if arguments.effect == "read" or arguments.dry_run:
+        return
+    word = arguments.word(arguments, context) if callable(arguments.word) else arguments.word
+    if arguments.effect == "destroy" and word:
+        if arguments.force or arguments.confirm == word:
+            return
+        if arguments.confirm:
+            raise Declined(f"--confirm must be {word}; nothing was touched.")
+        if not _somebody_is_there():
+            raise Declined(f"This destroys: give --confirm {word}. Nothing was touched.")
+        if _ask(f"This cannot be undone. Type {word} to go on: ") != word:
+            raise Declined("The word was not typed; nothing was touched.")
+        return
+    if arguments.yes:
+        return
+    if not _somebody_is_there():
+        raise Declined("This writes, and nobody is there to ask: give --yes. Nothing was touched.")
+    question = arguments.question(arguments, context) if arguments.question else "This writes. Go on?"
+    if _ask(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+        raise Declined("Declined; nothing was touched.")
+
+
+def _somebody_is_there() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _ask(text: str) -> str:
+    print(plain(text), end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().rstrip("\n")
+
+
+# --- what a command shows while it runs ---------------------------------------------------------------------------------
+
+
+class _Console:
+    """Events on stderr: findings at once, progress at most every two seconds per task."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Progress(task, done, total, unit, phase):
+                self._progress(task, done, total, unit, phase)
+            case Finding(level, place, text, _) if level in ("blocked", "unknown"):
+                self._say(f"{level}: {place}: {text}")
+            case Paused(reason):
+                self._say(f"paused: {reason}")
+            case Resumed():
+                self._say("going on")
+            case Question() as question:
+                answer = _ask(f"{plain(question.text)} Press Enter when that is done: ")
+                question.answer.set_result(answer or "yes")
+            case _:
+                pass
+
+    def _progress(self, task: str, done: int, total: int | None, unit: str, phase: str) -> None:
+        with self._lock:
+            now = time.monotonic()
+            if not sys.stderr.isatty() or now - self._last.get(task, now - 9) < 2.0:
+                return
+            self._last[task] = now
+        self._say(f"{phase} {task}: {done:,}{f' of {total:,}' if total else ''} {unit}")
+
+    def _say(self, text: str) -> None:
+        print(plain(text), file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _signals(control: Control) -> Iterator[None]:
+    """The first SIGINT, SIGTERM or SIGHUP stops between two requests; the second one at once."""
+
+    def stop(number: int, frame: object) -> None:
+        if control.cancelled:
+            os._exit(130)
+        control.cancel()
+        with contextlib.suppress(OSError):
+            os.write(2, b"\nStopping after the requests in flight; once more stops at once.\n")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    wanted = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = {number: signal.signal(number, stop) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _logging(arguments: argparse.Namespace, context: Context | None) -> Iterator[None]:
+    """Every line of ours into the log file; warnings on stderr as well. Never botocore's, which shows bodies."""
+    ours = logging.getLogger("wizard")
+    ours.setLevel(logging.DEBUG if arguments.debug else logging.INFO)
+    ours.propagate = False
+    handlers: list[logging.Handler] = []
+    console = logging.StreamHandler(sys.stderr)
+    console.setLevel(logging.DEBUG if arguments.debug else logging.WARNING)
+    console.setFormatter(_Plain("%(message)s"))
+    handlers.append(console)
+    if context is not None:
+        handlers.append(context.workspace.log_handler(arguments.log))
+    for handler in handlers:
+        ours.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            ours.removeHandler(handler)
+            handler.close()
+        ours.propagate = True
+
+
+class _Plain(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(record.getMessage(), 2_000)
+
+
+# --- main --------------------------------------------------------------------------------------------------------------
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command, or the wizard; returns the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    as_json, debug = "--json" in words, "--debug" in words
+    try:
+        arguments = build_parser().parse_args(words)
+        if arguments.run is None:
+            return _wizard(arguments)
+        return _command(arguments)
+    except MigrateError as error:
+        return _report(error.exit_code, str(error), as_json, error if debug else None)
+    except KeyboardInterrupt:
+        return _report(130, "Interrupted; the same command goes on from here.", as_json, None)
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]  # whoever read our output has gone
+        return 1
+    except Exception as error:
+        return _report(1, _unforeseen(error), as_json, error if debug else None)
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    control = Control()
+    feed = Feed(_Console(), answers=_somebody_is_there())
+    with _signals(control):
+        context: Context | None = None
+        if arguments.needs == "account":
+            context = connect(_choice(arguments), feed, control, arguments)
+        elif arguments.needs == "maybe":
+            with contextlib.suppress(MigrateError):
+                context = connect(_choice(arguments), feed, control, arguments)
+        with _logging(arguments, context):
+            try:
+                gate(arguments, context)
+                outcome = _run(arguments, context)
+            except MigrateError:
+                raise
+            except Exception:
+                log.debug("the command failed", exc_info=True)
+                raise
+    if arguments.json:
+        print(json.dumps({"code": outcome.code, **outcome.details}, default=str, ensure_ascii=True))
+        print(outcome.text, file=sys.stderr)
+    elif outcome.text:
+        print(outcome.text)
+    return outcome.code
+
+
+def _report(code: int, text: str, as_json: bool, error: BaseException | None) -> int:
+    if as_json:
+        print(json.dumps({"code": code, "error": text}))
+    print(plain(text), file=sys.stderr)
+    if error is not None:
+        import traceback
+
+        traceback.print_exception(error)
+    return code
+
+
+def _unforeseen(error: Exception) -> str:
+    """One sentence for an error that no command expects."""
+    if isinstance(error, sqlite3.Error):
+        return f"The ledger cannot be used ({error}); check the disk and the workspace. Nothing that was done is lost."
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}. Nothing that was done is lost."
+    from wizard.aws import explain
+
+    return (
+        f"AWS refused or failed: {explain(error)}."
+        if "botocore" in type(error).__module__
+        else f"Unexpected: {explain(error)}."
+    )
+
+
+def _wizard(arguments: argparse.Namespace) -> int:
+    """Start the face that this terminal can show."""
+    from wizard.session import Session
+    from wizard.steps import JOURNEY
+
+    def open_(choice: Choice, feed: Feed, control: Control) -> Context:
+        return connect(choice, feed, control, arguments)
+
+    session = Session(JOURNEY, _gather, open_, choice=_choice(arguments))
+    return drive(session, arguments)
+
+
+def _gather(context: Context) -> Any:
+    from wizard.preflight import gather
+
+    return gather(context)
+
+
+def drive(session: Session, arguments: argparse.Namespace) -> int:
+    """Give a session to the screens, the plain prompts, or to nobody."""
+    from screens.choose import face
+
+    which = face(arguments.plain, arguments.auto, sys.stdin, sys.stdout, sys.stderr, os.environ)
+    if which == "none":
+        from wizard import auto
+
+        if session.context is None:
+            session.choose(session.choice)
+        return auto.walk(session, confirm=arguments.confirm, yes=arguments.yes, out=print)
+    run: Callable[[Session], int] = import_module("screens.app" if which == "textual" else "screens.plain").run
+    return run(session)

@@ -1,0 +1,257 @@
+"""`migrate`, `cleanup`, `rollback`, `unlock`: the commands of steps 6 and 7."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wizard.context import Context
+from wizard.errors import BadInput
+from wizard.journey import Outcome
+from wizard.lease import unlock
+from wizard.migration import apply, cleanup, plan, rollback, verify
+from wizard.migration.ledger import STATES, Ledger
+from wizard.migration.show import shown
+from wizard.text import plain, plural
+from wizard.users import check_against_account, identity_map, load_map
+
+Subparsers = argparse._SubParsersAction
+
+
+def add(commands: Subparsers[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    """Add the commands."""
+    group = commands.add_parser("migrate", help="plan, apply and verify the migration of ids and buckets")
+    actions = group.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    one = actions.add_parser("plan", parents=[common], help="find every change; writes nothing in AWS")
+    source = one.add_mutually_exclusive_group(required=True)
+    source.add_argument("--csv-file", metavar="FILE", type=Path, help="the user map: old_id,new_id")
+    source.add_argument("--no-id-change", action="store_true", help="ids stay: consolidate storage for every user")
+    one.add_argument("--only", choices=("tables", "buckets"), default="", help="leave the other part for a later plan")
+    one.add_argument(
+        "--bucket", metavar="NAME", nargs="+", default=[], help="only these standalone buckets, or all of them"
+    )
+    one.add_argument("--include-audit-logs", action="store_true", help="map the user in admin and group logs as well")
+    one.set_defaults(run=run_plan)
+
+    one = actions.add_parser("apply", parents=[common], help="make exactly the planned changes")
+    one.add_argument("--dry-run", action="store_true", help="read and compute everything, write nothing")
+    one.set_defaults(run=run_apply, effect="write", question=lambda a, c: _question(c))
+    actions.add_parser("verify", parents=[common], help="read again what was written").set_defaults(run=run_verify)
+    actions.add_parser("status", parents=[common], help="how far the migration is").set_defaults(run=run_status)
+
+    one = actions.add_parser("show", parents=[common], help="single changes")
+    one.add_argument("--user", metavar="ID", default="", help="changes that concern this old id")
+    one.add_argument("--table", metavar="NAME", default="", help="changes of this table or bucket, or catalog name")
+    one.add_argument("--state", choices=STATES, default="", help="changes in this state")
+    one.add_argument("--limit", type=int, default=1_000, metavar="N", help="at most this many (default 1000)")
+    one.set_defaults(run=run_show)
+
+    one = actions.add_parser("resolve", parents=[common], help="take a change off the list that you mended by hand")
+    one.add_argument("change", metavar="CHANGE", type=int, help="its number in `migrate show`")
+    how = one.add_mutually_exclusive_group(required=True)
+    how.add_argument("--done", action="store_true", help="it was done by hand")
+    how.add_argument("--skip", action="store_true", help="it shall stay as it is")
+    one.add_argument("--reason", required=True, help="why; goes into the report")
+    one.set_defaults(run=run_resolve)
+
+    group = commands.add_parser("cleanup", help="delete (or mark) what is proven to be a copy")
+    actions = group.add_subparsers(dest="action", metavar="ACTION", required=True)
+    one = actions.add_parser("plan", parents=[common], help="what would be deleted, and what would be kept and why")
+    one.add_argument("--objects", action="store_true", help="source objects in S3 as well; `apply` then takes them too")
+    one.set_defaults(run=run_cleanup_plan)
+    one = actions.add_parser("apply", parents=[common], help="delete it; asks for the word DELETE")
+    one.add_argument("--dry-run", action="store_true", help="the same as `cleanup plan`")
+    one.set_defaults(run=run_cleanup_apply, effect="destroy", word="DELETE")
+    actions.add_parser("verify", parents=[common], help="old keys absent, twins present").set_defaults(
+        run=run_cleanup_verify
+    )
+    actions.add_parser("mark", parents=[common], help="keep the old items, flagged").set_defaults(
+        run=run_mark, effect="write"
+    )
+
+    one = commands.add_parser("rollback", parents=[common], help="undo an apply; asks for the word ROLLBACK")
+    one.add_argument("--dry-run", action="store_true", help="what would be undone")
+    one.set_defaults(run=run_rollback, effect="destroy", word="ROLLBACK")
+
+    one = commands.add_parser("unlock", parents=[common], help="break the lock of a run that died elsewhere")
+    one.set_defaults(run=run_unlock)
+
+
+def _question(context: Context) -> str:
+    with Ledger(context.workspace.ledger) as ledger:
+        count = sum(ledger.counts(where="state IN ('planned', 'failed')").values())
+    return f"Make {plural(count, 'change')} in {context.deployment.label} of account {context.account.id}?"
+
+
+def run_plan(arguments: argparse.Namespace, context: Context) -> Outcome:
+    """Check the map, then plan. Raises BadInput for a map with errors."""
+    user_map = identity_map(context) if arguments.no_id_change else load_map(arguments.csv_file)
+    if not user_map.rows:
+        raise BadInput("The user map has no rows: there is nobody to migrate.")
+    complaints = check_against_account(context, user_map)
+    errors = [complaint.text for complaint in complaints if complaint.level == "error"]
+    if errors:
+        more = f" (and {plural(len(errors) - 1, 'more error')}; see `users check`)" if len(errors) > 1 else ""
+        raise BadInput(f"{errors[0]}{more}")
+    if arguments.bucket and arguments.only == "tables":
+        raise BadInput("--bucket does not go with --only tables.")
+    request = plan.Request(user_map, arguments.only, tuple(arguments.bucket), arguments.include_audit_logs)
+    summary = plan.make_plan(context, request)
+    summary["complaints"] = [{"level": one.level, "line": one.line, "text": one.text} for one in complaints]
+    return Outcome(0, plan_text(summary), summary)
+
+
+def plan_text(summary: Mapping[str, Any]) -> str:
+    """A plan for people: counts per table, what deserves a look, what comes next."""
+    lines = [f"Plan {summary['plan']}: {plural(summary['changes'], 'change')}"]
+    lines += _table_lines(summary["tables"])
+    users = summary["users"]
+    lines.append(f"Users: {users['in_map']:,} in the map, {users['with_changes']:,} with changes")
+    if users["without_data"]:
+        names = ", ".join(plain(user, 60) for user in users["without_data"][:5])
+        lines.append(f"  {plural(len(users['without_data']), 'user')} of the map without any data: {names}")
+    if summary["not_in_map"]["count"]:
+        names = ", ".join(plain(user, 60) for user in summary["not_in_map"]["examples"][:5])
+        lines.append(f"  {summary['not_in_map']['count']:,} with data are not in the map and stay as they are: {names}")
+    if summary["blocked"]:
+        lines.append(f"{plural(summary['blocked'], 'change')} cannot be made; see `migrate show --state failed`")
+    if summary["kept"]:
+        lines.append(f"{plural(summary['kept'], 'item')} stay beside another one; see `migrate show --state kept`")
+    for one in summary["unknown_references"][:20]:
+        word = "an old id" if one["kind"] == "id" else "an old id in other case"
+        lines.append(
+            f"  unknown reference: {one['place']} {plain(one['path'], 80)} holds {word} {one['count']:,} times"
+        )
+    for finding in summary["findings"]:
+        if finding["level"] != "note":
+            lines.append(
+                f"  {finding['level']}: {finding['place']}: {plain(finding['text'], 300)} {plain(finding['todo'], 200)}".rstrip()
+            )
+    for complaint in summary.get("complaints", ()):
+        lines.append(f"  {complaint['level']}: map, line {complaint['line']}: {plain(complaint['text'], 300)}")
+    return "\n".join(lines)
+
+
+def _table_lines(tables: list[dict[str, Any]]) -> list[str]:
+    lines = []
+    for one in tables:
+        states = ", ".join(f"{one[state]:,} {state}" for state in STATES if one.get(state))
+        lines.append(f"  {one['place']}: {states}")
+    return lines
+
+
+def run_apply(arguments: argparse.Namespace, context: Context) -> Outcome:
+    summary = apply.apply_plan(context, dry_run=arguments.dry_run)
+    if arguments.dry_run:
+        lines = [f"  {count:,} {what}" for what, count in sorted(summary["would"].items())]
+        return Outcome(
+            0, "\n".join(["A dry run: nothing was written. Apply would make:", *(lines or ["  nothing"])]), summary
+        )
+    lines = [apply.text(summary)]
+    for one in (*summary["conflicts"][:20], *summary["failed"][:20]):
+        lines.append(f"  {one['state']} {one['id']}: {one['source']}: {one['note']}")
+    return Outcome(apply.code(summary), "\n".join(lines), summary)
+
+
+def run_verify(arguments: argparse.Namespace, context: Context) -> Outcome:
+    summary = verify.verify_plan(context)
+    lines = [verify.text(summary)]
+    lines += [f"  {one['verdict']} {one['id']}: {one['target']}: {one['why']}" for one in summary["wrong"][:20]]
+    lines += [f"  left in {table}: {count:,}" for table, count in summary["leftovers"]["tables"].items()]
+    return Outcome(verify.code(summary), "\n".join(lines), summary)
+
+
+def run_status(arguments: argparse.Namespace, context: Context) -> Outcome:
+    if not context.workspace.ledger.exists():
+        return Outcome(0, "There is no plan yet.", {"plan": None, "states": {}, "tables": []})
+    with Ledger(context.workspace.ledger, writable=False) as ledger:
+        latest, states, tables = ledger.latest_plan(), ledger.counts(), ledger.table_counts()
+    header = f"Plan {latest['id']}" if latest else "There is no plan yet."
+    return Outcome(0, "\n".join([header, *_table_lines(tables)]), {
+        "plan": latest["id"] if latest else None, "states": states, "tables": tables,
+    })  # fmt: skip
+
+
+def run_show(arguments: argparse.Namespace, context: Context) -> Outcome:
+    if not context.workspace.ledger.exists():
+        return Outcome(0, "There is no plan yet.", {"changes": []})
+    with Ledger(context.workspace.ledger, writable=False) as ledger:
+        states = (arguments.state,) if arguments.state else ()
+        found = ledger.select(states, user=arguments.user, table=arguments.table, limit=arguments.limit)
+    changes = [shown(entry) for entry in found]
+    lines = []
+    for one in changes:
+        lines.append(
+            f"{one['id']}  {one['state']}  {one['action']}  {one['source']} -> {one['target']}  {one['note']}".rstrip()
+        )
+        lines += [
+            f"      {path}: {before or '(nothing)'} -> {after or '(removed)'}" for path, before, after in one["edits"]
+        ]
+    return Outcome(0, "\n".join(lines) or "No change like that.", {"changes": changes})
+
+
+def run_resolve(arguments: argparse.Namespace, context: Context) -> Outcome:
+    with context.workspace.alone(), Ledger(context.workspace.ledger) as ledger:
+        entry = ledger.get(arguments.change)
+        if entry is None:
+            raise BadInput(f"There is no change {arguments.change}; see `migrate show`.")
+        if entry.state not in ("planned", "conflict", "failed", "kept"):
+            raise BadInput(f"Change {arguments.change} is {entry.state}; only what is not done can be resolved.")
+        what = "done by hand" if arguments.done else "skipped"
+        ledger.save([entry.becomes("resolved", f"{what}: {arguments.reason}")])
+    return Outcome(0, f"Change {arguments.change} is {what}.", {"id": arguments.change, "how": what})
+
+
+def run_cleanup_plan(arguments: argparse.Namespace, context: Context) -> Outcome:
+    context.workspace.remember({"cleanup_objects": bool(getattr(arguments, "objects", False))})
+    summary = cleanup.plan_cleanup(context, objects=bool(getattr(arguments, "objects", False)))
+    return Outcome(0, _cleanup_text(summary, "Cleanup would delete:"), summary)
+
+
+def run_cleanup_apply(arguments: argparse.Namespace, context: Context) -> Outcome:
+    objects = bool(context.workspace.settings().get("cleanup_objects"))
+    if arguments.dry_run:
+        summary = cleanup.plan_cleanup(context, objects=objects)
+        return Outcome(0, _cleanup_text(summary, "Cleanup would delete:"), summary)
+    summary = cleanup.apply_cleanup(context, objects=objects)
+    return Outcome(cleanup.code(summary), _cleanup_text(summary, cleanup.text(summary)), summary)
+
+
+def run_cleanup_verify(arguments: argparse.Namespace, context: Context) -> Outcome:
+    summary = cleanup.verify_cleanup(context)
+    lines = [
+        f"{summary['right']:,} of {summary['checked']:,} cleaned items are as they should be",
+        *summary["wrong"][:20],
+    ]
+    return Outcome(1 if summary["wrong"] else 0, "\n".join(lines), summary)
+
+
+def run_mark(arguments: argparse.Namespace, context: Context) -> Outcome:
+    summary = cleanup.mark_retained(context)
+    context.workspace.remember({"kept": True})
+    return Outcome(cleanup.code(summary), _cleanup_text(summary, cleanup.text(summary)), summary)
+
+
+def _cleanup_text(summary: Mapping[str, Any], header: str) -> str:
+    lines = [header, *(f"  {count:,} in {place}" for place, count in summary["tables"].items())]
+    lines += [f"  kept in {one['place']}: {one['count']:,}: {one['why']}" for one in summary["kept"]]
+    return "\n".join(lines)
+
+
+def run_rollback(arguments: argparse.Namespace, context: Context) -> Outcome:
+    summary = rollback.rollback(context, dry_run=arguments.dry_run)
+    lines = [
+        rollback.text(summary),
+        *(f"  left {one['id']}: {one['target']}: {one['why']}" for one in summary["left"][:20]),
+    ]
+    return Outcome(rollback.code(summary), "\n".join(lines), summary)
+
+
+def run_unlock(arguments: argparse.Namespace, context: Context) -> Outcome:
+    if not arguments.confirm:
+        raise BadInput("Give --confirm OWNER, the name that the message of the lock shows.")
+    done = unlock(context, arguments.confirm)
+    return Outcome(0, done, {"done": done})
