@@ -143,6 +143,23 @@ def check_old_user_storage(context: Context) -> Fact:
     )  # fmt: skip
 
 
+def check_basic_ops_tables(context: Context) -> Fact:
+    """The tables with rows that die with the basic-ops stack, and those of them that are in no verified backup."""
+    found = endpoint.resources(context, context.deployment.stack("lambda-basic-ops"))
+    tables = endpoint.physical(found, "AWS::DynamoDB::Table")
+    filled = [table for table in tables if storage.has_rows(context.account, table)]
+    unsaved = [table for table in filled if not storage.backups(context.workspace, table)]
+    if unsaved:
+        told = f"{plural(len(filled), 'table')} with rows, in no backup: {', '.join(unsaved)}"
+    else:
+        told = f"{plural(len(filled), 'table')} with rows, all backed up" if filled else "none with rows"
+    return Fact(
+        "basic_ops_tables", "attention" if unsaved else "ok", "Tables of basic-ops", told,
+        "Back them up (4a): removing the stack deletes them." if unsaved else "",
+        {"tables": filled, "unsaved": unsaved},
+    )  # fmt: skip
+
+
 def check_new_user_storage(context: Context) -> Fact:
     """The table that amplify-lambda brings."""
     name = storage.new_table(context.deployment)

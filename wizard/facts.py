@@ -45,6 +45,7 @@ class Facts:
     basic_ops_stack     CloudFormation status of the basic-ops stack, or "absent"
     lambda_stack        CloudFormation status of amplify-lambda's stack, or "absent"
     old_user_storage    {"exists": bool, "rows": int}
+    basic_ops_tables    {"tables": [with rows, of the basic-ops stack], "unsaved": [those without a verified backup]}
     new_user_storage    {"exists": bool, "rows": int}
     consolidation       whether the consolidation bucket exists and is this account's
     user_data_owner     "basic-ops", "amplify-lambda", "orphan", "nobody", or another stack's name

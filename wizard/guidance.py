@@ -48,9 +48,9 @@ GUIDANCE = {
         " has rows, and who owns the path /user-data. Only reads; repeat it as often as you like."
     ),
     "4a": (
-        "Removing basic-ops deletes its tables. This saves every row of the old user storage table in a file,"
-        " without loss, then reads the file back and compares it with the table. 4b stays locked until that"
-        " comparison holds. Let nobody write meanwhile; if rows changed, back up again. The table itself is not"
+        "Removing basic-ops deletes its tables. This saves every row of those that have any, the old user storage first,"
+        " in files, without loss, then reads them back and compares them with the tables. 4b stays locked until that"
+        " comparison holds. Let nobody write meanwhile; if rows changed, back up again. The tables themselves are not"
         " touched."
     ),
     "4b": (

@@ -79,7 +79,7 @@ def run_check(check: Check, context: Context) -> Fact:
     except Interrupted:
         raise
     except Exception as error:
-        log.info("check %s: %s", check.name, explain(error))
+        log.debug("check %s: %s", check.name, explain(error))
         return unknown(check, error)
 
 
@@ -192,6 +192,12 @@ CHECKS = (
         "Service definitions",
         ("cloudformation:ListStackResources", "cloudformation:GetTemplate"),
         checkout_facts.check_definitions,
+    ),
+    Check(
+        "basic_ops_tables",
+        "Tables of basic-ops",
+        ("cloudformation:ListStackResources", "dynamodb:Scan"),
+        account_facts.check_basic_ops_tables,
     ),
     Check("backup", "Backup of user storage", (), progress_facts.check_backup),
     Check(

@@ -99,7 +99,14 @@ def branch(facts: Facts) -> str:
     return f"basic-ops stack {stack}; the old user storage {table}; /user-data belongs to {owner}: {left}"
 
 
+def doomed(facts: Facts) -> list[str]:
+    """Tables with rows that removing the basic-ops stack would delete, the old user storage table among them."""
+    return list(_mapping(facts, "basic_ops_tables").get("tables", ()))
+
+
 def backup_skip(facts: Facts) -> str:
+    if doomed(facts):
+        return ""
     old = _mapping(facts, "old_user_storage")
     if facts.known("old_user_storage") and not old.get("exists"):
         return "the old user storage table does not exist"
@@ -107,6 +114,15 @@ def backup_skip(facts: Facts) -> str:
 
 
 def backup_done(facts: Facts) -> str:
+    if _mapping(facts, "basic_ops_tables").get("unsaved"):
+        return ""
+    if not old_rows(facts):
+        return f"the {plural(len(doomed(facts)), 'table')} with rows that go with basic-ops are backed up"
+    return rows_saved(facts)
+
+
+def rows_saved(facts: Facts) -> str:
+    """Whether a verified backup has as many rows as the old user storage table now."""
     backup = _mapping(facts, "backup")
     if backup.get("verified") and backup.get("rows") == old_rows(facts):
         return f"{backup.get('file')} holds the present {plural(int(backup['rows']), 'row')}, verified"
@@ -125,7 +141,7 @@ def endpoint_locked(facts: Facts) -> str:
     rows = old_rows(facts)
     if rows is None:
         return "the rows of the old user storage table could not be counted; what is in it would be lost (step 4a)"
-    if rows and not backup_done(facts):
+    if rows and not rows_saved(facts):
         return f"the old user storage table has {plural(rows, 'row')} and no verified backup of them (step 4a)"
     if not parameters_done(facts):
         return _without_checkout(facts) or "the parameters are not all stored (step 1)"
@@ -169,7 +185,7 @@ def lambda_locked(facts: Facts) -> str:
 def import_skip(facts: Facts) -> str:
     if _mapping(facts, "backup"):
         return ""
-    if backup_skip(facts):
+    if old_rows(facts) == 0:
         return "there are no rows to bring over: no backup, and no old table with rows"
     return ""
 

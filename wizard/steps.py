@@ -56,7 +56,18 @@ def name_of(which: str) -> Callable[[Facts], str]:
     return lambda facts: str((facts.value("names") or {}).get(which, ""))
 
 
-# Step 4b
+# Steps 4a and 4b
+
+
+def _tables_to_save(facts: Facts) -> str:
+    old = name_of("old_user_storage")(facts)
+    return " ".join(dict.fromkeys([*([old] if rules.old_rows(facts) else []), *rules.doomed(facts)]))
+
+
+TABLES = Field(
+    "tables", "Tables", "--table", _tables_to_save, required=True,
+    help="separated by blanks; every table with rows that goes with the basic-ops stack",
+)  # fmt: skip
 
 HOW = Field(
     "how", "How", "--how", lambda facts: "stack" if facts.value("user_data_owner") == "basic-ops" else "resource",
@@ -169,8 +180,9 @@ JOURNEY = Journey(
         ], "basic_ops_stack", "old_user_storage", "user_data_owner"),
         _step("4a", rules.backup_skip, rules.backup_done, rules.never, [
             # It writes a file and changes nothing in the account.
-            action("backup", "Back up and verify", "read", fixed("storage", "backup")),
-        ], "old_user_storage"),
+            action("backup", "Back up and verify", "read",
+                   lambda values: ["storage", "backup", "--table", *values["tables"].split()], fields=(TABLES,)),
+        ], "old_user_storage", "basic_ops_tables"),
         _step("4b", rules.never, rules.endpoint_done, rules.endpoint_locked, [
             action("show", "Show who owns it", "read", fixed("endpoint", "show")),
             action("wait", "Wait while I free it by hand", "read", fixed("endpoint", "free", "--how", "wait")),
