@@ -28,7 +28,7 @@ class Service:
     @property
     def file(self) -> str:
         """For people and findings: `amplify-lambda/serverless.yml`."""
-        return f"{self.directory.name}/serverless.yml"
+        return plain(f"{self.directory.name}/serverless.yml")
 
     @property
     def variables(self) -> list[Variable]:
@@ -77,9 +77,9 @@ def read_checkout(root: Path, deployment: Deployment, known: Mapping[str, str] |
     answers = Answers(deployment.dep, deployment.stage, deployment.region, variables, known or {})
     services = []
     for child in children:
-        place = f"{child.name}/serverless.yml"
+        place = plain(f"{child.name}/serverless.yml")
         try:
-            text = read_text(folder, place)
+            text = read_text(folder, f"{child.name}/serverless.yml")
             if text is None:
                 continue
             definition = ServerlessFile(text, place, answers)
@@ -141,12 +141,12 @@ def _variables(folder: Path, var_file: str, findings: list[Finding]) -> dict[str
     return {}
 
 
-def read_text(folder: Path, place: str) -> str | None:
-    """The text of `folder/place`, None when there is no such file.
+def read_text(folder: Path, name: str) -> str | None:
+    """The text of the file `name` below `folder`, None when there is no such file.
 
     Raises BadInput that names it when it leads out of the checkout, or is no readable text of a sensible size.
     """
-    path = folder / place
+    path, place = folder / name, plain(name)
     if not path.is_symlink() and not path.exists():
         return None
     try:

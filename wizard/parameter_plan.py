@@ -325,7 +325,7 @@ def _undefined(path: str, checkout: Checkout) -> str:
 def _findings(checkout: Checkout, rows: list[Row], read: Readers) -> list[Finding]:
     found = []
     for row in rows:
-        path, origin = row.wanted.path, row.wanted.origin
+        path, origin = plain(row.wanted.path), row.wanted.origin
         if row.action == "cannot" and not row.needed:
             text = f"{path} is left out: {row.reason}. No service needs it now."
             found.append(Finding("attention", origin, text, "Run populate again once it has a value."))
@@ -343,15 +343,15 @@ def _findings(checkout: Checkout, rows: list[Row], read: Readers) -> list[Findin
 
 
 def _secret(row: Row, read: Readers) -> Finding:
-    path = row.wanted.path
-    if row.stored is not None and row.stored.type != "SecureString" and path not in read:
+    path = plain(row.wanted.path)
+    if row.stored is not None and row.stored.type != "SecureString" and row.wanted.path not in read:
         text = f"{path} looks secret but is stored as {row.stored.type}; a stored parameter cannot change its type."
         return Finding(
             "attention", path, text, f"Delete it and run populate again: aws ssm delete-parameter --name {path}"
         )
     if row.type == "SecureString":
         return Finding("note", path, f"{path} looks secret and is stored as SecureString.")
-    places = _some([place for place, _ in read[path]])
+    places = _some([place for place, _ in read[row.wanted.path]])
     return Finding("attention", path, f"{path} looks secret but is a String: {places} read it with a plain ${{ssm:}}.")
 
 

@@ -209,7 +209,7 @@ def originals(context: Context) -> tuple[list[Original], list[str]]:
         for entry in page["Parameters"]:
             if not _ours(context, entry):
                 continue
-            original = _original(context, entry)
+            original = _original(context, entry) if entry["Version"] > 1 else None
             if original is None:
                 created.append(entry["Name"])
             else:

@@ -187,8 +187,12 @@ def _problems(found: Plan) -> list[str]:
 
 def _table(rows: tuple[Row, ...] | list[Row]) -> list[str]:
     """One line for each parameter: sign, action, path, and old -> new or the reason."""
-    width = max((len(row.wanted.path) for row in rows), default=0)
-    return [f"{_SIGNS[row.action]} {row.action:<9} {row.wanted.path:<{width}}  {_change(row)}".rstrip() for row in rows]
+    paths = [plain(row.wanted.path) for row in rows]
+    width = max(map(len, paths), default=0)
+    return [
+        f"{_SIGNS[row.action]} {row.action:<9} {path:<{width}}  {_change(row)}".rstrip()
+        for row, path in zip(rows, paths, strict=True)
+    ]
 
 
 def _change(row: Row) -> str:

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.wizard.checkout_fixture import section, write_checkout, write_service
 from wizard.checkout import Checkout, read_checkout
@@ -127,3 +129,20 @@ def test_a_folder_without_services_is_no_checkout(tmp_path: Path) -> None:
         read(tmp_path)
     with pytest.raises(BadInput, match="cannot be read"):
         read(tmp_path / "nowhere")
+
+
+@given(
+    st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
+)
+@settings(max_examples=100, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_give_a_service_or_a_finding(tmp_path: Path, content: bytes) -> None:
+    folder = write_service(tmp_path, "odd", "")
+    (folder / "serverless.yml").write_bytes(content)
+    found = read(tmp_path)
+    assert len(found.services) + len(found.excluded) + len(blocked(found)) >= 1
+
+
+def test_a_directory_name_with_control_characters_is_shown_escaped(tmp_path: Path) -> None:
+    write_service(tmp_path, "evil\x1b[31m", "a: [")
+    write_service(tmp_path, "good", section())
+    assert list(blocked(read(tmp_path))) == ["evil\\x1b[31m/serverless.yml"]

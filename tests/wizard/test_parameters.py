@@ -9,14 +9,18 @@ from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSResponse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.conftest import Aws
 from tests.wizard.checkout_fixture import LAMBDA, section, write_checkout, write_service
 from wizard import parameters
+from wizard.checkout import read_checkout
 from wizard.context import Context
+from wizard.deployment import Deployment
 from wizard.errors import BadInput, Blocked, Interrupted
 from wizard.events import Feed, Finding, Progress
-from wizard.parameter_plan import looks_secret, refusal
+from wizard.parameter_plan import compare, looks_secret, readers, refusal, wanted
 
 SHARED = {
     "LLM_ENDPOINTS_SECRETS_NAME": "dev-openai-endpoints",
@@ -508,3 +512,32 @@ def test_a_secure_value_that_may_not_be_decrypted_is_left_and_hides_no_other(rea
 def test_without_a_checkout_the_way_is_said(context: Context) -> None:
     with pytest.raises(BadInput, match="--root"):
         parameters.state(context)
+
+
+values = st.one_of(
+    st.text(max_size=60),
+    st.sampled_from(
+        ["${ssm:/a}", "${ssm:/a, ${ssm:/b}}", "${self:service}", "${cf:x.Y}", "!Ref x", "{{x}}", "", "~", "[a]", "x"]
+    ),
+)
+
+
+@given(st.dictionaries(st.text("ABC_/ \x1b", min_size=1, max_size=8), values, max_size=6), values)
+@settings(max_examples=200, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_section_gives_a_plan_in_which_every_reference_is_answered_or_named(
+    tmp_path: Path, variables: dict[str, str], after: str
+) -> None:
+    lines = [
+        f"{json.dumps(name)}: {value if value.startswith('!') else json.dumps(value)}"
+        for name, value in variables.items()
+    ]
+    write_service(tmp_path, "a", section(*lines, service="a", after=f"X: {json.dumps(after)}"))
+    checkout = read_checkout(tmp_path, Deployment("v6", "dev", "us-east-1"))
+    read = readers(checkout)
+    found = compare(checkout, wanted(checkout, Deployment("v6", "dev", "us-east-1"), read), {}, read)
+    named = {missing.path for missing in found.unresolved}
+    planned = {row.wanted.path for row in found.changes}
+    for path, uses in read.items():
+        for _, reference in uses:
+            assert reference.default is not None or planned.intersection(reference.unless) or path in named | planned
+    assert "\x1b" not in "".join(finding.text for finding in found.findings)
