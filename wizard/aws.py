@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import boto3
 import botocore.exceptions
+import botocore.session
 from botocore.client import BaseClient
 from botocore.config import Config
 
@@ -107,6 +108,23 @@ class Costs:
             self.read_units += read
             self.write_units += write
 
+    def copy(self) -> Costs:
+        """What was spent until now, to compare with later."""
+        with self._lock:
+            copy = Costs()
+            copy.requests, copy.read_units, copy.write_units = dict(self.requests), self.read_units, self.write_units
+        return copy
+
+    def since(self, before: Costs) -> dict[str, Any]:
+        """`{"requests": {operation: count}, "read_units", "write_units"}` since a copy was taken."""
+        now = self.copy()
+        spent = {name: count - before.requests.get(name, 0) for name, count in sorted(now.requests.items())}
+        return {
+            "requests": {name: count for name, count in spent.items() if count},
+            "read_units": round(now.read_units - before.read_units, 3),
+            "write_units": round(now.write_units - before.write_units, 3),
+        }
+
 
 class Account:
     """An AWS account as one run sees it. Clients are made once per service and shared by all threads.
@@ -149,6 +167,7 @@ class Account:
         self._identity: dict[str, str] | None = None
         self._renewing = threading.Lock()
         self._generation = 0
+        self._key_names: dict[str, list[str]] = {}  # of the tables that were described, for the audit log
         self._open_session()
         self.region = self._session.region_name or ""
         if not self.region:
@@ -162,6 +181,7 @@ class Account:
                 region_name=self._wanted_region,
                 aws_access_key_id=key,
                 aws_secret_access_key=secret,
+                botocore_session=_apart() if self._credentials else None,
             )
         except botocore.exceptions.ProfileNotFound as error:
             raise BadInput(f"{error}; give --profile one of those in ~/.aws/config.") from error
@@ -175,7 +195,7 @@ class Account:
             chosen["AWS_ENDPOINT_URL"] = self.endpoint_url
         if self._credentials:
             chosen["AWS_ACCESS_KEY_ID"], chosen["AWS_SECRET_ACCESS_KEY"] = self._credentials
-        dropped = ("AWS_PROFILE", "AWS_SESSION_TOKEN") if self._credentials else ()
+        dropped = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN") if self._credentials else ()
         return {name: value for name, value in os.environ.items() if name not in dropped} | chosen
 
     def client(self, service: str) -> Any:
@@ -286,6 +306,9 @@ class Account:
         entries = consumed if isinstance(consumed, list) else [consumed] if consumed else []
         units = sum(float(entry.get("CapacityUnits") or 0) for entry in entries)
         self.costs.add(f"{service}.{operation}", 0 if write else units, units if write else 0)
+        if operation == "describe_table":
+            table = response["Table"]
+            self._key_names[table["TableName"]] = [part["AttributeName"] for part in table["KeySchema"]]
         if units:
             (self.writes if write else self.reads).spend(units)
 
@@ -299,8 +322,20 @@ class Account:
         for key in ("TableName", "Key", "Bucket", "Name", "StackName", "restApiId", "resourceId"):
             if key in parameters:
                 entry[key] = parameters[key]
+        if "Item" in parameters:
+            entry["Key"] = self._key_of(parameters)
+        if "TransactItems" in parameters:
+            entry["items"] = [
+                {"kind": kind, "TableName": body["TableName"], "Key": body.get("Key") or self._key_of(body)}
+                for write in parameters["TransactItems"]
+                for kind, body in write.items()
+            ]
         entry["request_id"] = ((response or {}).get("ResponseMetadata") or {}).get("RequestId", "")
         self.audit(entry)
+
+    def _key_of(self, put: Mapping[str, Any]) -> dict[str, Any]:
+        """The key of an item that is put; {} for a table that this run has not described."""
+        return {name: put["Item"][name] for name in self._key_names.get(put["TableName"], ()) if name in put["Item"]}
 
     def renew(self, generation: int, error: BaseException) -> None:
         """Pause until the operator has renewed the credentials, then open a new session; once for all threads."""
@@ -321,6 +356,14 @@ class Account:
                 now = self._session.client("sts", endpoint_url=self.endpoint_url).get_caller_identity()["Account"]
                 if now != account["account"]:
                     raise Failed(f"The renewed credentials are of account {now}, not {account['account']}.") from error
+
+
+def _apart() -> botocore.session.Session:
+    """A session that knows no profile and no configuration file, whatever the environment names."""
+    nowhere = (None, None, os.devnull, None)
+    return botocore.session.Session(
+        {"profile": (None, None, None, None), "config_file": nowhere, "credentials_file": nowhere}
+    )
 
 
 _REPORTS_CAPACITY = {
