@@ -9,6 +9,7 @@ from pathlib import Path
 
 from wizard import definitions, locks
 from wizard.context import Context
+from wizard.endpoint import status_of
 from wizard.errors import BadInput
 from wizard.events import Finding
 from wizard.guidance import TRY_BY_HAND, rollback_plan
@@ -63,7 +64,7 @@ def run_check(arguments: argparse.Namespace, context: Context) -> Outcome:
 def run_list(arguments: argparse.Namespace, context: Context) -> Outcome:
     """The services in the order of deployment, each with its stack, its state, and why it would be skipped."""
     order = _order(arguments, context)
-    states = stack_states(context)
+    states = {"lambda": status_of(context, context.deployment.stack("lambda")), **stack_states(context)}
     prefix, suffix = f"amplify-{context.deployment.dep}-", f"-{context.deployment.stage}"
     rows = []
     for service in order.services:
@@ -71,8 +72,9 @@ def run_list(arguments: argparse.Namespace, context: Context) -> Outcome:
         rows.append({"name": service.name, "stack": service.stack, "state": state,
                      "skipped": unchanged(context, service, order.root)})  # fmt: skip
     commands = commands_by_hand(order.services, order, context.deployment.stage)
+    width = max(len(service.name) for service in order.services)
     lines = [
-        f"{number:>2}. {row['name']:<32} {row['state'] or 'see step 4c':<20} {row['skipped']}".rstrip()
+        f"{number:>2}. {row['name']:<{width}}  {row['state']:<20} {row['skipped']}".rstrip()
         for number, row in enumerate(rows, 1)
     ]
     lines += [f"    missing: {name}, named in serverless-compose.yml, has no directory" for name in order.missing]
