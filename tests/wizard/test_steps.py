@@ -1,0 +1,64 @@
+"""The journey's actions: each is a command that the parser takes, and the wizard starts without boto3."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from wizard.cli import build_parser
+from wizard.forms import filled
+from wizard.journey import Action, Step
+from wizard.steps import JOURNEY
+
+from .test_rules import READY, facts
+
+ACTIONS = [(step, action) for step in JOURNEY.steps for action in step.actions]
+NAMES = {"basic_ops_stack": "amplify-v6-lambda-basic-ops-dev", "old_user_storage": "old"}
+
+
+def test_the_steps_of_the_guide_in_their_order() -> None:
+    ids = ["0", "1", "2", "3", "4", "4a", "4b", "4c", "4d", "5", "V", "6a", "6b", "6b'", "6c", "6d", "7"]
+    assert [step.id for step in JOURNEY.steps] == ids
+
+
+@pytest.mark.parametrize(("step", "action"), ACTIONS, ids=[f"{step.id}-{action.id}" for step, action in ACTIONS])
+def test_an_action_is_a_command_with_its_effect(step: Step, action: Action) -> None:
+    found = facts(**{**READY, "names": NAMES, "user_data_owner": "basic-ops", "old_user_storage": {"rows": 3}})
+    values = {
+        name: value or {"how": "stack"}.get(name, "value") for name, value in filled(action, {}, found).items()
+    } | {field.name: field.choices[-1] for field in action.fields if field.choices}
+    words = shlex.split(action.command(values))
+    assert words[0] == "amplify-migrate"
+    arguments = build_parser().parse_args(words[1:])
+    assert callable(arguments.run)
+    effect = "read" if arguments.dry_run or getattr(arguments, "how", "") == "wait" else arguments.effect
+    assert action.effect == effect
+    if effect == "destroy" and isinstance(arguments.word, str):
+        assert action.word(found) == arguments.word
+
+
+def test_values_with_blanks_reach_the_command_whole() -> None:
+    check = next(action for action in JOURNEY["6a"].actions if action.id == "check")
+    words = shlex.split(check.command({"csv": "my map's file.csv", "pool": ""}))
+    assert words == ["amplify-migrate", "users", "check", "my map's file.csv"]
+
+
+def test_every_write_shows_first_what_it_would_do() -> None:
+    for step, action in ACTIONS:
+        if action.effect != "read" and action.id != "keep":
+            preview = next(other for other in step.actions if other.id == action.preview)
+            assert preview.effect == "read"
+
+
+def test_the_main_action_of_a_step_is_its_last_and_never_an_undo() -> None:
+    for step in JOURNEY.steps:
+        changing = [action for action in step.actions if action.effect != "read"]
+        assert not changing or (changing[-1] is step.actions[-1] and "undo" not in changing[-1].label.lower())
+
+
+def test_the_journey_is_there_before_boto3() -> None:
+    code = "import sys, wizard.steps; sys.exit('boto3' in sys.modules or 'textual' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
