@@ -12,6 +12,8 @@ HELP = (
     "s           steps: choose any with ↑ ↓ and Enter",
     "Tab         from field to button and on; Enter presses, Space ticks",
     "v           view the plan: tables, changes, single edits, conflicts, unknown references",
+    "f           every check: what was found out, and what to do about it",
+    "o           the whole of what the last action of this step said",
     "r           look at the account again",
     "c           copy the command line that does the same as the focused action",
     "l           show or hide the log; drag over text to select it, Ctrl+C copies the selection",

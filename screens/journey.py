@@ -14,11 +14,12 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input, OptionList, Static
 
 from screens.asking import Ask, AskForWord, Tell
+from screens.checks import Checks
 from screens.choose import FRAGILE, fragile_line
 from screens.help import HELP
 from screens.results import Tables
 from screens.running import Running
-from screens.shown import text
+from screens.shown import CODES, excerpt, text
 from screens.widgets.header import WhereBar
 from screens.widgets.log_panel import LogPanel
 from screens.widgets.rail import Rail
@@ -43,7 +44,9 @@ class JourneyScreen(Screen[None]):
         Binding("b,left", "go(-1)", "Back", tooltip="The step before; what you entered is kept"),
         Binding("s", "rail", "Steps", tooltip="Choose any step"),
         Binding("v", "results", "Plan", tooltip="Tables, changes, conflicts, unknown references"),
-        Binding("r", "refresh", "Look again", tooltip="Look at the account again"),
+        Binding("f", "checks", "Checks", tooltip="Everything that was found out, and what to do about it"),
+        Binding("o", "outcome", "Last result", show=False),
+        Binding("r", "refresh", "Look", tooltip="Look at the account again"),
         Binding("c", "copy_command", "Copy cmd", tooltip="The command line that does the same"),
         Binding("l", "log", "Log", tooltip="Show or hide the log"),
         Binding("question_mark", "help", "Help", key_display="?"),
@@ -211,8 +214,7 @@ class JourneyScreen(Screen[None]):
                 await self.look(then_go=False)
                 return
         if action.effect != "read" and not await self._agreed(step, action, values, seen):
-            outcome = Outcome(4, "Declined; nothing was touched.")
-            self._last[step.id] = (action, outcome)
+            self._last[step.id] = (action, Outcome(4, ""))
             await self._draw()
             return
         outcome = await self._run(step, action, values)
@@ -233,7 +235,7 @@ class JourneyScreen(Screen[None]):
         where = self.app.session.header()
         lines = [f"On account {where.account}, {where.region}, deployment {where.deployment} ({where.badge}).", ""]
         if seen is not None:
-            lines += ["The dry run says:", seen.text, ""]
+            lines += ["The dry run says:", excerpt(seen.text, "Cancel, then o shows all"), ""]
         if warnings := list(action.warning(self.app.session.facts)):
             lines += [*(f"! {line}" for line in warnings), ""]
         lines += ["If it stops half-way, the same action goes on from there.", f"$ {action.command(values)}"]
@@ -284,6 +286,16 @@ class JourneyScreen(Screen[None]):
         self.log_panel.display = not self.log_panel.display
         if self.log_panel.display:
             self.log_panel.focus()
+
+    def action_checks(self) -> None:
+        self.app.push_screen(Checks(list(self.app.session.facts)))
+
+    def action_outcome(self) -> None:
+        """The whole of what the last action of this step said."""
+        if self.step_id in self._last:
+            action, outcome = self._last[self.step_id]
+            title = f"{action.label}: {CODES.get(outcome.code, CODES[1])[1]}"
+            self.app.push_screen(Tell(title, outcome.text.split("\n")))
 
     def action_results(self) -> None:
         results = self.app.session.results

@@ -2,104 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
-
-from rich.text import Text
-from textual import getters, on, work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
-from textual.screen import Screen
-from textual.widgets import DataTable, Footer, Input, Select, Static
+from textual.widgets import DataTable, Input, Select
 
 from screens.asking import Tell
-from screens.shown import text
-from screens.widgets.header import WhereBar
+from screens.sheet import Sheet, cell, number
 from wizard.results import START, ChangeRow, Results
-from wizard.session import crash, in_thread
-from wizard.text import plain
 
-if TYPE_CHECKING:
-    from screens.app import WizardApp
-
-Found = TypeVar("Found")
 STATES = ("planned", "applied", "verified", "cleaned", "conflict", "failed", "kept", "resolved", "rolled back")
-
-
-def cell(foreign: object, limit: int = 80) -> Text:
-    """Foreign text in a table."""
-    return Text(plain(foreign, limit), no_wrap=True)
-
-
-def number(count: int) -> Text:
-    """A count, right-aligned; nothing for none."""
-    return Text(f"{count:,}" if count else "", justify="right")
-
-
-class Sheet(Screen[None]):
-    """A titled table with `s` to sort by the next column and Escape to go back."""
-
-    app: WizardApp
-    AUTO_FOCUS = "DataTable"
-    COLUMNS: Sequence[str] = ()
-    BINDINGS = [  # noqa: RUF012 - Textual reads a plain list
-        Binding("escape,b", "app.pop_screen", "Back"),
-        Binding("s", "sort", "Sort"),
-    ]
-    table = getters.query_one(DataTable)
-
-    def __init__(self, results: Results, title: str):
-        super().__init__()
-        self.results, self._title = results, title
-        self._sorted = -1
-
-    def compose(self) -> ComposeResult:
-        yield WhereBar()
-        yield Static(text(self._title), id="title")
-        yield from self.compose_filters()
-        yield DataTable(cursor_type="row", zebra_stripes=True)
-        yield Static("", id="note")
-        yield Footer(compact=True)
-
-    def compose_filters(self) -> ComposeResult:
-        yield from ()
-
-    def on_mount(self) -> None:
-        for label in self.COLUMNS:
-            self.table.add_column(label, key=label)
-        self.app.show_where()
-        self.load()
-
-    def load(self) -> object:
-        """Fill the table; asks in a thread."""
-
-    async def ask(self, question: Callable[[], Found]) -> Found | None:
-        """The answer of the results; None, with a note, when they cannot be read."""
-        try:
-            return await asyncio.wrap_future(in_thread(question))
-        except Exception as error:
-            self.app.session.record_crash("reading the results", error)
-            self.note(crash(error))
-            return None
-
-    def note(self, words: str) -> None:
-        self.query_one("#note", Static).update(text(words))
-
-    def action_sort(self) -> None:
-        """Sort by the column after the one sorted by now; counts the largest first."""
-        if not self.COLUMNS:
-            return
-        self._sorted = (self._sorted + 1) % len(self.COLUMNS)
-        column = self.COLUMNS[self._sorted]
-
-        def key(value: Text) -> tuple[int, str]:
-            digits = value.plain.replace(",", "")
-            return (-int(digits), "") if digits.isdigit() else (0, value.plain.lower())
-
-        self.table.sort(column, key=key)
-        self.note(f"Sorted by {column}.")
 
 
 class Tables(Sheet):
@@ -114,8 +27,8 @@ class Tables(Sheet):
     ]
 
     def __init__(self, results: Results):
-        super().__init__(results, "The plan, and what became of it")
-        self._rows: list[str] = []
+        super().__init__("The plan, and what became of it")
+        self.results = results
 
     def load(self) -> object:
         return self._load()
@@ -131,15 +44,14 @@ class Tables(Sheet):
         self.note(f"{total:,} changes in {len(found)} places. Enter: the changes of a row." if found else "No changes.")
 
     def action_changes(self) -> None:
-        if self.table.row_count:
-            key = self.table.coordinate_to_cell_key(self.table.cursor_coordinate).row_key.value or ""
-            self.app.push_screen(Changes(self.results, row=key.partition("\0")[0]))
+        if self.highlighted:
+            self.app.push_screen(Changes(self.results, row=self.highlighted.partition("\0")[0]))
 
     def action_conflicts(self) -> None:
         self.app.push_screen(Changes(self.results, state="conflict"))
 
     def action_unknown(self) -> None:
-        self.app.push_screen(UnknownReferences(self.results, "Ids at paths that the catalog does not name"))
+        self.app.push_screen(UnknownReferences(self.results))
 
     @work(group="findings", exclusive=True)
     async def action_findings(self) -> None:
@@ -161,7 +73,8 @@ class Changes(Sheet):
     PAGE = 500
 
     def __init__(self, results: Results, row: str = "", state: str = ""):
-        super().__init__(results, f"Changes of {row}" if row else "Changes in all tables")
+        super().__init__(f"Changes of {row}" if row else "Changes in all tables")
+        self.results = results
         self._row, self._state, self._user = row, state, ""
         self._shown: dict[str, ChangeRow] = {}
         self._last = START
@@ -226,8 +139,7 @@ class Changes(Sheet):
 
     def action_this_user(self) -> None:
         """Filter by the first user of the highlighted change; again: all users."""
-        key = self.table.coordinate_to_cell_key(self.table.cursor_coordinate).row_key.value if self._shown else ""
-        change = self._shown.get(key or "")
+        change = self._shown.get(self.highlighted)
         self._user = "" if self._user or change is None else change.users.partition(", ")[0]
         self.query_one("#user", Input).value = self._user
         self.load()
@@ -253,6 +165,10 @@ class UnknownReferences(Sheet):
     """Ids that the migration will not touch, since the catalog does not know the path."""
 
     COLUMNS = ("table", "path", "kind", "count", "example")
+
+    def __init__(self, results: Results):
+        super().__init__("Ids at paths that the catalog does not name")
+        self.results = results
 
     def load(self) -> object:
         return self._load()

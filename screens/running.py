@@ -35,6 +35,10 @@ class Running(Screen[Outcome]):
         Binding("x", "stop", "Stop", tooltip="Stop between two requests; it goes on from there later"),
         Binding("enter,escape", "leave", "Continue", tooltip="Back to the step, once the work has ended"),
         Binding("l", "log_path", "Log file"),
+        Binding("up", "scroll(-1)", show=False),
+        Binding("down", "scroll(1)", show=False),
+        Binding("pageup", "scroll(-10)", show=False),
+        Binding("pagedown", "scroll(10)", show=False),
     ]
     log_panel = getters.query_one("#log", LogPanel)
     progress = getters.query_one(ProgressTable)
@@ -58,7 +62,7 @@ class Running(Screen[Outcome]):
             yield VerticalScroll(id="findings", can_focus=False)
             yield LogPanel(self.app.lines, id="log")
             with Vertical(id="outcome"):
-                with VerticalScroll(id="outcome-text"):
+                with VerticalScroll(id="outcome-text", can_focus=False):
                     yield Static("", id="outcome-words")
                 with Horizontal(id="buttons"):
                     yield Button(button("Continue (Enter)"), id="continue", variant="primary", compact=True)
@@ -149,6 +153,10 @@ class Running(Screen[Outcome]):
     def action_leave(self) -> None:
         if self.outcome is not None:
             self.dismiss(self.outcome)
+
+    def action_scroll(self, lines: int) -> None:
+        """Scroll what the work came to, which may be long."""
+        self.query_one("#outcome-text").scroll_relative(y=lines, animate=False)
 
     def action_log_path(self) -> None:
         self.app.copy(str(self.app.session.log_file or ""), "the path of the log file")

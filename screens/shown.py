@@ -37,6 +37,13 @@ def text(foreign: object) -> Content:
     return Content("\n".join(plain(line) for line in str(foreign).split("\n")))
 
 
+def excerpt(words: str, more: str, head: int = 2, tail: int = 5) -> str:
+    """The first and the last lines of a long text, where its subject and its sum stand; `more` says where the rest is."""
+    lines = words.split("\n")
+    left = len(lines) - head - tail
+    return words if left <= 1 else "\n".join([*lines[:head], f"… {left:,} lines more: {more}", *lines[-tail:]])
+
+
 def button(label: str) -> Content:
     """A button's label, in brackets, so that it is seen as a button without colours."""
     return text(f"[ {label} ]")

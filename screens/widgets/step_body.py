@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Button, Static
 
-from screens.shown import CODES, EFFECTS, LEVELS, STATES, button, headed, sign, text
+from screens.shown import CODES, EFFECTS, LEVELS, STATES, button, excerpt, headed, sign, text
 from screens.widgets.form import FieldRow, Form
 from wizard.events import Finding, Level
 from wizard.facts import Facts
@@ -91,7 +91,7 @@ class StepBody(VerticalScroll):
         if self._last is not None:
             action, outcome = self._last
             yield Static(
-                sign(CODES.get(outcome.code, CODES[1]), f"{action.label}: {outcome.text}"),
+                sign(CODES.get(outcome.code, CODES[1]), excerpt(f"{action.label}{': ' if outcome.text else ''}{outcome.text}", "o shows all")),
                 classes="last" if outcome.code == 0 else "last -failed",
             )
         yield Static(text(self.step.guidance.strip()), classes="guidance")

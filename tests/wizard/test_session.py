@@ -1,0 +1,157 @@
+"""A sitting: locks, the order of dry run and write, and what became of each action; `--auto` over it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from tests.screens.stage import NASTY, session_in
+from wizard import auto
+from wizard.errors import Blocked
+from wizard.forms import complaints, filled
+from wizard.journey import Action, Journey, Outcome, Step
+from wizard.session import Session
+
+STACK = "amplify-v6-lambda-basic-ops-dev"
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    made = session_in(tmp_path)
+    made.gather()
+    return made
+
+
+def action_of(session: Session, step: str, action: str) -> Action:
+    return next(one for one in session.journey[step].actions if one.id == action)
+
+
+def run(session: Session, step: str, action: str, **values: str) -> Outcome:
+    chosen = action_of(session, step, action)
+    outcome = session.start(chosen, filled(chosen, values, session.facts)).result(20)
+    session.gather()
+    return outcome
+
+
+def test_locks_hold_where_an_action_is_started(session: Session) -> None:
+    outcome = run(session, "4b", "free")
+    assert outcome.code == 3 and "step 1 comes first" in outcome.text
+    assert run(session, "4b", "look").code == 0
+    run(session, "1", "populate")
+    assert run(session, "4b", "free").code == 0
+
+
+def test_looking_cannot_write(session: Session) -> None:
+    seen: list[bool] = []
+
+    def spy(context, values) -> Outcome:
+        seen.append(context.account.read_only)
+        return Outcome(0, "")
+
+    looks, writes = (Action(effect, effect, effect, spy, lambda values: "x") for effect in ("read", "write"))
+    step = Step("0", "t", "g", lambda f: "", lambda f: "", lambda f: "", (looks, writes))
+    session.journey = Journey((step,))
+    for action in (looks, writes):
+        session.start(action, {}).result(5)
+    assert seen == [True, False] and session.context.account.read_only is False
+
+
+def test_a_dry_run_counts_until_something_is_written(session: Session) -> None:
+    preview = action_of(session, "1", "populate-dry-run")
+    values = filled(preview, {}, session.facts)
+    assert session.previewed(preview, values) is None
+    run(session, "1", "populate-dry-run")
+    assert session.previewed(preview, values).code == 0
+    assert session.previewed(preview, {"prefix": "/other"}) is None
+    run(session, "1", "populate")
+    assert session.previewed(preview, values) is None
+
+
+def test_a_crash_becomes_an_outcome_and_a_traceback_in_the_log(session: Session) -> None:
+    with session.listening():
+        outcome = run(session, "1", "crash")
+    assert outcome.code == 1 and "RuntimeError" in outcome.text and "\x1b" not in outcome.text
+    assert "Traceback" in session.log_file.read_text()
+    assert session.exit_code == 1
+
+
+def test_a_second_action_waits_for_the_first(session: Session) -> None:
+    run(session, "1", "populate")
+    run(session, "4b", "free")
+    long = action_of(session, "6c", "apply")
+    future = session.start(long, {"count": "100000"})
+    with pytest.raises(Blocked):
+        session.start(action_of(session, "1", "blocked"), {})
+    assert session.finish(10) and future.result().code == 130 and session.exit_code == 130
+    assert run(session, "6c", "apply", count="3").code == 0 and session.exit_code == 0
+
+
+def test_nothing_is_left_on_the_loggers(session: Session) -> None:
+    before = [list(logging.getLogger(name).handlers) for name in ("", "wizard")]
+    with session.listening():
+        pass
+    assert [list(logging.getLogger(name).handlers) for name in ("", "wizard")] == before
+
+
+def test_the_epilogue_says_what_was_done_and_how_to_come_back(session: Session) -> None:
+    run(session, "1", "populate-dry-run")
+    words = session.epilogue()
+    assert "done" in words and str(session.log_file) in words and words.endswith("--dep-name v6 --stage dev")
+    assert "\x1b" not in words and NASTY.split("\x1b")[0] in words
+
+
+def test_the_way_back_is_made_of_the_choice(tmp_path: Path) -> None:
+    session = session_in(tmp_path, chosen=False)
+    session.resume_command = ""
+    assert session.resume == "amplify-migrate"
+    session.choose(type(session.choice)("v7", "dev", "", "my profile"))
+    assert session.resume == "amplify-migrate --dep-name v7 --stage dev --region us-east-1 --profile 'my profile'"
+
+
+def test_a_needed_box_must_be_ticked(session: Session) -> None:
+    clean = action_of(session, "7", "clean")
+    assert complaints(clean, {"tested": "no", "hours": "24"}) == ["“Acceptance test passed” must be confirmed first."]
+    assert complaints(clean, {"tested": "yes", "hours": "25"}) == ["Hours without errors is one of: 24, 48."]
+    assert complaints(clean, {"tested": "yes", "hours": "48"}) == []
+
+
+# --auto
+
+
+def walked(session: Session, **options) -> tuple[int, str]:
+    lines: list[str] = []
+    code = auto.walk(session, out=lines.append, **options)
+    return code, "\n".join(lines)
+
+
+def test_auto_stops_before_destroying_without_the_word(session: Session) -> None:
+    code, told = walked(session, confirm="DELETE")
+    assert code == 3 and f"--confirm {STACK}" in told and "Stopped at step 4b" in told
+    assert "skipped: the old table has no rows" in told and "done: 84 of 84 parameters" in told
+    assert told.index("populate --dry-run") < told.index("populate --prefix")
+    assert "\x1b" not in told
+
+
+def test_auto_with_the_words_leaves_boxes_to_a_person(session: Session) -> None:
+    code, told = walked(session, confirm={"4b": STACK, "7": "DELETE"})
+    assert code == 3 and "must be confirmed first" in told and "done: every change is applied" in told
+
+
+def test_auto_on_a_real_account_writes_only_with_yes(tmp_path: Path) -> None:
+    session = session_in(tmp_path, sandbox=False)
+    code, told = walked(session, confirm=STACK)
+    assert code == 4 and "needs --yes" in told
+    assert "parameters" not in session.context.workspace.settings()
+
+
+def test_auto_goes_on_where_it_was(session: Session) -> None:
+    session.context.workspace.remember({"parameters": True, "endpoint": True, "applied": True, "cleaned": True})
+    code, told = walked(session)
+    assert code == 0 and told.count("done: ") == 5 and "at its end" in told
+
+
+def test_auto_refuses_questions(session: Session) -> None:
+    session.feed.answers = False
+    assert run(session, "1", "ask").code == 3
