@@ -132,7 +132,11 @@ def _variables(folder: Path, var_file: str, findings: list[Finding]) -> dict[str
     try:
         content = read_text(folder, var_file)
         if content is not None:
-            return read_variables(content, var_file)
+            values, others = read_variables(content, var_file)
+            for name in others:
+                text = f"{plain(name, 80)} is a list or a mapping there; only a text can be stored."
+                findings.append(Finding("attention", var_file, text, "Write it as one text, such as a,b."))
+            return values
     except BadInput as error:
         findings.append(Finding("blocked", var_file, str(error), "Correct the file."))
         return {}

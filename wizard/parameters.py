@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +94,9 @@ def state(context: Context, root: Path | None = None) -> ParameterState:
 
 def populate(context: Context, root: Path | None = None, *, dry_run: bool = False) -> Outcome:
     """Store every parameter that is missing or different. Nothing is written (3) while a service needs more."""
-    before = plan(context, root)
-    lines = [*(_table(before.rows) if dry_run else []), *_announce(context, (*before.findings, *_KEEP))]
+    found = plan(context, root)
+    before = replace(found, findings=(*found.findings, *_KEEP))
+    lines = [*(_table(before.rows) if dry_run else []), *_announce(context, before.findings)]
     if before.blocked:
         lines += ["", *_problems(before), "", "Nothing was written: correct the above first."]
         return Outcome(3, "\n".join(lines), {**_details(before), "written": 0, "failed": []})
@@ -106,7 +107,7 @@ def populate(context: Context, root: Path | None = None, *, dry_run: bool = Fals
         lines += ["", f"Dry run: {summary or 'nothing to do'}. Nothing was written."]
         return Outcome(0, "\n".join(lines), {**_details(before), "written": 0, "failed": []})
     failures = parameter_store.write(context, before.changes)
-    after = plan(context, root) if before.changes else before
+    after = replace(plan(context, root), findings=before.findings) if before.changes else before
     lines += ["", *_tally(after)]
     lines += [f"✗ {failure.path}: {failure.reason}" for failure in failures]
     written = len(before.changes) - len(failures)

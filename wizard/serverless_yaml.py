@@ -388,7 +388,10 @@ class ServerlessFile:
         return self._answers.dep if name == "DEP_NAME" else self._answers.variables.get(name)
 
 
-def read_variables(text: str, place: str) -> dict[str, str]:
-    """A var file: its names with their texts. Lists and mappings are left out; raises BadInput."""
-    root = compose(text, place)
-    return {name: found for name, (_, node) in pairs(root).items() if (found := text_of(node)) is not None}
+def read_variables(text: str, place: str) -> tuple[dict[str, str], list[str]]:
+    """A var file: its names with their texts, and the names of lists and mappings, which have none; raises BadInput."""
+    found = {name: text_of(node) for name, (_, node) in pairs(compose(text, place)).items()}
+    return (
+        {name: value for name, value in found.items() if value is not None},
+        [name for name, value in found.items() if value is None],
+    )

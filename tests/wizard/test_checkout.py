@@ -117,6 +117,14 @@ def test_a_missing_var_file_is_attention(tmp_path: Path) -> None:
     assert (finding.level, finding.place) == ("attention", "var/dev-var.yml")
 
 
+def test_a_list_in_the_var_file_is_said(tmp_path: Path) -> None:
+    write_checkout(tmp_path)
+    (tmp_path / "var" / "dev-var.yml").write_text("ADMINS: [ann, bob]\nMIN_ACU: 1\n")
+    found = read(tmp_path)
+    assert found.variables == {"MIN_ACU": "1"}
+    assert [finding.text.split()[0] for finding in found.findings] == ["ADMINS"]
+
+
 def test_two_directories_of_one_service_and_one_without_a_name_block(tmp_path: Path) -> None:
     write_checkout(tmp_path)
     write_service(tmp_path, "twin", section(service="amplify-v6-lambda"))

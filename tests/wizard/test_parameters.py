@@ -148,10 +148,22 @@ def test_the_next_release_gets_its_shared_parameters_where_it_reads_them(ready: 
 
 def test_a_name_that_only_the_references_know_is_taken_from_the_var_file(ready: Context, aws: Aws) -> None:
     write_service(
-        ready.root / "", "extra", section(service="extra", after="X: ${ssm:/amplify/dev/NOT_SHARED_BY_ANYBODY}")
-    )  # type: ignore[operator]
+        parameters.checkout_root(ready),
+        "extra",
+        section(service="extra", after="X: ${ssm:/amplify/dev/NOT_SHARED_BY_ANYBODY}"),
+    )
     assert parameters.populate(ready).code == 0
     assert stored(aws)["/amplify/dev/NOT_SHARED_BY_ANYBODY"] == "x"
+
+
+def test_a_name_that_is_read_at_both_places_is_stored_at_both(ready: Context, aws: Aws) -> None:
+    write_service(
+        parameters.checkout_root(ready), "newer", section(service="newer", after="X: ${ssm:/amplify/dev/ADMINS}")
+    )
+    assert parameters.populate(ready).code == 0
+    found = stored(aws)
+    assert found["/amplify/dev/ADMINS"] == found["/amplify/dev/shared/ADMINS"] == SHARED["ADMINS"]
+    assert "/amplify/dev/DEP_NAME" not in found
 
 
 def test_dry_run_shows_old_and_new_and_writes_nothing(ready: Context, aws: Aws) -> None:
