@@ -9,16 +9,18 @@ import botocore.exceptions
 
 from wizard import endpoint, storage
 from wizard.aws import ABSENT, code_of
+from wizard.catalog.bucket_model import CONSOLIDATION
+from wizard.catalog.buckets import BUCKETS
 from wizard.context import Context
 from wizard.deployment import discover
 from wizard.facts import Fact, Verdict
-from wizard.inventory import table_names
+from wizard.inventory import bucket_names, table_names
+from wizard.migration.targets import bucket_name
 from wizard.parallel import each
 from wizard.policy import PLAN, actions_of, missing_actions
 from wizard.services import stack_states
 from wizard.text import plural
 
-CONSOLIDATION = ("S3_CONSOLIDATION_BUCKET_NAME", "amplify-{dep}-lambda-{stage}-consolidation")
 COUNT_BYTES = 256_000_000  # beyond this size the new table's rows are DescribeTable's estimate: counting reads them all
 STABLE = {
     "CREATE_COMPLETE",
@@ -184,7 +186,7 @@ def check_new_user_storage(context: Context) -> Fact:
 
 def check_consolidation(context: Context) -> Fact:
     """The bucket that S3 content is gathered in; it must be this account's."""
-    name = context.deployment.name(*CONSOLIDATION).value
+    name = bucket_name(context.deployment, CONSOLIDATION)
     try:
         context.account.call("s3", "head_bucket", Bucket=name, ExpectedBucketOwner=context.account.id)
     except botocore.exceptions.ClientError as error:
@@ -208,9 +210,22 @@ def check_names(context: Context) -> Fact:
         "lambda_stack": context.deployment.stack("lambda"),
         "old_user_storage": storage.old_table(context.deployment),
         "new_user_storage": storage.new_table(context.deployment),
-        "consolidation": context.deployment.name(*CONSOLIDATION).value,
+        "consolidation": bucket_name(context.deployment, CONSOLIDATION),
     }
     return Fact("names", "ok", "Names", ", ".join(names.values()), "", names)
+
+
+def check_buckets(context: Context) -> Fact:
+    """The deployment's buckets that the catalog knows: which exist, and that each can be listed."""
+    names = {row.config_key: context.deployment.name(row.config_key, row.pattern).value for row in BUCKETS}
+    existing = set(bucket_names(context.account)) & set(names.values())
+    for name in sorted(existing):
+        context.account.call("s3", "list_objects_v2", Bucket=name, MaxKeys=1)
+    absent = sorted(set(names.values()) - existing)
+    return Fact(
+        "buckets", "ok", "Buckets", f"{plural(len(existing), 'bucket')} can be listed, {len(absent)} of the catalog absent",
+        "", {"present": sorted(existing), "absent": absent},
+    )  # fmt: skip
 
 
 def check_sync_job(context: Context) -> Fact:

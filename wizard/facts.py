@@ -47,6 +47,7 @@ class Facts:
     old_user_storage    {"exists": bool, "rows": int}
     basic_ops_tables    {"tables": [with rows, of the basic-ops stack], "unsaved": [those without a verified backup]}
     new_user_storage    {"exists": bool, "rows": int}
+    buckets             {"present": [names], "absent": [names]} of the catalog's buckets
     consolidation       whether the consolidation bucket exists and is this account's
     user_data_owner     "basic-ops", "amplify-lambda", "orphan", "nobody", or another stack's name
     sync_job            whether the e-mail sync rule is enabled

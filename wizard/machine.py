@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from wizard.context import Context
+from wizard.deployment import read_config
 from wizard.facts import Fact
 
 SYSTEMS = ("linux", "darwin")  # pseudo-terminals, file locks and modes as this program uses them
@@ -22,6 +23,14 @@ def check_checkout(context: Context) -> Fact:
             "Start inside the checkout of the new release, or give --root.", {"root": "", "services": 0},
         )  # fmt: skip
     count = sum(1 for _ in Path(context.root).glob("*/serverless.yml"))
+    config = read_config(Path(context.root) / "scripts" / "config.py")
+    here = {"DEP_NAME": context.deployment.dep, "STAGE": context.deployment.stage}
+    if other := ", ".join(f"{name} {value}" for name, value in config.items() if value != here[name]):
+        return Fact(
+            "checkout", "attention", "Backend checkout", f"{context.root}: its scripts/config.py says {other}",
+            f"This run is for {context.deployment.label}; make sure that both mean the same deployment.",
+            {"root": str(context.root), "services": count},
+        )  # fmt: skip
     return Fact(
         "checkout", "ok" if count else "attention", "Backend checkout", f"{context.root}: {count} services",
         "" if count else "No directory below it has a serverless.yml; give --root.",

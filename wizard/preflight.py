@@ -93,7 +93,13 @@ def unknown(check: Check, error: Exception) -> Fact:
             check.name, "unknown", check.title, f"Not permitted: {action} is missing.",
             f"Have {action} granted (`amplify-migrate preflight --policy` prints the policy), then check again.",
         )  # fmt: skip
-    return Fact(check.name, "unknown", check.title, f"Could not be read: {plain(explain(error), 300)}", "Check again.")
+    return Fact(
+        check.name,
+        "unknown",
+        check.title,
+        f"Could not be read: {plain(explain(error).splitlines()[0], 300)}",
+        "Check again.",
+    )
 
 
 def denied_action(check: Check, error: Exception) -> str:
@@ -152,6 +158,7 @@ CHECKS = (
         ("dynamodb:DescribeTable", "dynamodb:Scan"),
         account_facts.check_new_user_storage,
     ),
+    Check("buckets", "Buckets", ("s3:ListAllMyBuckets", "s3:ListBucket"), account_facts.check_buckets),
     Check("consolidation", "Consolidation bucket", ("s3:ListBucket",), account_facts.check_consolidation),
     Check(
         "sync_job",

@@ -104,7 +104,7 @@ def _unknown(place: str, error: Exception) -> Finding:
         if code_of(error) in DENIED
         else "Try again."
     )
-    return Finding("unknown", place, f"could not be looked at: {plain(explain(error), 300)}", todo)
+    return Finding("unknown", place, f"could not be looked at: {plain(explain(error).splitlines()[0], 300)}", todo)
 
 
 def look_at_stacks(context: Context) -> tuple[int, list[Finding]]:

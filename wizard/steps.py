@@ -14,6 +14,7 @@ from wizard import rules
 from wizard.facts import Facts
 from wizard.guidance import BEFORE_CLEANUP, GUIDANCE, LIMITATIONS, TITLES, TRY_BY_HAND
 from wizard.journey import Action, Effect, Field, Journey, Outcome, Step, Values
+from wizard.text import plural
 
 if TYPE_CHECKING:
     from wizard.context import Context
@@ -87,7 +88,8 @@ def _free_warning(facts: Facts) -> Sequence[str]:
     tables = f"Removing the stack deletes its tables; the old user storage has {rows:,} rows." if rows else ""
     return [
         *([tables] if tables else []),
-        "User settings, shares and workflows do not work from now until amplify-lambda is deployed (4c).",
+        "User settings, shares and workflows do not work from now until amplify-lambda is deployed (4c): some 5 to 15"
+        " minutes when you go on at once.",
     ]
 
 
@@ -141,13 +143,22 @@ def _plan(values: Values) -> list[str]:
 def _apply_warning(facts: Facts) -> Sequence[str]:
     plan = facts.value("plan") or {}
     sync = ["The e-mail sync job is enabled and re-creates old ids; deploy object-access first (step 5)."]
+    changes = int(plan.get("changes", 0))
+    minutes = max(1, round(changes / CHANGES_A_SECOND / 60))
+    price = max(0.01, changes * UNITS_A_CHANGE * UNIT_DOLLARS)
     return [
-        f"{plan.get('changes', 0):,} changes are made. Users should be logged out until it is done.",
+        f"{changes:,} changes are made, in about {plural(minutes, 'minute')}, for about ${price:,.2f} of write requests."
+        " Users should be logged out until it is done.",
         "Conversations count as changed once: clients load them again.",
         *(sync if facts.value("sync_job") is True else []),
         *LIMITATIONS,
     ]
 
+
+# A conditional write over the network with 16 threads; on-demand price of us-east-1; item of some KB with two indexes.
+CHANGES_A_SECOND = 500
+UNITS_A_CHANGE = 6
+UNIT_DOLLARS = 1.25e-6
 
 # Step 7
 

@@ -80,6 +80,7 @@ def recovery_on(aws: Aws) -> None:
         ("old_user_storage", lambda aws: rows(aws, storage_tables.OLD, 3), "attention", {"exists": True, "rows": 3}),
         ("new_user_storage", nothing, "attention", {"exists": False, "rows": 0}),
         ("new_user_storage", lambda aws: rows(aws, storage_tables.NEW, 2), "ok", {"exists": True, "rows": 2}),
+        ("basic_ops_tables", nothing, "ok", {"tables": [], "unsaved": []}),
         ("consolidation", nothing, "attention", False),
         (
             "consolidation",
@@ -220,6 +221,14 @@ def test_a_bucket_of_somebody_else_is_unknown(context: Context) -> None:
     assert look(context, "consolidation").verdict == "unknown"
 
 
+def test_buckets_that_may_not_be_listed_are_unknown(aws: Aws, context: Context) -> None:
+    aws.client("s3").create_bucket(Bucket="amplify-v6-lambda-dev-share")
+    assert look(context, "buckets").value["present"] == ["amplify-v6-lambda-dev-share"]
+    deny(context.account, "s3", "ListObjectsV2")
+    fact = look(context, "buckets")
+    assert (fact.verdict, "s3:" in fact.found) == ("unknown", True)
+
+
 def test_gather_only_what_is_named(context: Context) -> None:
     facts = gather(context, ["identity", "plan"])
     assert [fact.name for fact in facts] == ["identity", "plan"]
@@ -325,6 +334,11 @@ def test_checkout_var_file_and_command(context: Context, tmp_path: Path, monkeyp
     (tmp_path / "var").mkdir()
     (tmp_path / "var" / "dev-var.yml").write_text("DEP_NAME: v6\n")
     assert look(context, "checkout").value == {"root": str(tmp_path), "services": 1}
+    assert look(context, "checkout").verdict == "ok"
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "config.py").write_text('DEP_NAME = "v7"\nSTAGE = "dev"\n')
+    fact = look(context, "checkout")
+    assert (fact.verdict, "DEP_NAME v7" in fact.found, "STAGE" in fact.found) == ("attention", True, False)
     assert look(context, "var_file").value == str(tmp_path / "var" / "dev-var.yml")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     assert look(context, "serverless").verdict == "attention"
