@@ -28,6 +28,7 @@ from wizard.text import plain, plural
 
 COMPOSE = "serverless-compose.yml"
 _BASIC_OPS = "basic-ops"
+_TODO = "Take the serverless.yml of the new release, which reads Parameter Store: `${ssm:/amplify/${sls:stage}/…}`."
 _COMPOSE_OUTPUT = re.compile(r"\$\{[^}:]*basic-ops\.[^}]*\}")  # `${amplify-lambda-basic-ops.Output}`
 
 
@@ -65,7 +66,7 @@ class Renamed:
         text += f". A table {planned} exists already, so that the deployment fails" if self.exists else ""
         keep = f"Keep the name: write {self.deployed} in {place} and where its variable is defined, then populate again"
         save = f"or back it up (aws dynamodb create-backup --table-name {self.deployed} --backup-name before-rename)"
-        copy = f"Copy its rows to {planned}, where it has none of the same key" + (" yet" if self.exists else "")
+        copy = f"Copy its rows to {planned} where that has none of the same key"
         if not self.blocks:
             how = f" (its backup {self.saved} is safe)" if self.saved else ""
             return Finding("attention", place, f"{text}{how}.", f"{copy}, once both exist.")
@@ -103,6 +104,10 @@ def inspect(context: Context) -> Definitions:
         checkout.services, workers=max(1, min(8, context.workers)), control=context.control,
     )  # fmt: skip
     for service, tables in sorted(deployed, key=lambda pair: pair[0].directory):
+        if tables and not service.definition.whole:
+            text = f"Its resources come from other files, so that its {plural(len(tables), 'table')} were not compared."
+            findings.append(Finding("attention", service.file, text, "Compare their names by hand before deploying."))
+            continue
         planned = {table.logical_id: table for table in service.definition.answered(known).tables()}
         for logical_id, name in sorted(tables.items()):
             table = planned.get(logical_id)
@@ -115,9 +120,6 @@ def inspect(context: Context) -> Definitions:
                 renamed.append(_renamed(context, service, table, name))
     findings += [one.finding() for one in renamed]
     return Definitions(tuple(place for place, _ in places), tuple(renamed), tuple(findings))
-
-
-_TODO = "Take the serverless.yml of the new release, which reads Parameter Store: `${ssm:/amplify/${sls:stage}/…}`."
 
 
 def check(context: Context) -> Outcome:

@@ -282,8 +282,7 @@ class ServerlessFile:
     def tables(self) -> list[TableName]:
         """The DynamoDB tables that the resources define."""
         found = []
-        blocks = at(self.root, "resources")
-        for block in blocks.value if isinstance(blocks, yaml.SequenceNode) else [blocks]:
+        for block in self._resources():
             for logical_id, (key, resource) in pairs(at(block, "Resources")).items():
                 if text_of(at(resource, "Type")) != "AWS::DynamoDB::Table":
                     continue
@@ -298,6 +297,17 @@ class ServerlessFile:
                 retained = text_of(at(resource, "UpdateReplacePolicy")) == "Retain"
                 found.append(TableName(logical_id, name, line, unresolved, retained))
         return found
+
+    @property
+    def whole(self) -> bool:
+        """Whether all resources stand in this file, none in a `${file(…)}`."""
+        blocks = self._resources()
+        return not any(isinstance(node, Scalar) for block in blocks for node in (block, at(block, "Resources")))
+
+    def _resources(self) -> list[yaml.Node]:
+        blocks = at(self.root, "resources")
+        found = blocks.value if isinstance(blocks, yaml.SequenceNode) else [blocks]
+        return [block for block in found if block is not None]
 
     def _references(self, text: str, key: str, line: int, types: frozenset[str], depth: int) -> Iterator[Reference]:
         if depth > 20:

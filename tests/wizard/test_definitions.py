@@ -120,9 +120,7 @@ def test_where_both_names_exist_it_says_so(context: Context, root: Path, aws: Aw
 def test_a_table_name_that_comes_from_parameter_store_is_known_from_the_files(
     context: Context, root: Path, aws: Aws
 ) -> None:
-    text = section(
-        service="other", after="N: ${ssm:/amplify/dev/amplify-v6-lambda/CHAT_USAGE_DYNAMO_TABLE}"
-    ).replace(
+    text = section(service="other", after="N: ${ssm:/amplify/dev/amplify-v6-lambda/CHAT_USAGE_DYNAMO_TABLE}").replace(
         "provider:",
         "resources: {Resources: {T: {Type: 'AWS::DynamoDB::Table',"
         " Properties: {TableName: '${self:provider.environment.N}'}}}}\nprovider:",
@@ -144,6 +142,18 @@ def test_a_name_that_cannot_be_told_and_a_table_that_vanishes_are_attention(
     assert set(texts.values()) == {"attention"}
     assert any("cannot be told" in text for text in texts)
     assert any("amplify-v6-lambda-dev-assistants" in text and "no longer defined" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    "resources", ["${file(./tables.yml)}", "[{Resources: '${file(./tables.yml)}'}]", "['${file(./tables.yml)}']"]
+)
+def test_resources_in_other_files_are_not_taken_for_gone(
+    context: Context, root: Path, aws: Aws, resources: str
+) -> None:
+    write_service(root, "split", f"service: split\nresources: {resources}\n")
+    deploy(aws, "split-dev", T="table")
+    (finding,) = definitions.inspect(context).findings
+    assert "not compared" in finding.text
 
 
 @pytest.mark.parametrize(
