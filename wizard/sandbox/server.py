@@ -56,8 +56,11 @@ class Server:
 def start(port: int = 0) -> Server:
     """Start it on `port` of the loopback interface (0: a free one) with nothing in it.
 
-    Raises BadInput when moto is not installed or the port is taken.
+    The process is the sandbox's from then on: it forgets the operator's profile. Raises BadInput when moto is not
+    installed or the port is taken.
     """
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        os.environ.pop(name, None)  # moto opens sessions in this process, which must not look for a profile
     try:
         from moto.server import ThreadedMotoServer
     except ImportError as error:
