@@ -9,8 +9,9 @@ from pathlib import Path
 from wizard.deployment import Deployment
 from wizard.errors import BadInput
 from wizard.events import Finding
-from wizard.serverless_yaml import LARGEST, Answers, Reference, ServerlessFile, TableName, Variable, read_variables
+from wizard.serverless_yaml import Answers, Reference, ServerlessFile, TableName, Variable, read_variables
 from wizard.text import plain
+from wizard.yaml_nodes import LARGEST
 
 TEMPLATE = "example-service"  # the service of amplify-lambda-python-base, from which new services are copied
 

@@ -23,8 +23,9 @@ from wizard.journey import Outcome
 from wizard.parallel import each
 from wizard.parameter_plan import readers, wanted
 from wizard.serverless_variables import Unanswered
-from wizard.serverless_yaml import TableName, compose, scalars
+from wizard.serverless_yaml import TableName
 from wizard.text import plain, plural
+from wizard.yaml_nodes import compose, scalars
 
 COMPOSE = "serverless-compose.yml"
 _BASIC_OPS = "basic-ops"

@@ -1,9 +1,4 @@
-"""What one serverless.yml says: its locally defined variables, everything it reads, its service and its tables. Pure.
-
-PyYAML composes the file into nodes with their positions and nothing is constructed, so no tag of CloudFormation (or of
-anybody else) can fail, and no alias is ever expanded. Names and values are those that YAML reads; numbers keep
-their digits, and only `true` and `false` are booleans, as Serverless (YAML 1.2) has it.
-"""
+"""What one serverless.yml says: its locally defined variables, everything it reads, its service and its tables. Pure."""
 
 from __future__ import annotations
 
@@ -14,21 +9,11 @@ from dataclasses import dataclass, field, replace
 
 import yaml
 
-from wizard.errors import BadInput
 from wizard.serverless_variables import Expansion, Source, Unanswered, alternatives, expressions
-from wizard.text import plain
-
-LARGEST = 1_000_000  # bytes of a serverless.yml; the largest known has 40 KB
-_DEEPEST = 100  # nested collections; libyaml's composer recurses without a limit of its own
-_LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+from wizard.yaml_nodes import MERGE, Mapped, Scalar, at, compose, mappings, pairs, scalars, tagged, text_of
 
 SECTION = "# Locally Defined Variables"
 _IMPORTED = "# Imported Variables"
-_MERGE = "tag:yaml.org,2002:merge"
-_OWN_TAG = "tag:yaml.org,2002:"
-
-Mapped = yaml.MappingNode
-Scalar = yaml.ScalarNode
 
 
 @dataclass(frozen=True)
@@ -80,92 +65,6 @@ class Answers:
     known: Mapping[str, str] = field(default_factory=dict)
 
 
-def compose(text: str, place: str) -> Mapped:
-    """The root mapping of a YAML text; raises BadInput that names `place` and the line for anything else."""
-    if len(text) > LARGEST:
-        raise BadInput(f"{place} is larger than {LARGEST:,} bytes; this is no serverless.yml.")
-    try:
-        depth = 0
-        for event in yaml.parse(text, Loader=_LOADER):
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if depth > _DEEPEST:
-                raise BadInput(f"{place} is nested more than {_DEEPEST} levels deep; this is no serverless.yml.")
-        root = yaml.compose(text, Loader=_LOADER)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = plain(getattr(error, "problem", None) or str(error).splitlines()[0], 200)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        raise BadInput(f"{place}{line} is not YAML: {problem}.") from error
-    except (ValueError, OverflowError, UnicodeError) as error:  # libyaml's complaints about lone surrogates and NUL
-        raise BadInput(f"{place} is not YAML: {plain(error, 200)}.") from error
-    if not isinstance(root, Mapped):
-        raise BadInput(f"{place} is not a mapping of keys to values.")
-    return root
-
-
-def pairs(node: yaml.Node | None) -> dict[str, tuple[Scalar, yaml.Node]]:
-    """The scalar keys of a mapping with their values, the last of equal names; `<<` is merged as YAML does."""
-    found: dict[str, tuple[Scalar, yaml.Node]] = {}
-    pending, seen = [node], set()
-    while pending:  # own keys first, then what is merged in, which never replaces
-        current = pending.pop(0)
-        if isinstance(current, yaml.SequenceNode):
-            pending += current.value if id(current) not in seen else []
-        elif isinstance(current, Mapped) and id(current) not in seen:
-            own = {}
-            for key, value in current.value:
-                if key.tag == _MERGE:
-                    pending.append(value)
-                elif isinstance(key, Scalar):
-                    own[key.value] = (key, value)
-            found = {**own, **found}
-        seen.add(id(current))
-    return found
-
-
-def at(root: yaml.Node | None, *path: str) -> yaml.Node | None:
-    """The node under a path of keys, or None."""
-    node = root
-    for name in path:
-        node = pairs(node).get(name, (None, None))[1]
-    return node
-
-
-def scalars(root: yaml.Node) -> Iterator[tuple[str, Scalar]]:
-    """Every scalar value once with the key it stands under, in the order of the file."""
-    seen: set[int] = set()
-    pending: list[tuple[str, yaml.Node]] = [("", root)]
-    while pending:
-        key, node = pending.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, Scalar):
-            yield key, node
-        elif isinstance(node, yaml.SequenceNode):
-            pending += [(key, child) for child in reversed(node.value)]
-        elif isinstance(node, Mapped):
-            pending += [
-                (name.value if isinstance(name, Scalar) else key, child) for name, child in reversed(node.value)
-            ]
-
-
-def tagged(node: yaml.Node) -> str:
-    """The tag of a node that is not YAML's own (`!Ref`), or ""."""
-    return "" if node.tag.startswith(_OWN_TAG) else str(node.tag)
-
-
-def text_of(node: yaml.Node | None) -> str | None:
-    """The text of an untagged scalar, `""` for null and lower case for true and false; None for anything else."""
-    if not isinstance(node, Scalar) or tagged(node):
-        return None
-    if not node.style and node.tag == f"{_OWN_TAG}null":
-        return ""
-    value = str(node.value)
-    return value.lower() if not node.style and value.lower() in ("true", "false") else value
-
-
 def section(text: str, root: Mapped) -> list[Variable]:
     """The variables between `# Locally Defined Variables` and its end; [] without such a section.
 
@@ -179,7 +78,7 @@ def section(text: str, root: Mapped) -> list[Variable]:
     end = next((number for number, line in comments if number > begin and _ends(line)), len(text) + 1)
     inside = [
         (key, value, mapping)
-        for mapping in _mappings(root)
+        for mapping in mappings(root)
         for key, value in mapping.value
         if isinstance(key, Scalar) and begin < key.start_mark.line < end and key.start_mark.column >= 4
     ]
@@ -192,7 +91,7 @@ def section(text: str, root: Mapped) -> list[Variable]:
 
 def _variable(key: Scalar, value: yaml.Node) -> Variable:
     line = key.start_mark.line + 1
-    if key.tag == _MERGE:
+    if key.tag == MERGE:
         return Variable(key.value, line, "", "a merge of other keys, not a variable")
     text = text_of(value)
     if text is None:
@@ -204,21 +103,6 @@ def _variable(key: Scalar, value: yaml.Node) -> Variable:
 def _ends(line: str) -> bool:
     comment = line.strip()
     return _IMPORTED in line or comment == "#" or bool(re.match(r"#.*\bVariables\b", comment))
-
-
-def _mappings(root: yaml.Node) -> Iterator[Mapped]:
-    seen: set[int] = set()
-    pending = [root]
-    while pending:
-        node = pending.pop()
-        if id(node) in seen or isinstance(node, Scalar):
-            continue
-        seen.add(id(node))
-        if isinstance(node, Mapped):
-            yield node
-            pending += [child for pair in node.value for child in pair]
-        else:
-            pending += node.value
 
 
 def _outside_scalars(text: str, root: Mapped) -> list[tuple[int, str]]:
