@@ -33,18 +33,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _GROUPS = (
-    "deployment",
-    "preflight",
-    "parameters",
-    "services",
-    "storage",
-    "endpoint",
-    "users",
-    "migrate",
-    "report",
-    "sandbox",
-    "demo",
-)
+    "deployment", "preflight", "parameters", "services", "storage", "endpoint", "users", "migrate", "report",
+    "sandbox", "demo",
+)  # fmt: skip
 _CHECKOUT_SIGNS = ("serverless-compose.yml", "scripts/config.py", "amplify-lambda/serverless.yml")
 
 

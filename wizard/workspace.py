@@ -18,6 +18,8 @@ from wizard.aws import json_line
 from wizard.deployment import Deployment
 from wizard.errors import BadInput, Blocked, Failed
 
+log = logging.getLogger(__name__)
+
 FORMAT = 1  # of settings.json and of the folder; raised when an older program could not read what a newer one wrote
 
 
@@ -75,6 +77,7 @@ class Workspace:
     reports = property(lambda self: self.folder / "reports")
     ledger = property(lambda self: self.folder / "ledger.sqlite")
     audit_log = property(lambda self: self.folder / "audit.jsonl")
+    command_log = property(lambda self: self.folder / "commands.jsonl")
     log_file = property(lambda self: self.logs / "amplify-migrate.log")
 
     def settings(self) -> dict[str, Any]:
@@ -132,6 +135,17 @@ class Workspace:
                 file.write(line)
         except OSError as error:
             raise Failed(f"The audit log {self.audit_log} cannot be written: {error.strerror}.") from error
+
+    def write_command(self, entry: Mapping[str, Any]) -> None:
+        """Append one line to commands.jsonl. A full disk costs the line only: looking must still be possible."""
+        try:
+            with (
+                self._audit_lock,
+                open(self.command_log, "a", encoding="utf-8", opener=private_opener) as file,
+            ):
+                file.write(json_line(entry) + "\n")
+        except OSError as error:
+            log.warning("%s cannot be written: %s", self.command_log, error.strerror)
 
     def log_handler(self, path: Path | None = None) -> logging.Handler:
         """A handler that writes every line to `path`, else to the workspace's log file."""

@@ -1,0 +1,57 @@
+"""`amplify-migrate report`: what was done, as a page, as Markdown and as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from wizard.context import Context
+from wizard.errors import Failed
+from wizard.evidence import collect
+from wizard.journey import Outcome
+from wizard.report import advice, markdown, standing
+from wizard.report_html import page
+from wizard.workspace import write_whole
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    """Add the `report` command."""
+    parser = commands.add_parser("report", parents=[common], help="what was done, for people", description=__doc__)
+    parser.add_argument("--output", metavar="DIR", type=Path, help="where to write it (default: in the workspace)")
+    parser.add_argument("--include-ids", action="store_true", help="with user ids, keys and values: personal data")
+    parser.set_defaults(run=run_report)
+
+
+def run_report(arguments: argparse.Namespace, context: Context) -> Outcome:
+    """Write report-TIME.html, .md and .json. Changes nothing in AWS; an unfinished migration is no failure: 0."""
+    was, context.account.read_only = context.account.read_only, True
+    try:
+        evidence = collect(context, ids=arguments.include_ids)
+    finally:
+        context.account.read_only = was
+    folder: Path = arguments.output or context.workspace.reports
+    document = dataclasses.asdict(evidence)
+    made = datetime.fromtimestamp(evidence.made, UTC)
+    texts = {
+        "html": page(evidence),
+        "md": markdown(evidence),
+        "json": json.dumps(document, indent=2, ensure_ascii=True) + "\n",
+    }
+    files = {kind: folder / f"report-{made:%Y%m%dT%H%M%S%fZ}.{kind}" for kind in texts}
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for kind, path in files.items():
+            with write_whole(path) as file:
+                file.write(texts[kind])
+    except OSError as error:
+        raise Failed(f"The report cannot be written to {folder}: {error.strerror}. Give another --output.") from error
+    named = {kind: str(path) for kind, path in files.items()}
+    lines = [
+        standing(evidence),
+        *(f"  next: {one}" for one in advice(evidence)),
+        *(f"  {path}" for path in named.values()),
+    ]
+    return Outcome(0, "\n".join(lines), {"files": named, "report": document})
