@@ -11,13 +11,18 @@ from types import TracebackType
 from typing import Any
 
 from wizard.aws import Account
+from wizard.context import Context
 from wizard.deployment import Deployment
+from wizard.events import Feed
 from wizard.sandbox.checkout import shared_values, write_checkout
 from wizard.sandbox.create import api_id, create_pool, create_stacks, put_parameters
 from wizard.sandbox.releases import DEFAULT, TARGET, Release
 from wizard.sandbox.releases import release as release_of
-from wizard.sandbox.seed import Seeded, sow, world, write_csv
+from wizard.sandbox.schemas import BASIC_OPS
+from wizard.sandbox.seed import Seeded, World, sow, world, write_csv
 from wizard.sandbox.server import REGION, Server, start
+from wizard.users import USER_MAP
+from wizard.workspace import Workspace
 
 DEPLOYMENT = Deployment("v6", "dev", REGION)
 
@@ -36,6 +41,7 @@ class Demo:
     bin: Path
     pool_id: str
     api_id: str
+    world: World
     seeded: Seeded
 
     @property
@@ -49,6 +55,18 @@ class Demo:
         """For programs run beside it: they reach this AWS only, and find this `serverless` first."""
         path = os.pathsep.join([str(self.bin), os.environ.get("PATH", os.defpath)])
         return {**self.server.environment(), "PATH": path}
+
+    def context(self, workspace: Path) -> Context:
+        """A run over it, with the checkout and the user map at hand."""
+        opened = Workspace(workspace)
+        opened.remember({USER_MAP: str(self.csv)})
+        feed = Feed(lambda event: None)
+        account = self.account(feed=feed)
+        return Context(self.deployment, account, opened, feed, account.control, root=self.root, yes=True, sandbox=True)
+
+    def confirmations(self) -> dict[str, str]:
+        """The words that a person would type on the way, by step."""
+        return {"4b": self.deployment.stack(BASIC_OPS), "7": "DELETE"}
 
     def stop(self) -> None:
         """End the embedded AWS and everything in it; the folder stays."""
@@ -105,6 +123,7 @@ def start_demo(
             bin=_write_command(folder / "bin"),
             pool_id=pool,
             api_id=api_id(account, DEPLOYMENT),
+            world=population,
             seeded=seeded,
         )
     except BaseException:

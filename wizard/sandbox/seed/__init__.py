@@ -106,7 +106,7 @@ def _put_object(account: Account, bucket: str, one: Object) -> None:
 def write_csv(path: Path, of: Iterable[Person]) -> Path:
     """The user map of the people, in the guide's format."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("old_id", "new_id"))
         writer.writerows((person.old, person.new) for person in of)
     return path
