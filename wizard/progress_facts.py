@@ -19,6 +19,7 @@ from wizard.parallel import each
 from wizard.text import plural
 from wizard.wire import Item
 
+WAIVERS = "waivers"  # setting of the workspace: names that the operator decided to do without
 PLANNED_USERS = "users.csv"  # the map that all plans of the workspace were made from, in its folder
 # Changes whose old record still stands beside the new one, as cleanup counts them; the old user storage table goes with
 # its stack, and source objects are cleaned up only when asked for.
@@ -116,7 +117,7 @@ def present_keys(context: Context, table: str, keys: Sequence[Item]) -> set[str]
 
 def check_waivers(context: Context) -> Fact:
     """What the operator decided by name to do without."""
-    waivers = list(context.workspace.settings().get("waivers", []))
+    waivers = list(context.workspace.settings().get(WAIVERS, []))
     return Fact(
         "waivers",
         "attention" if waivers else "ok",
@@ -209,7 +210,7 @@ def safeguard(context: Context, unsaved: set[str], without_recovery: Sequence[st
             "which tables have recovery is not known",
             "See Point-in-time recovery.",
         )
-    waivers = set(context.workspace.settings().get("waivers", []))
+    waivers = set(context.workspace.settings().get(WAIVERS, []))
     missing = sorted(unsaved & set(without_recovery))
     left = [table for table in missing if table not in waivers]
     return Fact(

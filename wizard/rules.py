@@ -261,7 +261,7 @@ def plan_done(facts: Facts) -> str:
     plan = _mapping(facts, "plan")
     if not plan or not plan.get("fresh"):
         return ""
-    return f"plan {plan.get('id')} has {plural(int(plan.get('changes', 0)), 'change')} and is newer than the map"
+    return f"plan {plan.get('id')} is newer than the map; {plural(int(plan.get('changes', 0)), 'change')} open"
 
 
 def safeguard_done(facts: Facts) -> str:

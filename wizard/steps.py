@@ -140,6 +140,13 @@ def _plan(values: Values) -> list[str]:
     return ["migrate", "plan", "--csv-file", values["csv"], *option(values, "only", "--only"), *audit]
 
 
+def _unsafe(facts: Facts) -> str:
+    return " ".join((facts.value("safeguard") or {}).get("missing", ()))
+
+
+UNSAFE = Field("tables", "Tables", "NAME", _unsafe, required=True, help="tables without recovery, separated by blanks")
+
+
 def _apply_warning(facts: Facts) -> Sequence[str]:
     plan = facts.value("plan") or {}
     sync = ["The e-mail sync job is enabled and re-creates old ids; deploy object-access first (step 5)."]
@@ -238,6 +245,8 @@ JOURNEY = Journey(
         ], "plan"),
         _step("6b'", rules.safeguard_skip, rules.safeguard_done, rules.safeguard_locked, [
             action("show", "Show what is safe", "read", fixed("backup", "show")),
+            action("waive", "Do without, by name", "read",
+                   lambda values: ["backup", "waive", *values["tables"].split()], fields=(UNSAFE,)),
             action("create", "Make the tables safe", "write", fixed("backup", "create"), preview="show"),
         ], "safeguard"),
         _step("6c", rules.never, rules.apply_done, rules.apply_locked, [

@@ -15,6 +15,7 @@ from wizard.import_sources import Source, open_source
 from wizard.journey import Outcome
 from wizard.migration.ledger import Ledger
 from wizard.migration.rewrite import rewrite
+from wizard.progress_facts import WAIVERS
 from wizard.storage_import import Imported, import_rows, unchanged
 from wizard.text import plain, plural
 from wizard.wire import Item
@@ -51,6 +52,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: a
     create.set_defaults(run=run_create, effect="write")
     show = actions.add_parser("show", parents=[common], help="how each table of the plan can be brought back")
     show.set_defaults(run=run_show)
+    waive = actions.add_parser("waive", parents=[common], help="do without recovery of these tables, by name")
+    waive.add_argument("tables", metavar="NAME", nargs="+", help="tables that may not be brought back")
+    waive.set_defaults(run=run_waive)
     for parser in (create, show):
         parser.add_argument(
             "--table", metavar="NAME", nargs="+", default=[], help="default: those of the plan, else of the deployment"
@@ -158,6 +162,13 @@ def run_create(arguments: argparse.Namespace, context: Context) -> Outcome:
     found = recovery.create(context, _tables(arguments, context), "backup" if arguments.on_demand else "pitr")
     recovery.remember(context, found)
     return _recovery(found, 1)
+
+
+def run_waive(arguments: argparse.Namespace, context: Context) -> Outcome:
+    """Remember in the workspace that the operator does without recovery of these tables; the account is not touched."""
+    waived = sorted({*context.workspace.settings().get(WAIVERS, []), *arguments.tables})
+    context.workspace.remember({WAIVERS: waived})
+    return Outcome(0, f"Done without by choice: {plain(', '.join(waived))}.", {"waived": waived})
 
 
 def _tables(arguments: argparse.Namespace, context: Context) -> list[str]:
