@@ -15,7 +15,8 @@ from boto3.dynamodb.types import TypeSerializer
 
 from wizard.sandbox.demo import Demo
 from wizard.sandbox.schemas import resource_name
-from wizard.sandbox.seed import Object, Row, seedlings
+from wizard.sandbox.seed import seedlings
+from wizard.sandbox.seed.model import Object, Row
 from wizard.sandbox.server import CREDENTIALS
 from wizard.text import plural
 
@@ -64,6 +65,7 @@ _MOVED: Mapping[str, tuple[str, int]] = {
     "data-disclosure/storage": ("dataDisclosure/", 0),
     "api/documentation-bucket": ("apiDocumentation/", 0),
 }
+_EXAMPLES = 5  # of missing objects that are named
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def check(demo: Demo) -> Verdict:
     ids = demo.seeded.ids
     planted = list(seedlings(demo.world))
     wrong: list[str] = []
+    lost: list[str] = []
     rows = objects = 0
     for id_, attributes in _WHOLE.items():
         seeded = [one.item for one in planted if isinstance(one, Row) and one.table == id_]
@@ -112,7 +115,10 @@ def check(demo: Demo) -> Verdict:
     for one in planted:
         if isinstance(one, Object) and (expected := _new_key(one, ids)):
             objects += 1
-            wrong += _missing(s3, resource_name("lambda/consolidation", demo.deployment), expected, one)
+            lost += _missing(s3, resource_name("lambda/consolidation", demo.deployment), expected, one)
+    wrong += lost[:_EXAMPLES]
+    if len(lost) > _EXAMPLES:
+        wrong.append(f"and {plural(len(lost) - _EXAMPLES, 'more object')} like these")
     return Verdict(tuple(wrong), {"row": rows, "object": objects})
 
 

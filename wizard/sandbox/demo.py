@@ -19,7 +19,8 @@ from wizard.sandbox.create import api_id, create_pool, create_stacks, put_parame
 from wizard.sandbox.releases import DEFAULT, TARGET, Release
 from wizard.sandbox.releases import release as release_of
 from wizard.sandbox.schemas import BASIC_OPS
-from wizard.sandbox.seed import Seeded, World, sow, world, write_csv
+from wizard.sandbox.seed import Seeded, sow, world, write_csv
+from wizard.sandbox.seed.model import World
 from wizard.sandbox.server import REGION, Server, start
 from wizard.users import USER_MAP
 from wizard.workspace import Workspace
