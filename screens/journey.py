@@ -217,13 +217,12 @@ class JourneyScreen(Screen[None]):
             self._last[step.id] = (action, Outcome(4, ""))
             await self._draw()
             return
+        before = session.status(step).state
         outcome = await self._run(step, action, values)
         await self.look(then_go=False)
-        if outcome.code == 0 and session.status(step).state == "done" and action.effect != "read":
-            following = session.journey.after(step.id, session.facts)
-            if following is not None:
-                self.notify(f"Step {step.id} is done.", markup=False)
-                await self.go(following)
+        if outcome.code == 0 and before != "done" and session.status(step).state == "done":
+            self.notify(f"Step {step.id} is done.", markup=False)
+            await self.go(session.following(step))
 
     async def _run(self, step: Step, action: Action, values: Values) -> Outcome:
         self.app.findings[step.id] = []

@@ -172,12 +172,15 @@ class Walk:
         if picked >= len(actions):
             return moves[picked - len(actions)][1]()
         action = actions[picked]
+        before = session.status(step).state
         outcome = self.perform(step, action)
         if outcome is None:
             return step
         self.look()
-        finished = outcome.code == 0 and action.effect != "read" and session.status(step).state == "done"
-        return (session.journey.after(step.id, session.facts) or step) if finished else step
+        finished = outcome.code == 0 and before != "done" and session.status(step).state == "done"
+        if finished:
+            say(f"Step {step.id} is done.")
+        return session.following(step) if finished else step
 
     def label(self, action: Action) -> str:
         why = self.session.refusal(action)

@@ -145,6 +145,12 @@ class Session:
             return Status("open", "") if first else Status("locked", "choose the deployment first")
         return status(step, self.facts)
 
+    def following(self, step: Step) -> Step:
+        """Where to stand once a step is done: the next one that is open or waits, else the first such one."""
+        index = self.journey.steps.index(step)
+        later = (one for one in self.journey.steps[index + 1 :] if self.status(one).state not in ("done", "skipped"))
+        return next(later, None) or self.journey.first_open(self.facts)
+
     def step_of(self, action: Action) -> Step:
         return next(step for step in self.journey.steps if any(action is known for known in step.actions))
 

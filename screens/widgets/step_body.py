@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Button, Static
 
 from screens.shown import CODES, EFFECTS, LEVELS, STATES, button, excerpt, headed, sign, text
@@ -55,7 +56,8 @@ class ActionRow(Vertical):
     def take(self, values: Mapping[str, str]) -> None:
         """Show the command with these values."""
         self.values = values
-        self.query_one(".command", Static).update(text(f"$ {self.command}"))
+        for line in self.query(".command").results(Static):
+            line.update(text(f"$ {self.command}"))
 
     @property
     def command(self) -> str:
@@ -157,18 +159,23 @@ class StepBody(VerticalScroll):
         """Give the focus back to what had it before the step was drawn anew."""
         for row in (*self.query(FieldRow), *self.query(ActionRow)):
             if name and name == (row.field.name if isinstance(row, FieldRow) else row.offered.id):
-                row.query("Input, Select, Checkbox, Button").first().focus(scroll_visible=False)
+                self._give_focus(row)
                 return
         self.focus_first()
+
+    def _give_focus(self, row: Widget) -> None:
+        for widget in row.query("Input, Select, Checkbox, Button"):  # none in a body that was replaced meanwhile
+            widget.focus(scroll_visible=False)
+            return
 
     def focus_first(self) -> None:
         """Focus an empty needed field, else a button that only looks, else the text; the top stays in sight."""
         for row in self.query(FieldRow):
             if row.field.required and not row.value:
-                row.query("Input, Select, Checkbox").first().focus(scroll_visible=False)
+                self._give_focus(row)
                 return
         for action in self.query(ActionRow):
             if action.offered.effect == "read":
-                action.query_one(Button).focus(scroll_visible=False)
+                self._give_focus(action)
                 return
         self.focus()
