@@ -58,7 +58,9 @@ class Health:
     @property
     def well(self) -> bool:
         """Nothing is wrong, and all was seen; only IAM's simulator, which few may ask, may stay unanswered."""
-        wrong = [one for one in self.findings if one.level == "blocked" or (one.level == "unknown" and one.place != ROLES)]
+        wrong = [
+            one for one in self.findings if one.level == "blocked" or (one.level == "unknown" and one.place != ROLES)
+        ]
         return not self.causes and not wrong
 
 

@@ -35,6 +35,7 @@ def facts(**values: Any) -> Facts:
     )
 
 
+UNVERIFIED = {"id": 2, "fresh": True, "changes": 0, "counts": {"applied": 2}}
 READY: dict[str, Any] = {
     "deployment": 40,
     "checkout": {"root": "/x", "services": 15},
@@ -151,8 +152,8 @@ def test_all_is_done_when_everything_is() -> None:
         ("6c", {"plan": {"id": 1, "fresh": True, "changes": 2, "counts": {"planned": 2}}, "consolidation": False}, "locked"),
         ("6c", {"plan": {"id": 1, "fresh": True, "changes": 1, "counts": {"conflict": 1}}}, "open"),
         ("6d", {"plan": {"id": 1, "fresh": True, "changes": 2, "counts": {"planned": 2}}}, "locked"),
-        ("6d", {"plan": {"id": 2, "fresh": True, "changes": 0, "counts": {"applied": 2}}, "verification": {"clean": False}}, "open"),
-        ("7", {"plan": {"id": 2, "fresh": True, "changes": 0, "counts": {"applied": 2}}, "verification": {"clean": False}}, "locked"),
+        ("6d", {"plan": UNVERIFIED, "verification": {"clean": False}}, "open"),
+        ("7", {"plan": UNVERIFIED, "verification": {"clean": False}}, "locked"),
         ("7", {"retained": 3}, "open"),
         ("7", {"retained": 3, "kept": True}, "done"),
     ],
