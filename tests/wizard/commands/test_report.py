@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Aws
 from tests.wizard.cli_run import Cli, reach, write_map
-from tests.wizard.sandbox.other_deployment import DEPLOYMENT, MAP, OUTSIDE, build
+from tests.wizard.sandbox.other_deployment import DEPLOYMENT, MAP, OUTSIDE, QUOTE, build
 
 ACCOUNTS = "amplify-prod2-lambda-prod-accounts"
 
@@ -144,8 +144,8 @@ def test_half_applied_and_rolled_back(cli: Cli, aws: Aws, tmp_path: Path) -> Non
     cli("migrate", "plan", "--csv-file", write_map(tmp_path / "users.csv", MAP))
     # A service writes under a new id between plan and apply: a conflict, which the report counts and names by number.
     aws.client("dynamodb").put_item(
-        TableName="amplify-prod2-lambda-prod-user-tags", Item={"user": {"S": MAP['o"neil+x\'y@example.edu']}, "tags": {"SS": ["z"]}}
-    )  # fmt: skip
+        TableName="amplify-prod2-lambda-prod-user-tags", Item={"user": {"S": MAP[QUOTE]}, "tags": {"SS": ["z"]}}
+    )
     code = cli("migrate", "apply", "--yes")
     evidence, texts = report(cli)
     conflicts = [one for one in evidence["attention"]["listed"] if one["state"] == "conflict"]
