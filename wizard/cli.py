@@ -135,7 +135,7 @@ def connect(choice: Choice, feed: Feed, control: Control, arguments: argparse.Na
         feed=feed,
         control=control,
     )
-    keys = [row.config_key for row in (*TABLES, *BUCKETS)]
+    keys = [*(row.config_key for row in TABLES), *(row.config_key for row in BUCKETS)]
     deployment = Deployment(dep, stage, account.region, overrides_from(os.environ, keys))
     try:
         folder = arguments.workspace or default_folder(account.id, deployment)
@@ -346,7 +346,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _report(130, "Interrupted; the same command goes on from here.", as_json, None)
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # whoever read our output has gone
+        sys.stdout = None  # whoever read our output has gone
         return 1
     except Exception as error:
         return _report(1, _unforeseen(error), as_json, error if debug else None)

@@ -66,10 +66,14 @@ class Deployment:
         """The CloudFormation stack of a service: `amplify-{dep}-{service}-{stage}`."""
         return f"amplify-{self.dep}-{service}-{self.stage}"
 
-    def owns(self, resource: str) -> bool:
-        """Whether a table or bucket name belongs to this deployment and to no other one of a longer name."""
-        return resource.startswith(f"amplify-{self.dep}-") and (
-            f"-{self.stage}-" in resource or resource.endswith(f"-{self.stage}")
+    def owns(self, resource: str, others: Iterable[str] = ()) -> bool:
+        """Whether a table or bucket name belongs to this deployment. `others` are the DEP_NAMEs that the account shows:
+        `amplify-v6-test-…` is not of `v6` where there is a `v6-test`."""
+        longer = [other for other in others if other.startswith(f"{self.dep}-")]
+        return (
+            resource.startswith(f"amplify-{self.dep}-")
+            and (f"-{self.stage}-" in resource or resource.endswith(f"-{self.stage}"))
+            and not any(resource.startswith(f"amplify-{other}-") for other in longer)
         )
 
 

@@ -82,7 +82,7 @@ def count_missing(context: Context, table: str, items: Iterable[Item], key: Sequ
     """Rows of `items` that the user storage table has neither under their own nor under their mapped key."""
     path = map_file(context)
     ids = Ids(users.check_file(path)[0].ids) if path is not None and path.is_file() else Ids()
-    row = next(row for row in TABLES if row.config_key == "USER_STORAGE_TABLE")
+    row = next(row for row in TABLES if row.config_key == "USER_DATA_STORAGE_TABLE")
 
     def absent(batch: tuple[Item, ...]) -> int:
         own = [wire.key_of(item, key) for item in batch]

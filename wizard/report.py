@@ -63,7 +63,10 @@ class Bar:
 
 @dataclass(frozen=True)
 class Section:
-    """A chapter: sentences, then a chart, a table, and points; each may be missing. All text is still foreign text."""
+    """A chapter: sentences, then a chart, a table, and points; each may be missing.
+
+    Text from outside stands in cells and labels; sentences and points are our own, with commands between backticks.
+    """
 
     title: str
     sentences: tuple[str, ...] = ()
@@ -86,6 +89,7 @@ def sections(evidence: Evidence) -> tuple[Section, ...]:
         _steps(evidence),
         _runs(evidence),
         _places(evidence),
+        _kept(evidence),
         _attention(evidence),
         _unknown(evidence),
         _findings(evidence),
@@ -260,12 +264,20 @@ def _runs(evidence: Evidence) -> Section:
     ]  # fmt: skip
     if not rows:
         return Section("Plans, applies, verifications", ("There was none yet.",))
-    kept = [f"Kept in {one['place']}: {one['count']:,}: {one['why']}" for run in evidence.runs for one in run["kept"]]
     return Section(
-        "Plans, applies, verifications",
-        grid=Grid(("Begun", "Step", "Took", "Outcome", "Result"), tuple(rows)),
-        points=tuple(kept),
+        "Plans, applies, verifications", grid=Grid(("Begun", "Step", "Took", "Outcome", "Result"), tuple(rows))
     )
+
+
+def _kept(evidence: Evidence) -> Section:
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (when(run["started"]), str(one["place"]), int(one["count"]), str(one["why"]))
+        for run in evidence.runs
+        for one in run["kept"]
+    )
+    if not rows:
+        return Section("Kept by cleanup", ("Nothing: no cleanup yet, or it kept nothing back.",))
+    return Section("Kept by cleanup", grid=Grid(("Cleanup begun", "Table or bucket", "Items", "Why"), rows))
 
 
 def _places(evidence: Evidence) -> Section:
@@ -447,16 +459,16 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 
 
 def markdown(evidence: Evidence) -> str:
-    """The report as Markdown. What comes from outside is escaped; only our own sentences keep their `code`."""
+    """The report as Markdown. Cells hold what comes from outside and are escaped; our own sentences keep their `code`."""
     lines = [f"# {_escape(title(evidence))}", "", f"Made {when(evidence.made)} by amplify-migrate."]
     for section in sections(evidence):
         lines += ["", f"## {section.title}"]
         for sentence in section.sentences:
-            lines += ["", _escape(sentence)]
+            lines += ["", _with_code(sentence)]
         if section.grid is not None:
             lines += ["", *_rows(section.grid)]
         if section.points:
-            lines += ["", *(f"- {_escape(point)}" for point in section.points)]
+            lines += ["", *(f"- {_with_code(point)}" for point in section.points)]
     return "\n".join(lines) + "\n"
 
 
@@ -472,8 +484,9 @@ def _row(cells: Sequence[Cell]) -> str:
 
 
 def _escape(text: str) -> str:
-    """Text that Markdown shows as it is; a command between backticks stays one."""
-    parts = plain(text).split("`")
-    if len(parts) % 2 == 0:
-        return _MARKUP.sub(r"\\\1", plain(text))
-    return "".join(f"`{part}`" if at % 2 else _MARKUP.sub(r"\\\1", part) for at, part in enumerate(parts))
+    """Text that Markdown shows as it is."""
+    return _MARKUP.sub(r"\\\1", plain(text))
+
+
+def _with_code(text: str) -> str:
+    return "".join(f"`{part}`" if at % 2 else _escape(part) for at, part in enumerate(plain(text).split("`")))

@@ -44,14 +44,14 @@ def page(evidence: Evidence) -> str:
 
 def _section(section: Section) -> Iterator[str]:
     yield f"<section>\n<h2>{escape(section.title)}</h2>"
-    yield from (f"<p>{_text(sentence)}</p>" for sentence in section.sentences)
+    yield from (f"<p>{_with_code(sentence)}</p>" for sentence in section.sentences)
     if section.bars:
         yield chart(section.bars)
     if section.grid is not None:
         yield from _table(section.grid)
     if section.points:
         yield "<ul>"
-        yield from (f"<li>{_text(point)}</li>" for point in section.points)
+        yield from (f"<li>{_with_code(point)}</li>" for point in section.points)
         yield "</ul>"
     yield "</section>"
 
@@ -67,14 +67,12 @@ def _table(grid: Grid) -> Iterator[str]:
 
 
 def _cell(cell: Cell) -> str:
-    return f'<td class="number">{cell:,}</td>' if isinstance(cell, int) else f"<td>{_text(cell)}</td>"
+    return f'<td class="number">{cell:,}</td>' if isinstance(cell, int) else f"<td>{escape(plain(cell))}</td>"
 
 
-def _text(text: str) -> str:
+def _with_code(text: str) -> str:
     """Escaped, with what stands between backticks as code."""
     parts = escape(plain(text)).split("`")
-    if len(parts) % 2 == 0:
-        return escape(plain(text))
     return "".join(f"<code>{part}</code>" if at % 2 else part for at, part in enumerate(parts))
 
 

@@ -158,6 +158,7 @@ def pointer(path: str, follow: Follow, **when: str) -> IdPath:
 
 # --- what else a row says ---------------------------------------------------------------------------------------------
 
+
 @dataclass(frozen=True)
 class Clash:
     """What to do when an item under the new id exists.

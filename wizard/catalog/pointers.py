@@ -11,7 +11,7 @@ from wizard.catalog.model import REMOVE, Ids, Item, Target
 from wizard.storage_key import plain_key
 
 CONSOLIDATION = "S3_CONSOLIDATION_BUCKET_NAME"
-USER_DATA = "USER_STORAGE_TABLE"
+USER_DATA = "USER_DATA_STORAGE_TABLE"
 
 Followed = tuple[str | object, Target] | None
 

@@ -32,7 +32,9 @@ def fill_email(old: Item, new: Item, ids: Ids) -> Item:
 def own_the_file(old: Item, new: Item, ids: Ids) -> Item:
     """A file-key row without creator is taken to be its key's first segment, which would stay the old id."""
     user, found, _ = old["id"].get("S", "").partition("/")
-    return {"originalCreator": {"S": ids[user]}} if found and user in ids.changed and "originalCreator" not in old else {}
+    return (
+        {"originalCreator": {"S": ids[user]}} if found and user in ids.changed and "originalCreator" not in old else {}
+    )
 
 
 def number_is_public(old: Item, new: Item, ids: Ids) -> Item:
@@ -69,10 +71,10 @@ TABLES: tuple[Table, ...] = (
         ids=STORAGE_PATHS,
         keep=("UUID",),
         clash=newest("updatedAt", "createdAt"),
-        copy_to="USER_STORAGE_TABLE",
+        copy_to="USER_DATA_STORAGE_TABLE",
     ),
     Table(
-        "USER_STORAGE_TABLE",
+        "USER_DATA_STORAGE_TABLE",
         "amplify-{dep}-lambda-{stage}-user-data-storage",
         Key("PK", "SK"),
         ids=STORAGE_PATHS,

@@ -125,7 +125,7 @@ def _mapping(path: Path) -> Callable[[Item], Item]:
             f" `amplify-migrate users check {path}` shows them all."
         )
     ids = Ids(user_map.ids)
-    row = next(row for row in TABLES if row.config_key == "USER_STORAGE_TABLE")
+    row = next(row for row in TABLES if row.config_key == "USER_DATA_STORAGE_TABLE")
     return lambda item: rewrite(row, item, ids).item
 
 

@@ -37,6 +37,7 @@ from wizard.wire import digest
 
 log = logging.getLogger(__name__)
 
+SLICE = 50  # objects that one task copies
 BATCH = 200  # changes whose results are recorded together; what a kill may repeat
 TRIES = 5  # of a change whose condition fails because a service writes at the same time
 _AWS_ERRORS = (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
@@ -132,6 +133,8 @@ class _Run:
             bucket_name(context.deployment, CONSOLIDATION),
             bucket_name(context.deployment, "S3_ARTIFACTS_BUCKET"),
         )
+        # A dry run takes what is planned for done.
+        self._there = ("verified", "cleaned", "planned") if dry_run else ("verified", "cleaned")
         self._user_data = names_of(context.deployment, BY_KEY[USER_DATA])[0]
 
     def all(self) -> dict[str, Any]:
@@ -190,7 +193,10 @@ class _Run:
             self.would.update(["objects copied"] * len(batch))
             yield from batch
             return
-        slices = [batch[start : start + 10] for start in range(0, len(batch), 10)]
+        # The intent is on disk before the copy: after a kill, an equal object at the target is known to be ours.
+        self._save([replace(entry, intent=True) for entry in batch])
+        ordered = sorted(batch, key=lambda entry: str(entry.target_key))
+        slices = [ordered[start : start + SLICE] for start in range(0, len(ordered), SLICE)]
 
         def copy(entries: list[Entry]) -> list[Entry]:
             results = copy_objects(self.context.account, [copy_of(entry) for entry in entries])
@@ -198,7 +204,7 @@ class _Run:
                 entry.becomes(
                     "verified" if one.state in ("copied", "present") else one.state, one.detail,
                     target_digest=one.etag, intent=False,
-                    detail={**entry.detail, "version": one.version_id, "made": one.state == "copied"},
+                    detail={**entry.detail, "version": one.version_id, "made": one.state == "copied" or entry.intent},
                 )
                 for entry, one in zip(entries, results, strict=True)
             ]  # fmt: skip
@@ -246,7 +252,7 @@ class _Run:
             )
         plain_key = {name: value for name, value in key.items() if name != "log"}
         for entry in self.ledger.at_target(self._user_data, plain_key):
-            if entry.state in ("verified", "cleaned") and (
+            if entry.state in self._there and (
                 "log" not in key or key["log"]["S"] in entry.detail.get("done", ())
             ):
                 return str(entry.detail["pointer"]) if entry.detail.get("pointer") else True
@@ -262,7 +268,7 @@ class _Run:
             prepared: list[Prepared] = []
             ended: list[Entry] = []
             for entry, one in self._each(lambda entry: _safely(prepare, entry), todo):
-                if one.writes:
+                if one.pending:
                     prepared.append(one)
                 else:
                     ended.append(replace(one.entry, attempts=entry.attempts + 1, intent=False))
@@ -307,16 +313,16 @@ class _Run:
         entry = prepared.entry
         account = self.context.account
         try:
-            for before in prepared.first:
-                before()
+            if prepared.first is not None:
+                entry = prepared.first(entry)
+            if entry.state in ("conflict", "failed") or not prepared.writes:
+                return Result(replace(entry, attempts=entry.attempts + 1, intent=False))
             send(account, prepared.writes)
             if prepared.after is not None:
-                problem = prepared.after()
-                if problem:
-                    return Result(entry.becomes("failed", problem, intent=False))
-            return Result(
-                entry.becomes(prepared.state, prepared.note or entry.note, attempts=entry.attempts + 1, intent=False)
-            )
+                entry = prepared.after(entry)
+            else:
+                entry = entry.becomes("applied", prepared.note or entry.note)
+            return Result(replace(entry, attempts=entry.attempts + 1, intent=False))
         except Lost:
             if entry.action == "copy" and entry.kind == "item":
                 standing = read(account, entry.target_place, entry.target_key)

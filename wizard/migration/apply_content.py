@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,8 @@ from wizard.aws import Account
 from wizard.catalog.model import Ids, Item
 from wizard.migration.apply_items import Prepared
 from wizard.migration.content import (
+    MOST_READ,
+    Archived,
     Built,
     LogEntry,
     Origin,
@@ -29,7 +31,6 @@ from wizard.migration.objects import ObjectCopy, copy_object, read_object
 from wizard.migration.objects import put_new as put_object
 from wizard.migration.rewrite import changes
 from wizard.migration.writes import put_new, read, send, update
-from wizard.wire import Item as WireItem
 from wizard.wire import digest, same
 
 KEY = ("PK", "SK")
@@ -86,53 +87,58 @@ def _place(tools: ContentTools, entry: Entry, built: Built, done: tuple[str, ...
     return Prepared(
         recorded,
         (put_new(entry.target_place, built.item, KEY),),
-        state="verified",
-        note=built.warning,
-        after=_reading_back(tools, entry, built.item),
+        after=_reading_back(tools, built.item, built.warning),
     )
 
 
-def _reading_back(tools: ContentTools, entry: Entry, item: WireItem) -> Callable[[], str]:
-    def check() -> str:
+def _reading_back(tools: ContentTools, item: Item, note: str) -> Callable[[Entry], Entry]:
+    """A row counts as verified once it was read back as it was written."""
+
+    def check(entry: Entry) -> Entry:
         found = read(tools.account, entry.target_place, entry.target_key)
-        return "" if found is not None and same(found, item) else "what was read back is not what was written"
+        if found is not None and same(found, item):
+            return entry.becomes("verified", note)
+        return entry.becomes("failed", "what was read back is not what was written")
 
     return check
 
 
 def _artifacts(tools: ContentTools, entry: Entry) -> Prepared:
     source = entry.detail["sources"][0]
+    shared_by, user, key = entry.detail["sharedBy"], entry.detail["user"], entry.detail["key"]
+    if source[2] > MOST_READ:
+        return _oversize(tools, entry, source, user, key, f"{source[2]:,} bytes are too many for a row")
     body = _body(tools, source)
     if isinstance(body, str):
         return Prepared(entry.becomes("conflict", body))
-    shared_by, user, key = entry.detail["sharedBy"], entry.detail["user"], entry.detail["key"]
     built = artifact_item(
         shared_by or user, key, parse_body(body), _origin(tools, source), recipient=user if shared_by else ""
     )
     return (
-        _place(tools, entry, built, (source[1],)) if built.fits else _oversize(tools, entry, source, user, key, built)
+        _place(tools, entry, built, (source[1],))
+        if built.fits
+        else _oversize(tools, entry, source, user, key, built.warning)
     )
 
 
-def _oversize(tools: ContentTools, entry: Entry, source: list[Any], user: str, key: str, built: Built) -> Prepared:
+def _oversize(tools: ContentTools, entry: Entry, source: list[Any], user: str, key: str, why: str) -> Prepared:
     """Too large for a row: it stays in S3 under a legacy-shaped key of the new id, which the services accept."""
     target = oversize_artifact_key(user, key)
-    note = f"{built.warning}; it stays in S3 as {target}"
-    etag = ""
-    if target != source[1]:
-        copy = ObjectCopy(source[0], source[1], tools.artifacts, target, source[2], source[3])
-        result = copy_object(tools.account, copy)
+    detail = {**entry.detail, "done": [source[1]], "pointer": target, "copied": target != source[1]}
+    stays = entry.becomes("verified", f"{why}; it stays in S3 as {target}", detail=detail)
+    if target == source[1]:
+        return Prepared(stays)
+
+    def copy_it(_: Entry) -> Entry:
+        result = copy_object(
+            tools.account, ObjectCopy(source[0], source[1], tools.artifacts, target, source[2], source[3])
+        )
         if result.state not in ("copied", "present"):
-            return Prepared(entry.becomes("conflict" if result.state == "conflict" else "failed", result.detail))
-        etag = result.etag if result.state == "copied" else ""
-    detail = {
-        **entry.detail,
-        "done": [source[1]],
-        "pointer": target,
-        "copied": target != source[1],
-        "object_etag": etag,
-    }
-    return Prepared(entry.becomes("verified", note, detail=detail))
+            return entry.becomes("conflict" if result.state == "conflict" else "failed", result.detail)
+        etag = result.etag if result.state == "copied" or entry.intent else ""
+        return replace(stays, detail={**detail, "object_etag": etag, "version": result.version_id})
+
+    return Prepared(stays.becomes("planned"), first=copy_it)
 
 
 def _workflows(tools: ContentTools, entry: Entry) -> Prepared:
@@ -169,20 +175,12 @@ def _logs(tools: ContentTools, entry: Entry) -> Prepared:
         return Prepared(entry.becomes("conflict", f"none of its logs could be read: {problems[0]}"))
     existing = read(tools.account, entry.target_place, entry.target_key)
     origin = _origin(tools, entry.detail["sources"][0])
-    logs = task_logs_item(entry.detail["user"], entry.detail["task"], read_logs, origin, existing)
+    archived = entry.detail.get("archive", ())
+    logs = task_logs_item(entry.detail["user"], entry.detail["task"], read_logs, origin, existing, archived)
     if not logs.row.fits:
         return Prepared(entry.becomes("failed", logs.row.warning))
-    archived_now = list(entry.detail.get("archived", ()))
-    for archived in logs.archived:
-        result = put_object(tools.account, tools.consolidation, archived.key, archived.body)
-        if result.state == "copied":
-            archived_now.append(archived.key)
-        elif result.state != "present":
-            return Prepared(entry.becomes("failed", f"a log could not be archived: {result.detail}"))
     note = f"{len(problems)} logs keep their pointer: {problems[0]}" if problems else logs.row.warning
-    detail = {
-        **entry.detail, "done": done, "created": existing is None, "archived": archived_now,
-    }  # fmt: skip
+    detail = {**entry.detail, "done": done, "created": existing is None}
     recorded = replace(entry, target_digest=digest(logs.row.item), detail=detail, note=note)
     if existing is None:
         writes = (put_new(entry.target_place, logs.row.item, KEY),)
@@ -191,7 +189,24 @@ def _logs(tools: ContentTools, entry: Entry) -> Prepared:
         writes = (update(entry.target_place, KEY, existing, logs.row.item),)
     else:
         return Prepared(recorded.becomes("verified", note or "was there already"))
-    return Prepared(recorded, writes, state="verified", note=note, after=_reading_back(tools, entry, logs.row.item))
+    first = _archiving(tools, logs.archived) if logs.archived else None
+    return Prepared(recorded, writes, first=first, after=_reading_back(tools, logs.row.item, note))
+
+
+def _archiving(tools: ContentTools, archived: Sequence[Archived]) -> Callable[[Entry], Entry]:
+    """Logs that the row has no room for go to S3 before the row is written."""
+
+    def archive(entry: Entry) -> Entry:
+        written = list(entry.detail.get("archived", ()))
+        for one in archived:
+            result = put_object(tools.account, tools.consolidation, one.key, one.body)
+            if result.state not in ("copied", "present"):
+                return entry.becomes("failed", f"a log could not be archived: {result.detail}")
+            if result.state == "copied":
+                written.append([one.key, result.etag])
+        return replace(entry, detail={**entry.detail, "archived": written})
+
+    return archive
 
 
 def _settings(tools: ContentTools, entry: Entry) -> Prepared:
@@ -247,22 +262,22 @@ def _disclosures(tools: ContentTools, entry: Entry) -> Prepared:
         return Prepared(entry.becomes("conflict", "a planned value was changed since the plan"))
     copy = ObjectCopy(source[0], source[1], tools.consolidation, target, source[2], source[3])
 
-    def put_pdf() -> str:
+    def put_pdf(changed: Entry) -> Entry:
         result = copy_object(tools.account, copy)
         if result.state in ("copied", "present"):
-            return ""
+            etag = result.etag if result.state == "copied" or entry.intent else ""
+            detail = {**changed.detail, "object_etag": etag, "version": result.version_id}
+            return changed.becomes("verified", detail=detail)
         send(tools.account, [update(entry.target_place, tuple(entry.target_key), after, row)])
-        return f"the PDF was not copied, the row is as it was: {result.detail}"
+        return entry.becomes("failed", f"the PDF was not copied, the row is as it was: {result.detail}")
 
+    detail = {**entry.detail, "done": [name], "object": target}
     recorded = replace(
-        entry, source_digest=digest(row), target_digest=digest(after), written=tuple(changes(row, after)),
-        detail={**entry.detail, "done": [name], "object": target},
-    )  # fmt: skip
-    if same(row, after):
-        problem = put_pdf()
-        return Prepared(recorded.becomes("failed", problem) if problem else recorded.becomes("verified"))
-    write = update(entry.target_place, tuple(entry.target_key), row, after)
-    return Prepared(recorded, (write,), state="verified", after=put_pdf)
+        entry, source_digest=digest(row), target_digest=digest(after), written=tuple(changes(row, after)), detail=detail
+    )
+    if same(row, after):  # written by a run that was interrupted before the copy
+        return Prepared(replace(recorded, written=entry.written), first=put_pdf)
+    return Prepared(recorded, (update(entry.target_place, tuple(entry.target_key), row, after),), after=put_pdf)
 
 
 _BUILDERS: dict[str, Callable[[ContentTools, Entry], Prepared]] = {

@@ -24,14 +24,20 @@ MARK = "migration_retained"  # attribute that `cleanup mark` sets on retained it
 
 @dataclass(frozen=True)
 class Prepared:
-    """An entry with its writes. Without writes the entry says what it ended as."""
+    """An entry with what is to be written. With nothing to write the entry says what it ended as.
+
+    `first` writes objects before the items, `after` follows them; each returns what the entry became.
+    """
 
     entry: Entry
     writes: tuple[Write, ...] = ()
-    state: str = "applied"
     note: str = ""
-    first: tuple[Callable[[], None], ...] = ()
-    after: Callable[[], str] | None = None  # a check after the writes: what is wrong, or ""
+    first: Callable[[Entry], Entry] | None = None
+    after: Callable[[Entry], Entry] | None = None
+
+    @property
+    def pending(self) -> bool:
+        return bool(self.writes or self.first)
 
 
 def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness) -> Prepared:
@@ -52,11 +58,11 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness)
 
 def _accepting(entry: Entry, readiness: Readiness) -> tuple[Callable[[Edit], Edit | None], list[Edit]]:
     """Accept the planned edits only; pointers whose target is not verified are held, and collected."""
-    planned = Counter((edit.slot, str(edit.before)) for edit in entry.edits)
+    planned = {(edit.slot, str(edit.before)) for edit in entry.edits}
     held: list[Edit] = []
 
     def accept(edit: Edit) -> Edit | None:
-        if not planned[(edit.slot, str(edit.before))] and entry.action in ("update", "copy", "add"):
+        if (edit.slot, str(edit.before)) not in planned and entry.action in ("update", "copy", "add"):
             return None
         if edit.target is None:
             return edit

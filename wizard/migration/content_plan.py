@@ -85,7 +85,9 @@ def _logs(row: Table, place: str, item: Item, key: Item, ids: Ids) -> Iterator[M
         source = _text(fields, "detailsKey")
         user = source.partition("/")[0]
         if source and user in ids:
-            by_user.setdefault(user, []).append((_text(fields, "executionId"), source))
+            # An entry without an id goes by the name of its file; DynamoDB takes no empty name.
+            execution = _text(fields, "executionId") or source.rpartition("/")[2].removesuffix(".json")
+            by_user.setdefault(user, []).append((execution, source))
     for user, logs in by_user.items():
         target = user_data_key(ids[user], "amplify-agent-logs", "scheduled-task-logs", task)
         times = {_text(e.get("M", {}), "executionId"): _text(e.get("M", {}), "executedAt") for e in item["logs"]["L"]}

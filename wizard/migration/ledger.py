@@ -254,9 +254,9 @@ class Ledger:
         self._db.execute("UPDATE plans SET summary = ? WHERE id = ?", (json.dumps(summary), plan))
 
     def drop_open(self) -> None:
-        """Forget what was planned but not done: the new plan finds it again."""
+        """Forget what was planned but not done: the new plan finds it again. Rows that were removed are never forgotten."""
         marks = ", ".join("?" for _ in OPEN)
-        self._db.execute(f"DELETE FROM changes WHERE intent = 0 AND state IN ({marks})", OPEN)
+        self._db.execute(f"DELETE FROM changes WHERE intent = 0 AND removed = '' AND state IN ({marks})", OPEN)
 
     # --- changes -------------------------------------------------------------------------------------------------------
 

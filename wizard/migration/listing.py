@@ -6,7 +6,7 @@ Nothing is kept between pages; the caller joins the planned targets with the lis
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -130,11 +130,6 @@ def deleted_keys(context: Context) -> Iterator[str]:
     account, bucket = context.account, bucket_name(context, consolidation_row())
     for page in account.pages("s3", "list_object_versions", Bucket=bucket, ExpectedBucketOwner=account.id):
         yield from (marker["Key"] for marker in page.get("DeleteMarkers", ()) if marker["IsLatest"])
-
-
-def newest(copies: Iterable[ObjectCopy]) -> ObjectCopy:
-    """Of several sources of one target the one that is taken: what the newer services wrote is the later one."""
-    return max(copies, key=lambda copy: (copy.modified, copy.source_bucket == copy.target_bucket))
 
 
 def _plan(page: Page, row: Bucket, bucket: str, target_bucket: str, entry: dict[str, Any], ids: Ids) -> None:

@@ -14,7 +14,7 @@ from wizard.catalog.model import Ids
 from wizard.context import Context
 from wizard.errors import BadInput
 from wizard.events import Finding, Progress
-from wizard.migration.listing import Page, bucket_name, bucket_state, list_objects
+from wizard.migration.listing import Page, bucket_name, bucket_state, list_objects, unlisted_buckets
 from wizard.migration.staging import Staging
 from wizard.parallel import each
 from wizard.text import plain, plural
@@ -68,6 +68,10 @@ def list_buckets(context: Context, ids: Ids, names: tuple[str, ...], staging: St
             todo = "Grant s3:ListBucket, or check the name in the environment."
             listings.findings.append(Finding("attention", name, f"{text}: {why}", todo))
             listings.failed.append(name)
+    for name in unlisted_buckets(context):
+        listings.findings.append(
+            Finding("attention", name, "is not in the catalog; it is left alone", "Look at it before its stack goes.")
+        )
     listings.standing = any(row.config_key == CONSOLIDATION for row in present)
     for row in sorted(present, key=BUCKETS.index):
         _list(context, row, ids, staging, listings)

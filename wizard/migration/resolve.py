@@ -22,6 +22,7 @@ from wizard.events import Finding
 from wizard.migration.content import LARGE, Origin, archive_key, artifact_item, oversize_artifact_key, parse_body
 from wizard.migration.content_plan import Move
 from wizard.migration.ledger import Entry, Ledger, encode_key
+from wizard.migration.listing import deleted_keys, etags_tell
 from wizard.migration.objects import ObjectCopy, read_object, same_object
 from wizard.migration.plan_buckets import Listings
 from wizard.migration.rewrite import Edit, changes, rewrite
@@ -56,6 +57,8 @@ class Resolver:
             context, ledger, staging, found, scope, plan,
         )  # fmt: skip
         self.findings: list[Finding] = []
+        self._deleted: set[str] = set()
+        self._plain_etags: dict[str, bool] = {}
         self.held: Counter[tuple[str, str]] = Counter()
         self._consolidation = bucket_name(context.deployment, CONSOLIDATION)
 
@@ -66,6 +69,7 @@ class Resolver:
         first = {key for _, move in self.staging.moves() if move.action == "disclosures" for _, key in move.objects}
         watched = listings.standing and self._uploads_become_versions()
         rivals = Counter[str]()
+        self._deleted = set(deleted_keys(self.context)) if listings.standing else set()
         for rank, row, copy, others in self.staging.copies():
             if not listings.standing:
                 raise Blocked(
@@ -103,12 +107,20 @@ class Resolver:
         if before is not None and before.state in (*DONE, "kept") and before.source_digest == copy.etag:
             return
         standing = self.staging.object(copy.target_bucket, copy.target_key)
-        if standing is None:
+        if standing is None and before is None and copy.target_key in self._deleted:
+            self._put(entry.becomes("kept", "somebody deleted it in the consolidation bucket; it is not brought back"))
+        elif standing is None:
             self._put(entry)
-        elif same_object(copy.size, copy.etag, standing.size, standing.etag):
+        elif same_object(copy.size, copy.etag, standing.size, standing.etag, etags_tell=self._etags_tell(copy)):
             self._put(entry.becomes("verified", "was there already", target_digest=standing.etag))
         else:
             self._put(entry.becomes("kept", "another object stands at the target; this one stays beside it"))
+
+    def _etags_tell(self, copy: ObjectCopy) -> bool:
+        for bucket in (copy.source_bucket, copy.target_bucket):
+            if bucket not in self._plain_etags:
+                self._plain_etags[bucket] = etags_tell(self.context.account, bucket)
+        return self._plain_etags[copy.source_bucket] and self._plain_etags[copy.target_bucket]
 
     def _uploads_become_versions(self) -> bool:
         """Whether a PDF that arrives under dataDisclosure/ starts a function (domain B8)."""
@@ -224,7 +236,7 @@ class Resolver:
             missing = [
                 source
                 for execution, source, _ in entry.detail["logs"]
-                if source in sources and execution not in standing
+                if source in sources and execution not in standing and not self._archived(entry, execution)
             ]
             if missing:
                 return entry
@@ -254,7 +266,22 @@ class Resolver:
         return self.ledger.target_state(place, plain_key) in ("verified", "cleaned")
 
     def _resolvable(self, edit: Edit) -> Edit | None:
-        return edit if edit.target is None or self._ready(edit.target) else None
+        """The edit of a pointer whose target is there, or will be; one to what stays in S3 leads there."""
+        if edit.target is None:
+            return edit
+        if not self._ready(edit.target):
+            return None
+        stays = self._stays_in_s3(edit.target)
+        return replace(edit, after={"S": stays}) if stays else edit
+
+    def _stays_in_s3(self, target: tuple[str, str, Any]) -> str:
+        kind, config_key, key = target
+        if kind == "object":
+            return ""
+        found = self.ledger.at_target(
+            self.found.names.get(config_key, ""), {k: v for k, v in key.items() if k != "log"}
+        )
+        return next((str(entry.detail["pointer"]) for entry in found if entry.detail.get("pointer")), "")
 
     # --- items ---------------------------------------------------------------------------------------------------------
 
@@ -286,9 +313,10 @@ class Resolver:
             )  # fmt: skip
 
     def _item(self, rank: int, place: str, row: Table, candidate: Candidate) -> _Clash | None:
-        edits = tuple(edit for edit in candidate.edits if self._resolvable(edit))
-        if len(edits) < len(candidate.edits):
-            self.held[(row.config_key, "what they lead to is not there")] += len(candidate.edits) - len(edits)
+        resolved = [edit for one in candidate.edits if (edit := self._resolvable(one)) is not None]
+        if len(resolved) < len(candidate.edits):
+            self.held[(row.config_key, "what they lead to is not there")] += len(candidate.edits) - len(resolved)
+        edits = tuple(edit for edit in resolved if edit.after != edit.before)
         entry = Entry(
             rank=rank, row=row.config_key, kind="item", action="update", source_place=place,
             source_key=candidate.source_key, target_place=candidate.target_place, target_key=candidate.target_key,

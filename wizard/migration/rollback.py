@@ -223,7 +223,10 @@ def _of_content(context: Context, entry: Entry) -> _Undo:
 def _objects_of_content(context: Context, entry: Entry) -> str | None:
     """Objects that were written beside a row: archived logs, an artifact too large for a row, a PDF."""
     account, consolidation = context.account, bucket_name(context.deployment, CONSOLIDATION)
-    for key in entry.detail.get("archived", ()):
+    for key, etag in entry.detail.get("archived", ()):
+        found = account.call("s3", "head_object", Bucket=consolidation, Key=key, ExpectedBucketOwner=account.id)
+        if found["ETag"].strip('"') != etag:
+            return f"{key} was written again since it was archived; it is left"
         account.call("s3", "delete_object", Bucket=consolidation, Key=key, ExpectedBucketOwner=account.id)
     place = consolidation if entry.detail.get("object") else bucket_name(context.deployment, "S3_ARTIFACTS_BUCKET")
     written = entry.detail.get("object") or (entry.detail.get("pointer") if entry.detail.get("copied") else "")

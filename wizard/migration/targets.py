@@ -13,10 +13,10 @@ from wizard.catalog.buckets import BUCKETS
 from wizard.catalog.model import Table
 from wizard.catalog.tables import TABLES
 from wizard.context import Context
-from wizard.deployment import Deployment
+from wizard.deployment import Deployment, discover
 from wizard.events import Finding
 
-USER_DATA = "USER_STORAGE_TABLE"
+USER_DATA = "USER_DATA_STORAGE_TABLE"
 CONSOLIDATION = "S3_CONSOLIDATION_BUCKET_NAME"
 
 
@@ -109,8 +109,9 @@ def survey(context: Context) -> Survey:
                 Finding("attention", present[0], f"exists beside {present[1]}; both are migrated",
                         "Check which one the services read, and copy the rows of the other.")
             )  # fmt: skip
+    others = [dep for dep, _, _ in discover(existing)]
     for name in sorted(existing - known):
-        if deployment.owns(name):
+        if deployment.owns(name, others):
             found = _look(account, name, None, len(TABLES), findings)
             if found is not None:
                 tables.append(found)

@@ -124,8 +124,10 @@ def verify_plan(context: Context) -> dict[str, Any]:
                             ended.append(entry.becomes("verified", entry.note))
                     else:
                         wrong.append({**shown(entry), "verdict": judgement.verdict, "why": judgement.why})
-                        if entry.state == "verified" and judgement.verdict != "unknown":
-                            ended.append(entry.becomes("applied", judgement.why))
+                        if judgement.verdict != "unknown":
+                            # The next plan takes it up: what is missing is made again, what differs is looked at again.
+                            state = "failed" if judgement.verdict == "missing" else "conflict"
+                            ended.append(entry.becomes(state, f"verify: {judgement.why}"))
                     context.feed.emit(Progress("verify", done, total, "changes", "verify"))
                 ledger.save(ended)
             left = leftovers(context, ledger, plan, ids)
