@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,19 @@ from wizard.auto import main_action
 from wizard.context import Context
 from wizard.events import Feed
 from wizard.preflight import gather
-from wizard.sandbox.demo import start_demo
+from wizard.sandbox.demo import Demo, start_demo
 from wizard.session import Session
 from wizard.steps import JOURNEY
 from wizard.workspace import Workspace
 
 LONG = 240.0
+Seen = Callable[[str], None]
+
+
+def sandbox_session(demo: Demo, folder: Path) -> Session:
+    """The real journey over a sandbox."""
+    context = Context(demo.deployment, demo.account(), Workspace(folder), Feed(), root=demo.root, sandbox=True)
+    return Session(JOURNEY, gather, context=context, resume_command="amplify-migrate demo")
 
 
 async def fill(pilot: Pilot[int], csv: Path) -> None:
@@ -42,9 +50,9 @@ async def fill(pilot: Pilot[int], csv: Path) -> None:
     await pilot.pause()
 
 
-async def act(pilot: Pilot[int], action_id: str, word: str) -> list[int]:
+async def act(pilot: Pilot[int], action_id: str, word: str, seen: Seen = lambda moment: None) -> list[int]:
     """Press an action's button, answer what is asked, continue after each run; the exit statuses."""
-    app = pilot.app
+    app, step = pilot.app, pilot.app.screen.step_id
     row = next(row for row in app.screen.query(ActionRow) if row.offered.id == action_id)
     row.query_one(Button).focus()
     await pilot.press("enter")
@@ -53,13 +61,17 @@ async def act(pilot: Pilot[int], action_id: str, word: str) -> list[int]:
         await until(pilot, lambda: not isinstance(app.screen, JourneyScreen) or bool(codes), LONG)
         screen = app.screen
         if isinstance(screen, Running):
+            await pilot.pause(0.6)
+            seen(f"running {step}" if screen.outcome is None else f"ran {step}")
             await until(pilot, lambda screen=screen: screen.outcome is not None, LONG)
             codes.append(screen.outcome.code)
             await pilot.press("enter")
             await until(pilot, lambda screen=screen: app.screen is not screen, LONG)
             await pilot.pause(0.2)
         elif isinstance(screen, AskForWord):
-            await pilot.press(*word, "enter")
+            await pilot.press(*word)
+            seen(f"asking {step}")
+            await pilot.press("enter")
             await until(pilot, lambda screen=screen: app.screen is not screen)
             codes.clear()
         elif isinstance(screen, Ask):
@@ -71,7 +83,7 @@ async def act(pilot: Pilot[int], action_id: str, word: str) -> list[int]:
     return codes
 
 
-async def walk(pilot: Pilot[int], csv: Path) -> list[str]:
+async def walk(pilot: Pilot[int], csv: Path, seen: Seen = lambda moment: None) -> list[str]:
     """Do the main action of each open step until none is open; the ids of the steps done so."""
     session, walked = pilot.app.session, []
     while (step := session.journey.first_open(session.facts)) and session.status(step).state not in ("done", "skipped"):
@@ -80,7 +92,8 @@ async def walk(pilot: Pilot[int], csv: Path) -> list[str]:
         assert session.status(step).state == "open", (step.id, session.status(step), walked)
         action = main_action(session.actions(step))
         await fill(pilot, csv)
-        codes = await act(pilot, action.id, action.word(session.facts))
+        seen(f"step {step.id}")
+        codes = await act(pilot, action.id, action.word(session.facts), seen)
         assert codes and codes[-1] == 0, (step.id, codes, session.history[-1].outcome.text, screen_text(pilot.app))
         walked.append(step.id)
         await until(pilot, lambda: isinstance(pilot.app.screen, JourneyScreen), LONG)
@@ -93,10 +106,7 @@ async def test_from_the_first_screen_to_a_finished_cleanup(tmp_path: Path, monke
     with start_demo(tmp_path, users=4) as demo:
         for name, value in demo.environment().items():
             monkeypatch.setenv(name, value)
-        context = Context(
-            demo.deployment, demo.account(), Workspace(tmp_path / "workspace"), Feed(), root=demo.root, sandbox=True
-        )
-        session = Session(JOURNEY, gather, context=context)
+        session = sandbox_session(demo, tmp_path / "workspace")
         with session.listening():
             app = WizardApp(session)
             async with app.run_test(size=(80, 24), notifications=True) as pilot:
