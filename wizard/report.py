@@ -1,20 +1,21 @@
-"""The report: what was done to a deployment, for people. Evidence in, sections out; Markdown from sections. Pure.
+"""The report: what was done to a deployment, for people. Evidence in, sections out. Pure.
 
-`wizard.report_html` makes the page from the same sections; the JSON document is the evidence itself.
+`wizard.report_html` and `wizard.report_markdown` write the same sections; the JSON document is the evidence itself.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from wizard.advice import advice, standing
 from wizard.catalog.tables import TABLES
 from wizard.evidence import Evidence
 from wizard.guidance import LIMITATIONS, TITLES
-from wizard.text import plain, plural
+from wizard.text import plural
 
 Cell = str | int
 
@@ -128,70 +129,6 @@ def _summary(evidence: Evidence) -> Section:
         (standing(evidence), f"Changes: {told}." if told else "No change is planned."),
         points=tuple(advice(evidence)),
     )
-
-
-def standing(evidence: Evidence) -> str:
-    """The state of the migration in one sentence."""
-    states = evidence.states
-    done = sum(states.get(state, 0) for state in ("applied", "verified", "cleaned"))
-    undone = sum(states.get(state, 0) for state in ("planned", "conflict", "failed"))
-    if not evidence.plan:
-        return "Nothing is planned yet."
-    if states.get("rolled back") and not done:
-        return "The migration was rolled back."
-    if not done:
-        return (
-            f"It is planned and not applied: {plural(undone, 'change')} wait." if undone else "Nothing had to change."
-        )
-    if undone:
-        return f"It is applied in part: {plural(done, 'change')} made, {undone:,} not."
-    if states.get("applied"):
-        return f"It is applied and not verified: {plural(states['applied'], 'change')} were not read back."
-    if states.get("cleaned"):
-        left = f"; {plural(evidence.retained, 'old record')} still stand" if evidence.retained else ""
-        return f"It is applied, verified and cleaned up{left}."
-    return "It is applied and verified; the old records still stand."
-
-
-def advice(evidence: Evidence) -> list[str]:
-    """What to do next, the first thing first."""
-    states, found = evidence.states, []
-    if not evidence.plan:
-        return ["Check the user map (`users check`), then plan: `migrate plan --csv-file FILE`."]
-    if evidence.plan["unread"]:
-        found.append(
-            f"Not everything could be read: {', '.join(evidence.plan['unread'])}. Grant the right and plan again."
-        )
-    if states.get("conflict"):
-        found.append("Look at the conflicts (`migrate show --state conflict`): mend them by hand and `migrate resolve`,"
-                     " or plan again.")  # fmt: skip
-    if states.get("failed"):
-        found.append("Mend the cause of the failures (`migrate show --state failed`), then `migrate apply` again.")
-    if states.get("planned"):
-        found.append("Make the planned changes: `migrate apply`.")
-    if states.get("applied"):
-        found.append("Read back what was written: `migrate verify`.")
-    if states.get("rolled back") and not states.get("verified"):
-        found.append("The apply was undone: find the cause, then plan again.")
-    if evidence.unknown_references:
-        found.append("Look at the unknown references below: old ids that nothing of the catalog maps.")
-    if evidence.retained and not any(states.get(state) for state in ("planned", "conflict", "failed", "applied")):
-        found.append("When the services have run without errors for a day or two and users have accepted: `cleanup plan`,"
-                     " then `cleanup apply`, or `cleanup mark` to keep the old records.")  # fmt: skip
-    if states.get("cleaned") and not _cleanup_verified(evidence.commands):
-        found.append("Read the cleanup back: `cleanup verify`.")
-    if any(evidence.remaining[kind] for kind in ("tables", "buckets")):
-        found.append("Decide about the legacy tables and buckets that remain, below.")
-    return found or [
-        "Nothing is left to do. Keep this report, and delete the workspace when it is not needed any more."
-    ]
-
-
-def _cleanup_verified(commands: Sequence[Mapping[str, Any]]) -> bool:
-    last = [one for one in commands if one["command"] in ("cleanup apply", "cleanup verify") and not one["dry_run"]][
-        -1:
-    ]
-    return [(one["command"], one["code"]) for one in last] == [("cleanup verify", 0)]
 
 
 def _scene(evidence: Evidence) -> Section:
@@ -415,19 +352,25 @@ def _audit(evidence: Evidence) -> Section:
 
 
 def _remaining(evidence: Evidence) -> Section:
-    remaining = evidence.remaining
-    rows = tuple((kind, name) for kind in ("tables", "buckets") for name in remaining[kind])
-    sentences = []
-    if rows:
-        sentences.append(
+    remaining, name = evidence.remaining, "Legacy tables and buckets that remain"
+    rows: tuple[tuple[Cell, ...], ...] = (
+        *(("table", one) for one in remaining["tables"]),
+        *(("bucket", one) for one in remaining["buckets"]),
+        *(("could not be listed", why) for why in remaining["unknown"]),
+    )
+    old = f"{plural(evidence.retained, 'old record')} stand beside their verified copies until cleanup."
+    sentences = (old,) if evidence.retained else ()
+    if not rows:
+        return Section(name, (*sentences, "No such table and no such bucket exists."))
+    return Section(
+        name,
+        (
+            *sentences,
             "Places whose content is moved elsewhere. Neither apply nor cleanup deletes a table or a bucket: when users have"
-            " accepted and nothing reads them any more, delete them by hand."
-        )
-    if evidence.retained:
-        sentences.append(f"{plural(evidence.retained, 'old record')} stand beside their verified copies until cleanup.")
-    sentences += [f"Could not be listed: {why}" for why in remaining["unknown"]]
-    grid = Grid(("Kind", "Name"), tuple((kind[:-1], name) for kind, name in rows)) if rows else None
-    return Section("Legacy tables and buckets that remain", tuple(sentences) or ("None remains.",), grid=grid)
+            " accepted and nothing reads them any more, delete them by hand.",
+        ),
+        grid=Grid(("Kind", "Name"), rows),
+    )
 
 
 def _files(evidence: Evidence) -> Section:
@@ -437,7 +380,7 @@ def _files(evidence: Evidence) -> Section:
     return Section(
         "Files with personal data and tokens",
         (
-            f"All are in {where['workspace']}, readable by their owner only.",
+            "All are in the workspace, readable by their owner only.",
             "Keep them until users have accepted and the point-in-time recovery of the tables (35 days) has run past the"
             " migration; rollback needs the ledger and users.csv, and a second plan needs both. Then delete the folder as a"
             " whole, and copies of the user map and of backups that were made elsewhere. On-demand backups in DynamoDB are"
@@ -451,42 +394,3 @@ def _files(evidence: Evidence) -> Section:
 
 def _holds(name: str) -> str:
     return next((holds for pattern, holds in _HOLDINGS if re.fullmatch(pattern, name)), "not known; look into it")
-
-
-# --- Markdown ------------------------------------------------------------------------------------------------------------
-
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
-
-
-def markdown(evidence: Evidence) -> str:
-    """The report as Markdown. Cells hold what comes from outside and are escaped; our own sentences keep their `code`."""
-    lines = [f"# {_escape(title(evidence))}", "", f"Made {when(evidence.made)} by amplify-migrate."]
-    for section in sections(evidence):
-        lines += ["", f"## {section.title}"]
-        for sentence in section.sentences:
-            lines += ["", _with_code(sentence)]
-        if section.grid is not None:
-            lines += ["", *_rows(section.grid)]
-        if section.points:
-            lines += ["", *(f"- {_with_code(point)}" for point in section.points)]
-    return "\n".join(lines) + "\n"
-
-
-def _rows(grid: Grid) -> Iterable[str]:
-    numbers = [all(isinstance(row[at], int) for row in grid.rows) for at in range(len(grid.columns))]
-    yield _row(grid.columns)
-    yield "|" + "|".join("---:" if number else "---" for number in numbers) + "|"
-    yield from (_row(row) for row in grid.rows)
-
-
-def _row(cells: Sequence[Cell]) -> str:
-    return "| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else _escape(cell) for cell in cells) + " |"
-
-
-def _escape(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    return _MARKUP.sub(r"\\\1", plain(text))
-
-
-def _with_code(text: str) -> str:
-    return "".join(f"`{part}`" if at % 2 else _escape(part) for at, part in enumerate(plain(text).split("`")))

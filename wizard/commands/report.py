@@ -8,12 +8,13 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from wizard.advice import advice, standing
 from wizard.context import Context
 from wizard.errors import Failed
 from wizard.evidence import collect
 from wizard.journey import Outcome
-from wizard.report import advice, markdown, standing
 from wizard.report_html import page
+from wizard.report_markdown import markdown
 from wizard.workspace import write_whole
 
 

@@ -184,7 +184,7 @@ def test_what_aws_does_not_show_is_said_to_be_unknown(cli: Cli, monkeypatch: pyt
     evidence, texts = report(cli)
     assert evidence["remaining"]["tables"] == []
     assert "AccessDeniedException" in evidence["remaining"]["unknown"][0]
-    assert "Could not be listed" in texts["md"]
+    assert "could not be listed" in texts["md"]
 
 
 def _denied(**_: Any) -> Any:
