@@ -87,12 +87,12 @@ def highest(attribute: str) -> Clash:
     def number(item: Item) -> Decimal:
         return Decimal(item.get(attribute, {}).get("N", "-Infinity"))
 
-    return Clash(lambda new, old: {**new, **old} if number(old) > number(new) else dict(new), chooses=True)
+    return Clash(lambda new, old: {**new, **old} if number(old) > number(new) else dict(new))
 
 
-def newest(*attributes: str) -> Clash:
+def newest(*attributes: str, keeps_loser: bool = True) -> Clash:
     """The item with the later time in the first attribute that both have wins as a whole; else the existing one."""
-    return Clash(lambda new, old: {**new, **old} if later(new, old, attributes) else dict(new), chooses=True)
+    return Clash(lambda new, old: {**new, **old} if later(new, old, attributes) else dict(new), keeps_loser)
 
 
 def newest_members(attribute: str, clock: str) -> Clash:

@@ -164,11 +164,11 @@ class Clash:
     """What to do when an item under the new id exists.
 
     `merge(existing, rewritten old)` gives what the item under the new id becomes; merging again changes nothing.
-    A rule that `chooses` one of two leaves the other out: then the old item is no copy, and is kept.
+    With `keeps_loser`, an old item that loses as a whole is somebody's content and no copy: cleanup leaves it.
     """
 
     merge: Callable[[Item, Item], Item]
-    chooses: bool = False
+    keeps_loser: bool = False
 
 
 # (old item, rewritten item, map) -> the attributes to set in addition, in wire form.

@@ -126,7 +126,7 @@ TABLES: tuple[Table, ...] = (
         Key("user_id", "conversation_id"),
         ids=(whole("user_id"), pointer("s3_key", pointers.conversation)),
         keep=("code_interpreter_assistant_id",),  # conversation bodies refer to it by the old id
-        clash=newest("last_modified", "updated_at", "cached_at"),
+        clash=newest("last_modified", "updated_at", "cached_at", keeps_loser=False),  # a cache that is rebuilt
     ),
     Table(
         "AGENT_STATE_DYNAMODB_TABLE",
@@ -206,7 +206,7 @@ TABLES: tuple[Table, ...] = (
         Key("user", "job_id"),
         ids=(USER,),
         keep=("stored_result.key",),  # the object stays where it is
-        clash=newest("updated_at"),
+        clash=newest("updated_at", keeps_loser=False),
     ),
     Table(
         "DATA_DISCLOSURE_ACCEPTANCE_TABLE",

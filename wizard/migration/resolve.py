@@ -377,7 +377,7 @@ class Resolver:
         if clash.before is not None and clash.before.state in DONE and digest(existing) == clash.before.target_digest:
             # A service wrote under the old id after the copy, and nobody touched the copy: it follows.
             return replace(entry, action="refresh", edits=edits_between(row, existing, rewritten))
-        if row.clash is None or (row.clash.chooses and same(merged(row, existing, rewritten), existing)):
+        if row.clash is None or (row.clash.keeps_loser and same(merged(row, existing, rewritten), existing)):
             if not same(rewritten, existing):
                 return entry.becomes("kept", "another item stands under the new id; this one stays beside it")
         edits = edits_between(row, existing, merged(row, existing, rewritten))
