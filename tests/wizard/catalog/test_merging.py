@@ -75,7 +75,7 @@ RULES = [row for row in TABLES if row.clash is not None and row.retire not in ("
 def test_merging_again_changes_nothing(row: Table, new: Item, old: Item) -> None:
     assert row.clash is not None
     once = row.clash.merge(new, old)
-    assert row.clash.merge(once, old) == once
+    assert same(row.clash.merge(once, old), once)
 
 
 @pytest.mark.parametrize("row", RULES, ids=lambda row: row.config_key)

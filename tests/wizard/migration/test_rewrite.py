@@ -33,9 +33,9 @@ OUTSIDE = (
 )
 ROWS = [row for row in TABLES if row.ids]
 DERIVED = (
-    "{}", "{}#2024-01-31", "{}#2024-01", "{}/google", "{}/ownerKey/1", "{}/2024-01-31/f.json", "{}#my-app", "{}#my-app#thing",
-    "shared-with-{}#20240131/Map:v1", "conversations/{}/c1", "agentState/{}/s/agent_state.json", "{}/20240131/Map:v1", "{}/t.json",
-    "s3://bucket/astgp/{}/c.txt", "shares/{}/bob@example.edu/2024-01-31/1.json", "x{}", "{}x", "a {} b",
+    "{}", "{}#2024-01-31", "{}#2024-01", "{}/google", "{}/ownerKey/1", "{}/2024-01-31/f.json", "{}#my-app",
+    "{}#my-app#thing", "shared-with-{}#20240131/Map:v1", "conversations/{}/c1", "agentState/{}/s/agent_state.json", "{}/20240131/Map:v1",
+    "{}/t.json",     "s3://bucket/astgp/{}/c.txt", "shares/{}/bob@example.edu/2024-01-31/1.json", "x{}", "{}x", "a {} b",
 )  # fmt: skip
 
 
