@@ -18,7 +18,7 @@ STATES = ("planned", "applied", "verified", "cleaned", "conflict", "failed", "ke
 class Tables(Sheet):
     """Every table and bucket of the plan with its counts; Enter shows its changes."""
 
-    COLUMNS = ("table or bucket", *STATES)
+    COLUMNS = ("table or bucket",)  # and those states that occur
     BINDINGS = [  # noqa: RUF012
         Binding("enter", "changes", "Changes", priority=True),
         Binding("c", "conflicts", "Conflicts"),
@@ -37,18 +37,26 @@ class Tables(Sheet):
     async def _load(self) -> None:
         if (found := await self.ask(self.results.tables)) is None:
             return
+        states = [state for state in STATES if any(entry.counts.get(state) for entry in found)]
+        for state in states:
+            self.table.add_column(state, key=state)
+        self.columns = [*self.columns, *states]
+        places = [entry.place for entry in found]
         for entry in found:
-            counts = [number(entry.counts.get(state, 0)) for state in STATES]
-            self.table.add_row(cell(entry.place or entry.row), *counts, key=f"{entry.row}\0{entry.place}")
+            # Several rows of the catalog may write to one table or bucket.
+            name = entry.place if places.count(entry.place) == 1 else f"{entry.place} ({entry.row})"
+            counts = [number(entry.counts.get(state, 0)) for state in states]
+            self.table.add_row(cell(name), *counts, key=f"{entry.row}\0{entry.place}")
         total = sum(sum(entry.counts.values()) for entry in found)
         self.note(f"{total:,} changes in {len(found)} places. Enter: the changes of a row." if found else "No changes.")
 
     def action_changes(self) -> None:
         if self.highlighted:
-            self.app.push_screen(Changes(self.results, row=self.highlighted.partition("\0")[0]))
+            row, _, place = self.highlighted.partition("\0")
+            self.app.push_screen(Changes(self.results, row=row, title=f"Changes in {place} ({row})"))
 
     def action_conflicts(self) -> None:
-        self.app.push_screen(Changes(self.results, state="conflict"))
+        self.app.push_screen(Changes(self.results, state="conflict", title="Conflicts"))
 
     def action_unknown(self) -> None:
         self.app.push_screen(UnknownReferences(self.results))
@@ -72,8 +80,8 @@ class Changes(Sheet):
     ]
     PAGE = 500
 
-    def __init__(self, results: Results, row: str = "", state: str = ""):
-        super().__init__(f"Changes of {row}" if row else "Changes in all tables")
+    def __init__(self, results: Results, row: str = "", state: str = "", title: str = "Changes everywhere"):
+        super().__init__(title)
         self.results = results
         self._row, self._state, self._user = row, state, ""
         self._shown: dict[str, ChangeRow] = {}
@@ -150,7 +158,7 @@ class Changes(Sheet):
 
 def change_lines(change: ChangeRow) -> list[str]:
     """One change for a person: where, whose, and each path before and after."""
-    lines = [f"Table   {change.row}", f"Users   {change.users}", f"From    {change.source}"]
+    lines = [f"Row     {change.row}", f"Users   {change.users}", f"From    {change.source}"]
     if change.target:
         lines.append(f"To      {change.target}")
     if change.note:

@@ -45,16 +45,16 @@ class Running(Screen[Outcome]):
 
     def __init__(self, action: Action, values: Values):
         super().__init__()
-        self._action, self._values = action, values
+        self.action, self._values = action, values
         self._started = time.monotonic()
         self.outcome: Outcome | None = None
         self._findings = 0
 
     def compose(self) -> ComposeResult:
-        step = self.app.session.step_of(self._action)
+        step = self.app.session.step_of(self.action)
         yield WhereBar()
         with Vertical(id="work"):
-            yield Static(text(f"Step {step.id} · {step.title}: {self._action.label}"), id="title")
+            yield Static(text(f"Step {step.id} · {step.title}: {self.action.label}"), id="title")
             yield Static("", id="state")
             table = ProgressTable()
             table.display = False
@@ -78,7 +78,7 @@ class Running(Screen[Outcome]):
 
     @work(group="run", exit_on_error=True)
     async def _perform(self) -> None:
-        future = self.app.session.start(self._action, self._values)
+        future = self.app.session.start(self.action, self._values)
         self._show(await asyncio.wrap_future(future))
 
     def _show(self, outcome: Outcome) -> None:
@@ -106,7 +106,7 @@ class Running(Screen[Outcome]):
         if session.control.paused:
             state = "Paused: p goes on"
         self.query_one("#state", Static).update(
-            text(f"{state}, {elapsed}.  $ {self._action.command(self._values)}")
+            text(f"{state}, {elapsed}.  $ {self.action.command(self._values)}")
         )
 
     def take_progress(self, progress: Progress) -> None:

@@ -49,6 +49,7 @@ class Sheet(Screen[None]):
     def __init__(self, title: str):
         super().__init__()
         self._title = title
+        self.columns = list(self.COLUMNS)
         self._sorted = -1
 
     def compose(self) -> ComposeResult:
@@ -92,8 +93,8 @@ class Sheet(Screen[None]):
 
     def action_sort(self) -> None:
         """Sort by the column after the one sorted by now; counts the largest first."""
-        self._sorted = (self._sorted + 1) % len(self.COLUMNS)
-        column = self.COLUMNS[self._sorted]
+        self._sorted = (self._sorted + 1) % len(self.columns)
+        column = self.columns[self._sorted]
 
         def key(value: Text) -> tuple[int, str]:
             digits = value.plain.replace(",", "")

@@ -92,8 +92,9 @@ class StepBody(VerticalScroll):
         yield Static(sign(STATES[self._status.state], self._status.why), id="status")
         if self._last is not None:
             action, outcome = self._last
+            words = f"{action.label}: {outcome.text}" if outcome.text else action.label
             yield Static(
-                sign(CODES.get(outcome.code, CODES[1]), excerpt(f"{action.label}{': ' if outcome.text else ''}{outcome.text}", "o shows all")),
+                sign(CODES.get(outcome.code, CODES[1]), excerpt(words, "o shows all")),
                 classes="last" if outcome.code == 0 else "last -failed",
             )
         yield Static(text(self.step.guidance.strip()), classes="guidance")

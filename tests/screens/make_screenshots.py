@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parents[2] / ".github" / "screens"
 WANTED = {
     "step 1": "first-step",
     "asking 4b": "typed-word",
-    "running 6c": "applying",
+    "running 6c apply": "applying",
     "step 7": "cleanup",
 }
 
@@ -46,6 +46,9 @@ async def draw(folder: Path) -> None:
                 await until(pilot, lambda: isinstance(app.screen, Tables) and app.screen.table.row_count > 0, LONG)
                 await pilot.pause(0.3)
                 app.save_screenshot("plan.svg", str(FOLDER))
+                app.screen.table.move_cursor(row=next(
+                    index for index, key in enumerate(app.screen.table.rows) if "OBJECT_ACCESS" in str(key.value)
+                ))  # fmt: skip
                 await pilot.press("enter")
                 await until(pilot, lambda: isinstance(app.screen, Changes) and app.screen.table.row_count > 0, LONG)
                 await pilot.press("enter")

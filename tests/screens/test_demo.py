@@ -62,7 +62,7 @@ async def act(pilot: Pilot[int], action_id: str, word: str, seen: Seen = lambda 
         screen = app.screen
         if isinstance(screen, Running):
             await pilot.pause(0.6)
-            seen(f"running {step}" if screen.outcome is None else f"ran {step}")
+            seen(f"running {step} {screen.action.id}")
             await until(pilot, lambda screen=screen: screen.outcome is not None, LONG)
             codes.append(screen.outcome.code)
             await pilot.press("enter")
