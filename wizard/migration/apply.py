@@ -247,13 +247,12 @@ class _Run:
         if kind == "object":
             place = bucket_name(self.context.deployment, CONSOLIDATION)
             # "kept": newer services wrote another object there before the plan was made.
-            return any(
-                entry.state in ("verified", "cleaned", "kept") for entry in self.ledger.at_target(place, key, "object")
-            )
+            return any(entry.state in (*self._there, "kept") for entry in self.ledger.at_target(place, key, "object"))
         plain_key = {name: value for name, value in key.items() if name != "log"}
         for entry in self.ledger.at_target(self._user_data, plain_key):
+            planned = [source for _, source, *_ in entry.detail["sources"]] if entry.state == "planned" else ()
             if entry.state in self._there and (
-                "log" not in key or key["log"]["S"] in entry.detail.get("done", ())
+                "log" not in key or key["log"]["S"] in (*entry.detail.get("done", ()), *planned)
             ):
                 return str(entry.detail["pointer"]) if entry.detail.get("pointer") else True
         return False
@@ -311,6 +310,8 @@ class _Run:
 
     def _carry_out(self, prepared: Prepared) -> Result:
         entry = prepared.entry
+        if entry.state == "failed":
+            entry = entry.becomes("planned")  # another attempt; only what fails now has failed
         account = self.context.account
         try:
             if prepared.first is not None:
