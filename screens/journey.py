@@ -111,7 +111,7 @@ class JourneyScreen(Screen[None]):
             await holder.remove_children()
             await holder.mount(body)
             if step is session.journey.steps[0] and session.connect is not None:
-                await body.mount(StartForm(session.choice))
+                await body.query_one("#text").mount(StartForm(session.choice))
         if self.is_current:
             self.call_after_refresh(body.focus_on, focus)
 
@@ -265,7 +265,7 @@ class JourneyScreen(Screen[None]):
 
     def action_leave_field(self) -> None:
         """Out of a field, where letters are text, to where they are keys."""
-        self.query_one(StepBody).focus()
+        self.query_one(StepBody).focus_text()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return isinstance(self.focused, Input) if action == "leave_field" else True

