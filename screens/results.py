@@ -41,12 +41,13 @@ class Tables(Sheet):
         for state in states:
             self.table.add_column(state, key=state)
         self.columns = [*self.columns, *states]
+        room = max(34, self.app.size.width - 2 - sum(len(state) + 2 for state in states) - 4)
         places = [entry.place for entry in found]
         for entry in found:
             # Several rows of the catalog may write to one table or bucket.
             name = entry.place if places.count(entry.place) == 1 else f"{entry.place} ({entry.row})"
             counts = [number(entry.counts.get(state, 0)) for state in states]
-            self.table.add_row(cell(name), *counts, key=f"{entry.row}\0{entry.place}")
+            self.table.add_row(cell(name, room), *counts, key=f"{entry.row}\0{entry.place}")
         total = sum(sum(entry.counts.values()) for entry in found)
         self.note(f"{total:,} changes in {len(found)} places. Enter: the changes of a row." if found else "No changes.")
 

@@ -61,7 +61,7 @@ async def act(pilot: Pilot[int], action_id: str, word: str, seen: Seen = lambda 
         await until(pilot, lambda: not isinstance(app.screen, JourneyScreen) or bool(codes), LONG)
         screen = app.screen
         if isinstance(screen, Running):
-            await pilot.pause(0.6)
+            await until(pilot, lambda s=screen: s.outcome is not None or s.progress.row_count > 4, LONG)
             seen(f"running {step} {screen.action.id}")
             await until(pilot, lambda screen=screen: screen.outcome is not None, LONG)
             codes.append(screen.outcome.code)
