@@ -225,6 +225,10 @@ class Table:
         """Whether an id is part of the primary key."""
         return any(path.parts[0] in self.key.names for path in self.ids)
 
+    def merged(self, existing: Item, rewritten: Item) -> Item:
+        """What the item under the new id becomes when an old one is to take its place."""
+        return self.clash.merge(existing, rewritten) if self.clash is not None else existing
+
     @property
     def whole_ids(self) -> tuple[str, ...]:
         """Top-level attributes that are an id as a whole: who has data in this table."""

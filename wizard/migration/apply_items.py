@@ -11,7 +11,6 @@ from wizard.aws import Account
 from wizard.catalog.model import Ids, Table
 from wizard.catalog.tables import BY_KEY
 from wizard.migration.ledger import Entry
-from wizard.migration.resolve import merged
 from wizard.migration.rewrite import Edit, changes, rewrite
 from wizard.migration.writes import Write, delete_unchanged, put_new, read, update
 from wizard.wire import Item, digest
@@ -137,7 +136,7 @@ def _move(row: Table, ids: Ids, entry: Entry, source: Item, existing: Item | Non
         after, writes = rewritten.item, [put_new(entry.target_place, rewritten.item, key_names)]
         written = ()
     else:
-        after = rewritten.item if entry.action == "refresh" else merged(row, existing, rewritten.item)
+        after = rewritten.item if entry.action == "refresh" else row.merged(existing, rewritten.item)
         writes = [update(entry.target_place, key_names, existing, after)] if changes(existing, after) else []
         written = _kept(row, existing, after)
     left = source

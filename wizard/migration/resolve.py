@@ -7,6 +7,7 @@ before; another one is a clash and goes by the row's rule. Pointers are kept onl
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.errors import Blocked
 from wizard.events import Finding
+from wizard.migration.apply_content import ContentTools, prepare_content
 from wizard.migration.content import LARGE, Origin, archive_key, artifact_item, oversize_artifact_key, parse_body
 from wizard.migration.content_plan import Move
 from wizard.migration.ledger import Entry, Ledger, encode_key
@@ -34,6 +36,7 @@ from wizard.parallel import each
 from wizard.text import plural
 from wizard.wire import digest, same
 
+ARTIFACTS = "S3_ARTIFACTS_BUCKET"
 DISCLOSURES = "DATA_DISCLOSURE_STORAGE_BUCKET"
 DONE = ("applied", "verified", "cleaned", "resolved")
 
@@ -58,9 +61,16 @@ class Resolver:
         )  # fmt: skip
         self.findings: list[Finding] = []
         self._deleted: set[str] = set()
-        self._plain_etags: dict[str, bool] = {}
-        self.held: Counter[tuple[str, str]] = Counter()
         self._consolidation = bucket_name(context.deployment, CONSOLIDATION)
+        self._plain_etags: dict[str, bool] = {}
+        self._tools = ContentTools(
+            context.account,
+            scope.ids,
+            int(time.time()),
+            self._consolidation,
+            bucket_name(context.deployment, ARTIFACTS),
+        )
+        self.held: Counter[tuple[str, str]] = Counter()
 
     # --- objects and content -------------------------------------------------------------------------------------------
 
@@ -148,15 +158,21 @@ class Resolver:
                 continue
             taken.add(identity)
             if move.action == "shares" and (sort := self._received(entry)):
-                self._put(entry.becomes("verified", "was there already", detail={**entry.detail, "at": sort}))
+                self._put_content(entry.becomes("verified", "was there already", detail={**entry.detail, "at": sort}))
             elif move.action == "artifacts" and (done := self._in_s3(entry)) is not None:
-                self._put(done)
+                self._put_content(done)
             elif move.action != "disclosures" and self.staging.seen(entry.target_place, entry.target_key) is not None:
                 standing.append(entry)
             else:
-                self._put(entry)
+                self._put_content(entry)
         for entry, existing in self._each(self._read_target, standing):
-            self._put(self._as_it_stands(entry, existing))
+            self._put_content(self._as_it_stands(entry, existing))
+
+    def _put_content(self, entry: Entry) -> None:
+        """Record a content change; what is kept where it is makes nothing ready for its pointers."""
+        self._put(entry)
+        if entry.state in ("planned", *DONE):
+            self._content_ready(entry)
 
     def _in_s3(self, entry: Entry) -> Entry | None:
         """An artifact that is too large for a row and stays in S3 under its new key; None for all others."""
@@ -217,13 +233,14 @@ class Resolver:
             target_place=place, target_key=move.target_key, users=move.users, plan=self.plan,
             detail={**move.detail, "part": move.part, "sources": [[sources[0][0], *one] for one in present]},
         )  # fmt: skip
-        self._content_ready(entry)
         before = self.ledger.find("content", entry.source_place, source_key, place, move.target_key)
         done = (
             before is not None
             and before.state in DONE
             and {one.key for one in present} <= set(before.detail.get("done", ()))
         )
+        if done:
+            self._content_ready(entry)
         return None if done else entry
 
     def _as_it_stands(self, entry: Entry, existing: Item | None) -> Entry:
@@ -243,7 +260,8 @@ class Resolver:
         elif entry.action == "settings":
             return entry.becomes("verified", "newer settings stand already", target_digest=digest(existing))
         elif sources and existing.get("original_path", {}).get("S") not in sources:
-            return entry  # apply compares the content
+            prepared = prepare_content(self._tools, entry)  # compares the content
+            return entry if prepared.pending else prepared.entry
         return entry.becomes(
             "verified", "was there already", target_digest=digest(existing), detail={**entry.detail, "done": sources}
         )
@@ -262,8 +280,10 @@ class Resolver:
         place = self._consolidation if kind == "object" else self.found.names.get(config_key, "")
         if self.staging.is_ready(place, key):
             return True
-        plain_key = {name: value for name, value in key.items() if name != "log"} if isinstance(key, dict) else key
-        return self.ledger.target_state(place, plain_key) in ("verified", "cleaned")
+        # A row that stands there by another way, the old table's copy for one, is not the content of this pointer.
+        plain_key = {name: value for name, value in key.items() if name != "log"} if kind == "item" else key
+        found = self.ledger.at_target(place, plain_key, "object" if kind == "object" else "content")
+        return any(entry.state in ("verified", "cleaned") for entry in found)
 
     def _resolvable(self, edit: Edit) -> Edit | None:
         """The edit of a pointer whose target is there, or will be; one to what stays in S3 leads there."""
@@ -373,25 +393,20 @@ class Resolver:
             # An equal history row is a copy that an earlier run left: adding it up would count it twice.
             if row.retire == "remove on clash" and same(existing, rewritten):
                 return entry.becomes("verified", "was there already", action="copy", target_digest=digest(existing))
-            return replace(entry, action="add", edits=edits_between(row, existing, merged(row, existing, rewritten)))
+            return replace(entry, action="add", edits=edits_between(row, existing, row.merged(existing, rewritten)))
         if clash.before is not None and clash.before.state in DONE and digest(existing) == clash.before.target_digest:
             # A service wrote under the old id after the copy, and nobody touched the copy: it follows.
             return replace(entry, action="refresh", edits=edits_between(row, existing, rewritten))
-        if row.clash is None or (row.clash.keeps_loser and same(merged(row, existing, rewritten), existing)):
+        if row.clash is None or (row.clash.keeps_loser and same(row.merged(existing, rewritten), existing)):
             if not same(rewritten, existing):
                 return entry.becomes("kept", "another item stands under the new id; this one stays beside it")
-        edits = edits_between(row, existing, merged(row, existing, rewritten))
+        edits = edits_between(row, existing, row.merged(existing, rewritten))
         if not edits and not (row.retire == "deactivate" and candidate.active):
             return entry.becomes("verified", "was there already", target_digest=digest(existing))
         return replace(entry, edits=edits)
 
     def _put(self, entry: Entry) -> None:
         self.ledger.put(replace(entry, plan=self.plan))
-
-
-def merged(row: Table, existing: Item, rewritten: Item) -> Item:
-    """What the item under the new id becomes, by the row's rule."""
-    return row.clash.merge(existing, rewritten) if row.clash is not None else existing
 
 
 def users_in(key: str, ids: Ids) -> tuple[str, ...]:
