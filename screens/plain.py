@@ -93,6 +93,9 @@ class Walk:
             self.settle()
         self.look()
         step = session.journey.first_open(session.facts)
+        for earlier in session.journey.steps[: session.journey.steps.index(step)]:
+            status = session.status(earlier)
+            told(f"Step {earlier.id}, {earlier.title}: {status.state}: {status.why}")
         while True:
             self.show(step)
             step = self.act(step)
