@@ -16,7 +16,8 @@ import botocore.exceptions
 
 from wizard.aws import ABSENT, code_of, explain
 from wizard.context import Context
-from wizard.events import Progress
+from wizard.deployment import discover
+from wizard.events import Finding, Progress
 from wizard.inventory import table_names
 from wizard.migration.ledger import Ledger
 from wizard.parallel import each
@@ -50,12 +51,14 @@ class Recovery:
 
 def tables_of(context: Context) -> list[str]:
     """The tables that the workspace's plan changes and that exist; before there is a plan, all of the deployment."""
-    existing = [name for name in table_names(context.account) if context.deployment.owns(name)]
+    names = table_names(context.account)
+    others = [dep for dep, _, _ in discover(names)]
+    existing = [name for name in names if context.deployment.owns(name, others)]
     if not context.workspace.ledger.exists():
         return existing
     with Ledger(context.workspace.ledger, writable=False) as ledger:
         planned = {str(row["place"]) for row in ledger.table_counts() if row["kind"] != "object"}
-    return [name for name in table_names(context.account) if name in planned] if planned else existing
+    return [name for name in names if name in planned] if planned else existing
 
 
 def show(context: Context, tables: Iterable[str]) -> list[Recovery]:
@@ -78,6 +81,17 @@ def create(context: Context, tables: Iterable[str], how: How = "pitr") -> list[R
         return _back_up(context, table, NAME + stamp)
 
     return _side_by_side(context, tables, secure)
+
+
+def findings(context: Context, tables: Iterable[str]) -> list[Finding]:
+    """Attention for each table that could not be brought back; it never blocks by itself."""
+    return [
+        Finding("attention", entry.place, "has neither point-in-time recovery nor a backup of ours", "Run `backup create`.")
+        if entry.kind == "none"
+        else Finding("unknown", entry.place, f"its recovery could not be seen: {entry.note}")
+        for entry in show(context, tables)
+        if not entry.safe
+    ]
 
 
 def records(found: Iterable[Recovery]) -> list[dict[str, Any]]:

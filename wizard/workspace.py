@@ -42,7 +42,7 @@ def write_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     partial = path.with_name(f".{path.name}.partial")
     encoding = None if "b" in mode else "utf-8"
     try:
-        with open(partial, mode, encoding=encoding, opener=private_opener) as file:  # noqa: PTH123 - opener
+        with open(partial, mode, encoding=encoding, opener=private_opener) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -112,7 +112,7 @@ class Workspace:
     def alone(self) -> Iterator[None]:
         """Hold this workspace for writing. Another living process of it is refused; a dead one's hold is gone."""
         path = self.folder / "lock"
-        with open(path, "a+", encoding="utf-8", opener=private_opener) as file:  # noqa: PTH123 - opener
+        with open(path, "a+", encoding="utf-8", opener=private_opener) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -130,7 +130,7 @@ class Workspace:
         try:
             with (
                 self._audit_lock,
-                open(self.audit_log, "a", encoding="utf-8", opener=private_opener) as file,  # noqa: PTH123 - opener
+                open(self.audit_log, "a", encoding="utf-8", opener=private_opener) as file,
             ):
                 file.write(line)
         except OSError as error:

@@ -43,9 +43,9 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness)
     """Read what stands and compute the writes, or why there are none."""
     row = BY_KEY[entry.row]
     source = read(account, entry.source_place, entry.source_key)
+    if _went_through(account, entry, source):
+        return Prepared(entry.becomes("applied", "was done when the run was interrupted"))
     if source is None:
-        if entry.intent and entry.action == "add":
-            return Prepared(entry.becomes("applied", "was done when the run was interrupted"))
         return Prepared(entry.becomes("conflict", "the item is gone"))
     if entry.action == "update":
         return _update(row, ids, entry, source, readiness)
@@ -53,6 +53,16 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness)
     if entry.action in ("merge", "refresh") and existing is None:
         return Prepared(entry.becomes("conflict", "the item under the new id is gone"))
     return _move(row, ids, entry, source, existing, readiness)
+
+
+def _went_through(account: Account, entry: Entry, source: Item | None) -> bool:
+    """Whether a write whose answer never came was made: what stands is what it was to leave, and rollback knows it."""
+    if entry.action == "add":
+        return entry.intent and source is None
+    if not entry.intent or entry.action == "update" or source is None or digest(source) != entry.source_digest:
+        return False
+    existing = read(account, entry.target_place, entry.target_key)
+    return existing is not None and digest(existing) == entry.target_digest
 
 
 def _accepting(entry: Entry, readiness: Readiness) -> tuple[Callable[[Edit], Edit | None], list[Edit]]:

@@ -11,11 +11,12 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import botocore.exceptions
 
+from wizard import recovery
 from wizard.aws import Account, explain
 from wizard.catalog.model import Ids
 from wizard.catalog.tables import BY_KEY
@@ -141,7 +142,10 @@ def plan_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
             for batch in _chunks(retained(ledger, objects)):
                 for _, fate in _each(context, lambda one: decide(context.account, ids, one), batch):
                     tally.add(fate, "deleted")
-            return tally.summary(context)
+            summary = tally.summary(context)
+            tables = [name for name in summary["tables"] if name not in _buckets(ledger)]
+            findings = recovery.findings(context, tables)
+            return {**summary, "findings": [asdict(finding) for finding in findings]}
     finally:
         context.account.read_only = was
 
@@ -258,6 +262,10 @@ def mark_retained(context: Context) -> dict[str, Any]:
                 for _, fate in _each(context, flag, batch):
                     tally.add(fate, "marked")
         return tally.summary(context)
+
+
+def _buckets(ledger: Ledger) -> set[str]:
+    return set(ledger.counts("source_place", "kind = 'object'"))
 
 
 class _Tally:

@@ -16,6 +16,7 @@ from typing import Any
 
 import botocore.exceptions
 
+from wizard import recovery
 from wizard.aws import explain
 from wizard.catalog.model import Ids
 from wizard.catalog.tables import TABLES
@@ -241,6 +242,8 @@ def _record(
         resolver.content()
         resolver.items(census.failed)
         census.findings.extend(resolver.findings)
+        changed = ledger.counts("target_place", "kind <> 'object' AND state = 'planned'")
+        census.findings.extend(recovery.findings(context, sorted(changed)))
         for finding in census.findings:
             ledger.add_finding(plan, "plan", finding.level, finding.place, finding.text, finding.todo)
         ledger.set_unknown_references(

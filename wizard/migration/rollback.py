@@ -11,7 +11,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from wizard.aws import Account, explain
+from wizard.aws import ABSENT, Account, code_of, explain
 from wizard.catalog.tables import BY_KEY, TABLES
 from wizard.context import Context
 from wizard.errors import Blocked
@@ -162,7 +162,7 @@ def _of_item(account: Account, entry: Entry) -> _Undo:
     else:
         restored = {name: value for name, value in source.items() if name != MARK}
         if entry.detail.get("deactivated"):
-            if source.get("active") != {"N": "0"}:
+            if source.get("active") not in ({"N": "0"}, {"N": "1"}):
                 return _Undo(left="the old task was changed since")
             restored["active"] = {"N": "1"}
         if restored != source:
@@ -176,6 +176,8 @@ def _put_back(entry: Entry, names: tuple[str, ...], target: Item | None) -> _Und
         return _Undo()
     if target is None:
         return _Undo(left="the item is gone")
+    if all(_holds(target, Change(change.path, change.after, change.before)) for change in entry.written):
+        return _Undo()  # a rollback that was killed did this already
     if digest(target) != entry.target_digest and not all(_holds(target, change) for change in entry.written):
         return _Undo(left=_LEFT)
     restored = target
@@ -224,7 +226,12 @@ def _objects_of_content(context: Context, entry: Entry) -> str | None:
     """Objects that were written beside a row: archived logs, an artifact too large for a row, a PDF."""
     account, consolidation = context.account, bucket_name(context.deployment, CONSOLIDATION)
     for key, etag in entry.detail.get("archived", ()):
-        found = account.call("s3", "head_object", Bucket=consolidation, Key=key, ExpectedBucketOwner=account.id)
+        try:
+            found = account.call("s3", "head_object", Bucket=consolidation, Key=key, ExpectedBucketOwner=account.id)
+        except botocore.exceptions.ClientError as error:
+            if code_of(error) in ABSENT:
+                continue
+            raise
         if found["ETag"].strip('"') != etag:
             return f"{key} was written again since it was archived; it is left"
         account.call("s3", "delete_object", Bucket=consolidation, Key=key, ExpectedBucketOwner=account.id)
