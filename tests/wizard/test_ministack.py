@@ -5,10 +5,6 @@ Run with `-m network`: MiniStack pins a botocore of its own and is installed int
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -16,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import CREDENTIALS, REGION, Aws
+from tests.conftest import Aws
+from tests.emulators import ministack
 from tests.wizard.storage_tables import NEW, OLD, create, every_type, put, row
 from tests.wizard.test_endpoint import BASIC, BUCKET, Deployed, path_resources, ready, table
 from tests.wizard.test_endpoint import IMPORTED as IMPORTED_API
@@ -28,37 +25,13 @@ from wizard.storage_import import import_rows
 
 __all__ = ["ready"]  # the fixture, here over MiniStack
 pytestmark = pytest.mark.network
-VERSION = "1.5.33"
 
 
 @pytest.fixture(scope="module")
 def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     """MiniStack in the place of moto for everything in this module."""
-    folder = tmp_path_factory.mktemp("ministack")
-    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-    programs = folder / "venv" / "bin"
-    subprocess.run([programs / "pip", "install", "--quiet", f"ministack=={VERSION}", "hypercorn"], check=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    key, secret = CREDENTIALS
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "DOCKER_HOST": ""}
-    environment |= {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_DEFAULT_REGION": REGION}
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen(
-            [programs / "hypercorn", "ministack.app:app", "--bind", f"127.0.0.1:{port}"],
-            env=environment, cwd=folder, stdout=log, stderr=log,
-        )  # fmt: skip
-        try:
-            for _ in range(100):
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.3)
-            yield Aws(f"http://127.0.0.1:{port}")
-        finally:
-            server.terminate()
-            server.wait(10)
+    with ministack(tmp_path_factory.mktemp("ministack")) as server:
+        yield server
 
 
 @pytest.fixture
