@@ -180,7 +180,8 @@ def _logs(tools: ContentTools, entry: Entry) -> Prepared:
     if not logs.row.fits:
         return Prepared(entry.becomes("failed", logs.row.warning))
     note = f"{len(problems)} logs keep their pointer: {problems[0]}" if problems else logs.row.warning
-    detail = {**entry.detail, "done": done, "created": existing is None}
+    created = existing is None or (entry.intent and bool(entry.detail.get("created")))
+    detail = {**entry.detail, "done": done, "created": created}
     recorded = replace(entry, target_digest=digest(logs.row.item), detail=detail, note=note)
     if existing is None:
         writes = (put_new(entry.target_place, logs.row.item, KEY),)
