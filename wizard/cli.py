@@ -77,8 +77,8 @@ def common_options() -> argparse.ArgumentParser:
     return common
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Every command; without one the wizard starts."""
+def build_parser(groups: Sequence[str] = _GROUPS) -> argparse.ArgumentParser:
+    """Every command; without one the wizard starts. No groups: the options of the wizard alone, without boto3."""
     common = common_options()
     parser = _Parser(
         prog="amplify-migrate", parents=[common], description="Guided migration of an Amplify GenAI deployment on AWS."
@@ -93,7 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     for action in inherited._actions:
         action.default = argparse.SUPPRESS
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
-    for group in _GROUPS:
+    for group in groups:
         import_module(f"wizard.commands.{group}").add(commands, inherited)
     return parser
 
@@ -306,10 +306,12 @@ def _logging(arguments: argparse.Namespace, context: Context | None) -> Iterator
     ours = logging.getLogger("wizard")
     ours.setLevel(logging.DEBUG if arguments.debug else logging.INFO)
     ours.propagate = False
+    from wizard.workspace import PlainFormatter
+
     handlers: list[logging.Handler] = []
     console = logging.StreamHandler(sys.stderr)
     console.setLevel(logging.DEBUG if arguments.debug else logging.WARNING)
-    console.setFormatter(_Plain("%(message)s"))
+    console.setFormatter(PlainFormatter("%(message)s"))
     handlers.append(console)
     if context is not None:
         handlers.append(context.workspace.log_handler(arguments.log))
@@ -324,11 +326,6 @@ def _logging(arguments: argparse.Namespace, context: Context | None) -> Iterator
         ours.propagate = True
 
 
-class _Plain(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return plain(record.getMessage(), 2_000)
-
-
 # --- main --------------------------------------------------------------------------------------------------------------
 
 
@@ -337,7 +334,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     as_json, debug = "--json" in words, "--debug" in words
     try:
-        arguments = build_parser().parse_args(words)
+        arguments = _without_command(words) or build_parser().parse_args(words)
         if arguments.run is None:
             return _wizard(arguments)
         return _command(arguments)
@@ -350,6 +347,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:
         return _report(1, _unforeseen(error), as_json, error if debug else None)
+
+
+def _without_command(words: list[str]) -> argparse.Namespace | None:
+    """The arguments when there is no command in them; its first screen is painted before boto3 is loaded."""
+    if {"-h", "--help"} & set(words):
+        return None
+    try:
+        return build_parser(()).parse_args(words)
+    except BadInput:
+        return None
 
 
 def _command(arguments: argparse.Namespace) -> int:

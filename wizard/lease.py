@@ -135,8 +135,7 @@ def exclusive(context: Context) -> Iterator[None]:
 def _acquire(context: Context, table: str, key: Item, owner: str, workspace: str) -> str:
     beat = uuid.uuid4().hex
     mine = {":me": {"S": workspace}}
-    first = next(iter(key))
-    free = f"attribute_not_exists({first}) OR workspace = :me"
+    free = "attribute_not_exists(#key) OR workspace = :me"
     with contextlib.suppress(_Taken):
         return _take(context, table, key, owner, workspace, beat, free, mine)
     seen = holder(context)
@@ -194,7 +193,9 @@ def _write(
 ) -> None:
     item = {**key, "owner": {"S": owner}, "workspace": {"S": workspace}, "beat": {"S": beat}}
     client = context.account.client("dynamodb")  # not through `call`: a paused run must keep its lease
-    client.put_item(TableName=table, Item=item, ConditionExpression=condition, ExpressionAttributeValues=values)
+    # A key may have a name like `user`, which DynamoDB reserves; a name that no expression uses it refuses.
+    names = {"ExpressionAttributeNames": {"#key": next(iter(key))}} if "#key" in condition else {}
+    client.put_item(TableName=table, Item=item, ConditionExpression=condition, ExpressionAttributeValues=values, **names)
 
 
 def _release(context: Context, table: str, key: Item, beat: str) -> None:

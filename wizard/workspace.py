@@ -17,6 +17,7 @@ from wizard import __version__
 from wizard.aws import json_line
 from wizard.deployment import Deployment
 from wizard.errors import BadInput, Blocked, Failed
+from wizard.text import plain
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,13 @@ def write_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+class PlainFormatter(logging.Formatter):
+    """Lines whose control characters are visible escapes; a traceback keeps its line breaks."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(plain(line) for line in super().format(record).split("\n"))
 
 
 class Workspace:
@@ -153,5 +161,5 @@ class Workspace:
         if not target.exists():
             os.close(private_opener(str(target), os.O_CREAT | os.O_WRONLY))
         handler = logging.handlers.RotatingFileHandler(target, maxBytes=50_000_000, backupCount=5, encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-8s %(name)s: %(message)s"))
+        handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)-8s %(name)s: %(message)s"))
         return handler

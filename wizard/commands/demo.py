@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 import tempfile
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def run_demo(arguments: argparse.Namespace, context: None = None) -> Outcome:
     from wizard.session import Session
     from wizard.steps import JOURNEY
 
+    print("Starting an embedded AWS with a seeded deployment…", file=sys.stderr, flush=True)
     with contextlib.ExitStack() as stack:
         folder = arguments.workspace or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="amplify-migrate-demo-"))

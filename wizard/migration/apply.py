@@ -28,7 +28,7 @@ from wizard.migration.ledger import START, Entry, Ledger
 from wizard.migration.objects import ObjectCopy, copy_objects
 from wizard.migration.plan import catalog_digest, map_digest
 from wizard.migration.show import shown
-from wizard.migration.targets import CONSOLIDATION, USER_DATA, bucket_name, describe, key_schema, names_of
+from wizard.migration.targets import CONSOLIDATION, USER_DATA, bucket_name, describe, key_schema, names_of, table_identity
 from wizard.migration.writes import Lost, read, send
 from wizard.parallel import each
 from wizard.text import plain, plural
@@ -83,7 +83,7 @@ def check_tables(context: Context, plan: Mapping[str, Any], wanted: set[str]) ->
         if found is None:
             log.error("%s is gone; its changes will fail", name)
             continue
-        if (known["id"] and found.get("TableId") != known["id"]) or [list(p) for p in key_schema(found)] != [
+        if (known["id"] and table_identity(found) != known["id"]) or [list(p) for p in key_schema(found)] != [
             list(part) for part in known["key"]
         ]:
             raise Blocked(
@@ -282,9 +282,14 @@ class _Run:
             # The intent is on disk before the call: after a kill, a source that is gone was moved by us.
             self._save([*ended, *(replace(one.entry, intent=True) for one in prepared)])
             yield from ended
-            results = [result for _, result in self._each(self._carry_out, prepared)]
-            final = [result.entry for result in results if not result.again and not result.occupied]
-            self._save(final)
+            results: list[Result] = []
+            try:
+                for _, result in self._each(self._carry_out, prepared):
+                    results.append(result)
+            finally:
+                # What AWS confirmed is recorded, also when a cancel or a lost lock ends the batch.
+                final = [result.entry for result in results if not result.again and not result.occupied]
+                self._save(final)
             yield from final
             todo = [result.entry for result in results if result.again]
             for result in results:

@@ -80,6 +80,11 @@ def describe(account: Account, name: str) -> dict[str, Any] | None:
         raise
 
 
+def table_identity(description: Mapping[str, Any]) -> str:
+    """What another table of the same name has not: its TableId, or the time of creation where none is told."""
+    return str(description.get("TableId") or description.get("CreationDateTime", ""))
+
+
 def key_schema(description: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """((name, type), …) of a DescribeTable answer, partition key first."""
     types = {entry["AttributeName"]: entry["AttributeType"] for entry in description["AttributeDefinitions"]}
@@ -145,6 +150,6 @@ def _look(account: Account, name: str, row: Table | None, rank: int, findings: l
         )  # fmt: skip
         return None
     return Found(
-        name, row, rank, description.get("TableArn", ""), description.get("TableId", ""), key,
+        name, row, rank, description.get("TableArn", ""), table_identity(description), key,
         int(description.get("ItemCount") or 0), int(description.get("TableSizeBytes") or 0),
     )  # fmt: skip
