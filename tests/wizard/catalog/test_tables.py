@@ -16,9 +16,23 @@ from wizard.sandbox.schemas import TABLES as SCHEMAS
 DEPLOYED = Path(__file__).resolve().parents[4] / "shared" / "deployed-schemas.json"
 IDS = Ids({"ann@example.edu": "a1", "4711": "b2", "same@example.edu": "same@example.edu"})
 
-RE_KEYED = ["cognito-users", "accounts", "user-artifacts", "assistant-aliases", "agent-event-templates", "email-allowed-senders", "workflow-registry", "scheduled-tasks", "agent-state", "ops", "job-status", "user-tags", "conversation-metadata", "cost-calculations", "history-cost-calculations", "user-oauth-integrations", "object-access", "acceptance", "user-storage", "user-data-storage", "ops-common-data"]
-IN_PLACE = ["admin-configs", "api-keys", "assistants", "code-interpreter-assistants", "assistant-threads", "assistant-thread-runs", "amplify-groups", "assistant-lookup", "group-assistant-conversations", "chat-usages", "chat-usage-archive", "additional-charges", "db-connections", "user-files", "hash-files", "embedding-progress", "memory", "projects", "ai-code", "layered-assistants", "skills", "skill-shares", "admin-logs", "amplify-group-logs"]
-LEFT_ALONE = ["oauth-state", "request-state", "poll-status", "datasource-registry", "model-rates", "env-vars-tracking", "work-sessions", "work-records", "dynamic-code", "critical-errors", "op-log", "history-usage"]
+RE_KEYED = [
+    "cognito-users", "accounts", "user-artifacts", "assistant-aliases", "agent-event-templates",
+    "email-allowed-senders", "workflow-registry", "scheduled-tasks", "agent-state", "ops", "job-status", "user-tags",
+    "conversation-metadata", "cost-calculations", "history-cost-calculations", "user-oauth-integrations",
+    "object-access", "acceptance", "user-storage", "user-data-storage", "ops-common-data",
+]  # fmt: skip
+IN_PLACE = [
+    "admin-configs", "api-keys", "assistants", "code-interpreter-assistants", "assistant-threads",
+    "assistant-thread-runs", "amplify-groups", "assistant-lookup", "group-assistant-conversations", "chat-usages",
+    "chat-usage-archive", "additional-charges", "db-connections", "user-files", "hash-files", "embedding-progress",
+    "memory", "projects", "ai-code", "layered-assistants", "skills", "skill-shares", "admin-logs",
+    "amplify-group-logs",
+]  # fmt: skip
+LEFT_ALONE = [
+    "oauth-state", "request-state", "poll-status", "datasource-registry", "model-rates", "env-vars-tracking",
+    "work-sessions", "work-records", "dynamic-code", "critical-errors", "op-log", "history-usage",
+]  # fmt: skip
 
 
 def suffix(row: Table) -> str:

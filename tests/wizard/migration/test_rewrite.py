@@ -34,8 +34,9 @@ OUTSIDE = (
 ROWS = [row for row in TABLES if row.ids]
 DERIVED = (
     "{}", "{}#2024-01-31", "{}#2024-01", "{}/google", "{}/ownerKey/1", "{}/2024-01-31/f.json", "{}#my-app",
-    "{}#my-app#thing", "shared-with-{}#20240131/Map:v1", "conversations/{}/c1", "agentState/{}/s/agent_state.json", "{}/20240131/Map:v1",
-    "{}/t.json",     "s3://bucket/astgp/{}/c.txt", "shares/{}/bob@example.edu/2024-01-31/1.json", "x{}", "{}x", "a {} b",
+    "{}#my-app#thing", "shared-with-{}#20240131/Map:v1", "conversations/{}/c1", "agentState/{}/s/agent_state.json",
+    "{}/20240131/Map:v1", "{}/t.json",     "s3://bucket/astgp/{}/c.txt", "shares/{}/bob@example.edu/2024-01-31/1.json",
+    "x{}", "{}x", "a {} b",
 )  # fmt: skip
 
 
@@ -373,7 +374,8 @@ def test_storage_keys_in_all_spellings_become_the_plain_one(key: str, mapped: st
 def test_both_users_of_a_share_are_mapped() -> None:
     item = {
         "PK": s("ann#amplify-shares#received"), "SK": s("anna@example.edu#2024-01-31#1"), "entityType": s("received"),
-        "data": {"M": {"sharedBy": s("anna@example.edu"), "key": s("ann/anna@example.edu/2024-01-31/1.json"), "sharedAt": {"N": "1.50"}}},
+        "data": {"M": {"sharedBy": s("anna@example.edu"), "sharedAt": {"N": "1.50"},
+                       "key": s("ann/anna@example.edu/2024-01-31/1.json")}},
     }  # fmt: skip
     after = of("USER_DATA_STORAGE_TABLE", **item)
     assert after["SK"] == s("a-2#2024-01-31#1")

@@ -1,0 +1,5 @@
+"""The small deployment as a fixture."""
+
+from tests.wizard.migration.stage import stage
+
+__all__ = ["stage"]
