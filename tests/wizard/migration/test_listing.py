@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from wizard.context import Context
 from wizard.migration import listing, objects
 from wizard.migration.listing import Page
 from wizard.migration.objects import ObjectCopy
+from wizard.migration.staging import Staging
 
 IDS = {"jane.doe@example.edu": "doej1", "bob@example.edu": "smithb"}
 CONVERSATIONS, TARGET = "amplify-v6-lambda-dev-user-conversations", "amplify-v6-lambda-dev-consolidation"
@@ -138,7 +141,7 @@ def test_what_was_deleted_at_the_target_is_told_from_what_was_never_there(aws: A
     assert list(listing.deleted_keys(context)) == ["conversations/smithb/a"]
 
 
-def test_sources_of_one_target(aws: Aws, context: Context) -> None:
+def test_sources_of_one_target(aws: Aws, context: Context, tmp_path: Path) -> None:
     """A legacy object and what newer services wrote meanwhile: the later one is taken."""
     seed(aws, CONVERSATIONS, **{"bob@example.edu/a": "1"})
     seed(aws, TARGET, **{"conversations/bob@example.edu/a": "2"})
@@ -148,7 +151,11 @@ def test_sources_of_one_target(aws: Aws, context: Context) -> None:
         for copy in whole(context, ROWS[key]).copies
     ]
     assert {copy.target_key for copy in planned} == {"conversations/smithb/a"}
-    assert listing.newest(planned).source_bucket == TARGET
+    new, old = (replace(copy, modified=time) for copy, time in zip(planned, ("2026-02-01", "2026-01-01"), strict=True))
+    for name, order in (("older first", (old, new)), ("newer first", (new, old))):
+        with Staging(tmp_path / f"{name}.sqlite") as staging:
+            staging.add_copies(1, "", order)
+            assert [(copy.source_bucket, rivals) for _, _, copy, rivals in staging.copies()] == [(TARGET, 1)]
 
 
 def test_buckets_outside_the_catalog_are_named(aws: Aws, context: Context) -> None:
