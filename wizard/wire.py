@@ -24,6 +24,8 @@ _MAGNITUDE = 130  # DynamoDB: 38 digits, 1E-130 to 9.99E+125
 
 def number(text: str) -> str:
     """A number as DynamoDB gives it back: `1.10` is `1.1`, `1E+2` is `100`, `-0` is `0`. ValueError when it is none."""
+    if isinstance(text, str) and len(text) <= 38 and text.isascii() and text.isdigit() and text[0] != "0":
+        return text  # as nearly all are; Decimal takes its time
     try:
         value = _DIGITS.create_decimal(text)
     except (decimal.InvalidOperation, TypeError) as error:
@@ -51,13 +53,13 @@ def _canonical(value: Mapping[str, Any]) -> Any:
         case "L":
             return {"L": [_canonical(member) for member in content]}
         case "B":
-            return {"B": _text(content)}
+            return {"B": base64_text(content)}
         case "SS":
             return {"SS": sorted(content)}
         case "NS":
             return {"NS": sorted(number(member) for member in content)}
         case "BS":
-            return {"BS": sorted(_text(member) for member in content)}
+            return {"BS": sorted(base64_text(member) for member in content)}
     raise ValueError(f"{plain(kind, 40)!r} is not a DynamoDB type")
 
 
@@ -108,7 +110,7 @@ def _number_size(text: str) -> int:
 
 def to_json_line(item: Item) -> str:
     """`{"Item":{…}}` as DynamoDB exports it (DYNAMODB_JSON), binary in base64, without the line break."""
-    return json.dumps({"Item": item}, default=_text, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps({"Item": item}, default=base64_text, separators=(",", ":"), ensure_ascii=False)
 
 
 def from_json_line(line: str | bytes) -> Item:
@@ -116,14 +118,15 @@ def from_json_line(line: str | bytes) -> Item:
     try:
         document = json.loads(line)
         item = document["Item"]
-        return {name: _from_json(value) for name, value in item.items()}
+        return {name: value_from_json(value) for name, value in item.items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError('it is not of the form {"Item": {…}}') from error
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
 
-def _from_json(value: Any) -> dict[str, Any]:
+def value_from_json(value: Any) -> dict[str, Any]:
+    """A value as JSON has it, checked, with its binary content decoded. ValueError when it is none."""
     match value:
         case {"S": str()} | {"BOOL": bool()} | {"NULL": True} if len(value) == 1:
             return dict(value)
@@ -133,9 +136,9 @@ def _from_json(value: Any) -> dict[str, Any]:
         case {"B": str(content)} if len(value) == 1:
             return {"B": _bytes(content)}
         case {"M": dict(members)} if len(value) == 1:
-            return {"M": {name: _from_json(member) for name, member in members.items()}}
+            return {"M": {name: value_from_json(member) for name, member in members.items()}}
         case {"L": list(members)} if len(value) == 1:
-            return {"L": [_from_json(member) for member in members]}
+            return {"L": [value_from_json(member) for member in members]}
         case {"SS": list(members)} if len(value) == 1 and all(isinstance(member, str) for member in members):
             return {"SS": members}
         case {"NS": list(members)} if len(value) == 1:
@@ -147,7 +150,8 @@ def _from_json(value: Any) -> dict[str, Any]:
     raise ValueError("a value has no DynamoDB type")
 
 
-def _text(content: bytes) -> str:
+def base64_text(content: bytes) -> str:
+    """What JSON holds for binary content; for `json.dumps(…, default=base64_text)`."""
     return base64.b64encode(content).decode("ascii")
 
 
@@ -165,7 +169,7 @@ def key_of(item: Item, key_names: Iterable[str]) -> Item:
 
 def key_text(key: Item) -> str:
     """A key for people: `PK=doej1#notes, SK=1`, cut to a readable length."""
-    shown = (_text(part) if isinstance(part, bytes) else part for value in key.values() for part in value.values())
+    shown = (base64_text(part) if isinstance(part, bytes) else part for value in key.values() for part in value.values())
     return ", ".join(f"{name}={plain(part, 60)}" for name, part in zip(key, shown, strict=True))
 
 

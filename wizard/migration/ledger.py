@@ -19,7 +19,7 @@ from typing import Any
 from wizard.errors import BadInput, Failed
 from wizard.migration.rewrite import Change as Difference
 from wizard.migration.rewrite import Edit
-from wizard.wire import Item, from_json_line, to_json_line
+from wizard.wire import Item, base64_text, from_json_line, to_json_line, value_from_json
 from wizard.workspace import private_opener
 
 FORMAT = 1
@@ -103,25 +103,17 @@ def decode_key(text: str) -> Any:
     return from_json_line(text) if text.startswith('{"Item"') else text
 
 
-def _encode_value(value: Any) -> Any:
-    return None if value is None else json.loads(to_json_line({"v": value}))["Item"]["v"]
-
-
 def _decode_value(value: Any) -> Any:
-    return None if value is None else from_json_line(json.dumps({"Item": {"v": value}}))["v"]
+    return None if value is None else value_from_json(value)
 
 
 def encode_edits(edits: Iterable[Edit]) -> str:
     return json.dumps(
         [
-            [
-                list(edit.path),
-                _encode_value(edit.before),
-                _encode_value(edit.after),
-                [edit.target[0], edit.target[1], encode_key(edit.target[2])] if edit.target else None,
-            ]
+            [edit.path, edit.before, edit.after, edit.target and (*edit.target[:2], encode_key(edit.target[2]))]
             for edit in edits
-        ]
+        ],
+        default=base64_text,
     )
 
 
@@ -138,7 +130,7 @@ def decode_edits(text: str) -> tuple[Edit, ...]:
 
 
 def _encode_written(written: Iterable[Difference]) -> str:
-    return json.dumps([[list(one.path), _encode_value(one.before), _encode_value(one.after)] for one in written])
+    return json.dumps([(one.path, one.before, one.after) for one in written], default=base64_text)
 
 
 def _decode_written(text: str) -> tuple[Difference, ...]:

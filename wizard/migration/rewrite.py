@@ -243,6 +243,8 @@ class Watch:
 
     def find(self, text: str) -> tuple[str, str] | None:
         """(kind, old id), or None."""
+        if not self._suspect(text):
+            return None
         if text in self.exact:
             return "id", text
         parts = _DELIMITED.split(text)
@@ -255,6 +257,15 @@ class Watch:
             if part.lower() in self.folded:
                 return "case", self.folded[part.lower()]
         return None
+
+    def _suspect(self, text: str) -> bool:
+        """Whether a closer look is worth it: nearly no string of an item holds an id, and each of them is looked at."""
+        folded = text.lower()
+        return bool(
+            folded in self.folded
+            or not self.folded.keys().isdisjoint(_DELIMITED.split(folded))
+            or (self.odd and self.odd.search(text))
+        )
 
 
 def unknown_references(row: Table | None, item: Item, watch: Watch) -> Iterator[Reference]:

@@ -15,6 +15,7 @@ from wizard.migration.rewrite import Edit, Watch, everything, ids_only, pointers
 from wizard.wire import digest, item_size, key_of, key_text
 
 LOCK_KEY = "amplify-migrate#lock"  # partition key of our own lease item, which no scan looks at
+MARK = "migration_retained"  # attribute that `cleanup mark` sets on retained items
 MAX_ITEM = 400 * 1024  # bytes; DynamoDB's limit, names included
 MAX_PARTITION_KEY, MAX_SORT_KEY = 2048, 1024  # bytes
 SEGMENT_BYTES = 10 * 2**20  # a table below this is read in one segment
@@ -56,7 +57,7 @@ class Candidate:
     users: tuple[str, ...]
     edits: tuple[Edit, ...]
     source_digest: str
-    target_digest: str
+    target_digest: str  # "" for an item that stays where it is
     active: bool  # a scheduled task that runs
     fault: str = ""  # why the rewritten item cannot be written
 
@@ -76,6 +77,11 @@ class Page:
     following: ScanTask | None = None
 
 
+def unmarked(item: Item) -> Item:
+    """The item as it was before `cleanup mark`: the mark is never compared and never copied."""
+    return {name: value for name, value in item.items() if name != MARK}
+
+
 def segments_for(size: int, workers: int) -> int:
     """How many segments a table of `size` bytes is read in."""
     return 1 if size < SEGMENT_BYTES else min(4096, max(4 * workers, size // 2**30))
@@ -93,7 +99,7 @@ def scan_page(task: ScanTask, account: Account, scope: Scope) -> Page:
     for item in answer.get("Items", []):
         if item.get(task.key_names[0], {}).get("S") != LOCK_KEY:
             page.items += 1
-            judge(task, item, scope, page)
+            judge(task, unmarked(item), scope, page)
     if answer.get("LastEvaluatedKey"):
         page.following = replace(task, start=answer["LastEvaluatedKey"])
     return page
@@ -109,8 +115,9 @@ def judge(task: ScanTask, item: Item, scope: Scope, page: Page) -> None:
     for attribute in row.whole_ids:
         if "S" in item.get(attribute, {}):
             page.owners[item[attribute]["S"]] += 1
-    if row.copy_to or row.rekeyed:
-        page.seen.append((key_of(item, task.key_names), digest(item)))
+    known = digest(item) if row.copy_to or row.rekeyed else ""
+    if known:
+        page.seen.append((key_of(item, task.key_names), known))
     if "entityType" in item and item["entityType"].get("S") == "received":
         page.received.extend(_received(item, ids))
     if scope.moves and row.content:
@@ -119,7 +126,7 @@ def judge(task: ScanTask, item: Item, scope: Scope, page: Page) -> None:
         return
     if set(item) <= {"id", "user"} and item.get("id", {}).get("S") in ids and not row.rekeyed:
         page.leftovers.append(key_text(key_of(item, task.key_names)))
-    candidate = consider(task, item, scope)
+    candidate = consider(task, item, scope, known)
     if candidate is not None:
         page.candidates.append(candidate)
 
@@ -134,8 +141,8 @@ def _received(item: Item, ids: Ids) -> Iterator[tuple[str, str, str]]:
         yield storage_key(partition, ids) or partition, moved.removeprefix("shares/"), starts("#")(sort, ids) or sort
 
 
-def consider(task: ScanTask, item: Item, scope: Scope) -> Candidate | None:
-    """The change that one item needs, or None."""
+def consider(task: ScanTask, item: Item, scope: Scope, known: str = "") -> Candidate | None:
+    """The change that one item needs, or None. `known` is its digest, where that was computed already."""
     row = task.row
     assert row is not None
     accept = everything if scope.tables and scope.content else ids_only if scope.tables else pointers_only
@@ -154,8 +161,8 @@ def consider(task: ScanTask, item: Item, scope: Scope) -> Candidate | None:
         target_key=target,
         users=tuple(sorted(affected(new.edits, scope.ids))),
         edits=new.edits,
-        source_digest=digest(item),
-        target_digest=digest(new.item),
+        source_digest=known or digest(item),
+        target_digest=digest(new.item) if known else "",
         active=item.get("active") == {"N": "1"},
         fault=fault_of(new.item, target, task.key_names),
     )
