@@ -28,7 +28,15 @@ from wizard.migration.ledger import START, Entry, Ledger
 from wizard.migration.objects import ObjectCopy, copy_objects
 from wizard.migration.plan import catalog_digest, map_digest
 from wizard.migration.show import shown
-from wizard.migration.targets import CONSOLIDATION, USER_DATA, bucket_name, describe, key_schema, names_of, table_identity
+from wizard.migration.targets import (
+    CONSOLIDATION,
+    USER_DATA,
+    bucket_name,
+    describe,
+    key_schema,
+    names_of,
+    table_identity,
+)
 from wizard.migration.writes import Lost, read, send
 from wizard.parallel import each
 from wizard.text import plain, plural
@@ -270,7 +278,8 @@ class _Run:
                 if one.pending:
                     prepared.append(one)
                 else:
-                    ended.append(replace(one.entry, attempts=entry.attempts + 1, intent=False))
+                    intent = entry.intent and one.entry.state == "failed"  # not looked at: what a kill left open stays so
+                    ended.append(replace(one.entry, attempts=entry.attempts + 1, intent=intent))
             if self.dry_run:
                 for one in prepared:
                     self.would[f"{one.entry.kind} {one.entry.action}"] += 1
@@ -338,7 +347,7 @@ class _Run:
                     return Result(entry, occupied=True)
             return Result(replace(entry, attempts=entry.attempts + 1), again=True)
         except _AWS_ERRORS as error:
-            return Result(_failed(entry, error))
+            return Result(replace(_failed(entry, error), intent=_may_be_made(error)))
 
 
 def _safely(prepare: Callable[[Entry], Prepared], entry: Entry) -> Prepared:
@@ -350,8 +359,14 @@ def _safely(prepare: Callable[[Entry], Prepared], entry: Entry) -> Prepared:
 
 def _failed(entry: Entry, error: BaseException) -> Entry:
     gone = code_of(error) in ABSENT
-    # Whether a write that broke off went through is not known: the intent stays until it was looked at again.
     return entry.becomes("failed", "its table is gone" if gone else explain(error), attempts=entry.attempts + 1)
+
+
+def _may_be_made(error: BaseException) -> bool:
+    """Whether a write that ended so may have gone through: the intent then stays until it is looked at again."""
+    if not isinstance(error, botocore.exceptions.ClientError):
+        return True
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= 500
 
 
 def copy_of(entry: Entry) -> ObjectCopy:
