@@ -12,13 +12,12 @@ from wizard.catalog.model import Ids, Table
 from wizard.catalog.tables import BY_KEY
 from wizard.migration.ledger import Entry
 from wizard.migration.rewrite import Edit, changes, rewrite
+from wizard.migration.scan import unmarked
 from wizard.migration.writes import Write, delete_unchanged, put_new, read, update
 from wizard.wire import Item, digest
 
 # (slot, value before) of a pointer -> whether it may change; a text is the value it gets instead of the planned one.
 Readiness = Mapping[tuple[tuple[str, ...], str], bool | str]
-
-MARK = "migration_retained"  # attribute that `cleanup mark` sets on retained items
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,9 @@ def _went_through(account: Account, entry: Entry, source: Item | None) -> bool:
     """Whether a write whose answer never came was made: what stands is what it was to leave, and rollback knows it."""
     if entry.action == "add":
         return entry.intent and source is None
-    if not entry.intent or entry.action == "update" or source is None or digest(source) != entry.source_digest:
+    if not entry.intent or entry.action == "update" or source is None:
+        return False
+    if digest(unmarked(source)) != entry.source_digest:
         return False
     existing = read(account, entry.target_place, entry.target_key)
     return existing is not None and digest(existing) == entry.target_digest
@@ -137,7 +138,7 @@ def _update(row: Table, ids: Ids, entry: Entry, source: Item, readiness: Readine
 
 def _move(row: Table, ids: Ids, entry: Entry, source: Item, existing: Item | None, readiness: Readiness) -> Prepared:
     accept, held = _accepting(entry, readiness)
-    rewritten = rewrite(row, source, ids, accept)
+    rewritten = rewrite(row, unmarked(source), ids, accept)
     if entry.action == "copy" and _third_values(entry, rewritten.edits, held, source):
         return Prepared(entry.becomes("conflict", "a planned value was changed since the plan"))
     key_names = row.key.names
@@ -158,7 +159,7 @@ def _move(row: Table, ids: Ids, entry: Entry, source: Item, existing: Item | Non
         writes.append(update(entry.source_place, key_names, source, left))
     recorded = replace(
         entry,
-        source_digest=digest(left),
+        source_digest=digest(unmarked(left)),
         target_digest=digest(after),
         written=written,
         removed=source if removes else None,

@@ -25,11 +25,11 @@ from wizard.errors import Blocked
 from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.apply import copy_of, open_plan
-from wizard.migration.apply_items import MARK
 from wizard.migration.content_plan import moves
 from wizard.migration.ledger import Entry, Ledger
 from wizard.migration.leftovers import leftovers
 from wizard.migration.objects import delete_source
+from wizard.migration.scan import MARK, unmarked
 from wizard.migration.verify import judge
 from wizard.migration.writes import Lost, delete_unchanged, read, send, update
 from wizard.parallel import each
@@ -99,7 +99,7 @@ def decide(account: Account, ids: Ids, one: Retained) -> Fate:
             return Fate(one, f"its twin is not proven: {judgement.why or judgement.verdict}")
         if source is None:
             return Fate(one)
-        if digest({name: value for name, value in source.items() if name != MARK}) != first.source_digest:
+        if digest(unmarked(source)) != first.source_digest:
             return Fate(one, "it was changed since it was copied; plan and apply again")
         return Fate(one, "", source)
     except _AWS_ERRORS as error:
@@ -161,6 +161,11 @@ def apply_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
             was, context.account.read_only = context.account.read_only, True
             left = leftovers(context, ledger, plan, ids)
             context.account.read_only = was
+            if left["unread"]:
+                raise Blocked(
+                    f"{', '.join(left['unread'])} could not be read, so that new items under old ids may stand there;"
+                    " grant dynamodb:Scan and s3:ListBucket, then clean up."
+                )
             if left["count"]:
                 raise Blocked(
                     f"{plural(left['count'], 'item')} under old ids appeared since the migration ({', '.join(left['tables'])});"
@@ -304,12 +309,13 @@ def text(summary: Mapping[str, Any]) -> str:
 
 
 def _chunks(found: Iterator[Retained]) -> Iterator[list[Retained]]:
+    """Batches of one table each, so that all identities are gone before anything else goes."""
     batch: list[Retained] = []
     for one in found:
-        batch.append(one)
-        if len(batch) == BATCH:
+        if batch and (len(batch) == BATCH or one.place != batch[0].place):
             yield batch
             batch = []
+        batch.append(one)
     if batch:
         yield batch
 

@@ -275,11 +275,12 @@ def summarise(ledger: Ledger, plan: int, scope: Scope, census: Census, only: str
         owner for owner in census.owners if owner not in known and "@" in owner
     ) if any("@" in old for old in scope.ids) else sorted(owner for owner in census.owners if owner not in known)  # fmt: skip
     total = sum(per_user.values())
+    blocked = "json_extract(detail, '$.blocked') IS NOT NULL"  # cannot be written as it is; all else is tried again
     return {
         "plan": plan,
         "only": only,
-        "changes": ledger.counts(where="state = 'planned'").get("planned", 0),
-        "blocked": ledger.counts(where="state = 'failed'").get("failed", 0),
+        "changes": sum(ledger.counts(where=f"state = 'planned' OR (state = 'failed' AND NOT {blocked})").values()),
+        "blocked": ledger.counts(where=f"state = 'failed' AND {blocked}").get("failed", 0),
         "kept": ledger.counts(where=f"state = 'kept' AND plan = {plan}").get("kept", 0),
         "tables": ledger.table_counts(),
         "scanned": dict(census.items),

@@ -28,7 +28,7 @@ from wizard.migration.listing import deleted_keys, etags_tell
 from wizard.migration.objects import ObjectCopy, read_object, same_object
 from wizard.migration.plan_buckets import Listings
 from wizard.migration.rewrite import Edit, changes, rewrite
-from wizard.migration.scan import Candidate, Scope
+from wizard.migration.scan import Candidate, Scope, unmarked
 from wizard.migration.staging import Staging
 from wizard.migration.targets import CONSOLIDATION, USER_DATA, Survey, bucket_name
 from wizard.migration.writes import read
@@ -350,7 +350,9 @@ class Resolver:
                 self._put(entry)
             return None
         before = self.ledger.find("item", place, candidate.source_key, candidate.target_place, candidate.target_key)
-        if before is not None and before.state in DONE and before.source_digest == candidate.source_digest:
+        # What was removed or cleaned and stands there again was written by a service, however equal it is.
+        retained = before is not None and before.state in DONE and before.state != "cleaned" and before.action != "add"
+        if before is not None and retained and before.source_digest == candidate.source_digest:
             return None
         standing = self.staging.seen(candidate.target_place, candidate.target_key)
         if standing is None:
@@ -377,7 +379,7 @@ class Resolver:
 
         for clash, (source, existing) in self._each(look, clashes):
             if source is not None:
-                self._put(self._judge(clash, source, existing))
+                self._put(self._judge(clash, unmarked(source), existing))
 
     def _judge(self, clash: _Clash, source: Item, existing: Item | None) -> Entry:
         row, candidate = clash.row, clash.candidate

@@ -19,10 +19,10 @@ from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.apply import copy_of, open_plan
 from wizard.migration.apply_content import KEY
-from wizard.migration.apply_items import MARK
 from wizard.migration.ledger import Entry, Ledger
 from wizard.migration.objects import ObjectCopy, delete_copy
 from wizard.migration.rewrite import Change
+from wizard.migration.scan import unmarked
 from wizard.migration.show import shown
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.writes import Lost, Write, delete_unchanged, put_new, read, send, update
@@ -160,7 +160,7 @@ def _of_item(account: Account, entry: Entry) -> _Undo:
     elif source is None:
         return _Undo(left="the old item is gone; the new one is left")
     else:
-        restored = {name: value for name, value in source.items() if name != MARK}
+        restored = unmarked(source)
         if entry.detail.get("deactivated"):
             if source.get("active") not in ({"N": "0"}, {"N": "1"}):
                 return _Undo(left="the old task was changed since")

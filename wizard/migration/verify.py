@@ -18,10 +18,10 @@ from wizard.aws import Account, explain
 from wizard.context import Context
 from wizard.events import Progress
 from wizard.migration.apply import copy_of, open_plan
-from wizard.migration.apply_items import MARK
 from wizard.migration.ledger import Entry, Ledger
 from wizard.migration.objects import verify_object
 from wizard.migration.rewrite import Edit
+from wizard.migration.scan import unmarked
 from wizard.migration.show import shown
 from wizard.migration.writes import read
 from wizard.parallel import each
@@ -64,7 +64,7 @@ def judge(account: Account, entry: Entry) -> Judgement:
 
 def judge_item(entry: Entry, found: Item) -> Judgement:
     """Compare an item with what was written: equal, or every written place still holds our value."""
-    found = {name: value for name, value in found.items() if name != MARK}
+    found = unmarked(found)
     if digest(found) == entry.target_digest:
         return Judgement("match")
     if entry.kind == "content":
@@ -79,6 +79,7 @@ def judge_item(entry: Entry, found: Item) -> Judgement:
 
 def _still(item: Item, edit: Edit) -> bool:
     """Whether the old value is gone from the place of an edit and the attribute is there."""
+    renamed = edit.before is not None and edit.before.get("S") == edit.slot[-1]  # the key of a map
     places: list[Any] = [{"M": item}]
     for depth, part in enumerate(edit.slot):
         inner: list[Any] = []
@@ -90,6 +91,8 @@ def _still(item: Item, edit: Edit) -> bool:
         if not inner and depth == 0:
             return edit.after is None
         places = inner
+    if renamed:
+        return not places
     return edit.before not in places if edit.before is not None and edit.before != edit.after else True
 
 
@@ -151,7 +154,8 @@ def code(summary: Mapping[str, Any]) -> int:
     states = summary["states"]
     wrong = sum(count for verdict, count in summary["verdicts"].items() if verdict != "match")
     undone = sum(states.get(state, 0) for state in ("planned", "conflict", "failed"))
-    return 1 if wrong or undone or summary["leftovers"]["count"] else 0
+    left = summary["leftovers"]
+    return 1 if wrong or undone or left["count"] or left["unread"] else 0
 
 
 def text(summary: Mapping[str, Any]) -> str:
@@ -162,6 +166,8 @@ def text(summary: Mapping[str, Any]) -> str:
     undone = sum(summary["states"].get(state, 0) for state in ("planned", "conflict", "failed"))
     if undone:
         parts.append(f"{undone:,} not applied")
+    if unread := summary["leftovers"]["unread"]:
+        parts.append(f"{', '.join(unread)} could not be read: grant dynamodb:Scan and s3:ListBucket, then verify again")
     parts.append(
         f"{plural(left, 'item')} under old ids appeared since: plan and apply again"
         if left
