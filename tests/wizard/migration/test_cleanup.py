@@ -1,0 +1,213 @@
+"""Cleanup deletes proven copies only, keeps everything else with its reason, and reads back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.wizard.faults import deny
+from tests.wizard.migration.stage import ANN, BOB, EVE, Item, Stage, before, n, requests_of, run, s
+from wizard.migration.scan import MARK
+
+USERS, ACCESS, TASKS = "object-access/cognito-users", "object-access/object-access", "agent-loop/scheduled-tasks"
+ACCOUNTS = "lambda/accounts"
+
+
+def access(user: str, level: str = "read") -> Item:
+    return {"object_id": s("o"), "principal_id": s(user), "permission_level": s(level)}
+
+
+@pytest.fixture
+def done(stage: Stage) -> Stage:
+    """Two users, migrated and verified."""
+    stage.put(ACCESS, access(ANN), access(BOB), access(EVE))
+    stage.put(USERS, {"user_id": s(ANN)}, {"user_id": s(BOB)})
+    stage.put(TASKS, {"user": s(ANN), "taskId": s("t"), "active": n(1)})
+    stage.migrate()
+    return stage
+
+
+def kept(document: dict[str, Any]) -> dict[str, str]:
+    return {one["place"]: one["why"] for one in document["kept"]}
+
+
+def principals(stage: Stage) -> set[str]:
+    return {item["principal_id"]["S"] for item in stage.scan(ACCESS)}
+
+
+def test_proven_copies_go_and_nothing_else(done: Stage) -> None:
+    document = done.cleanup()
+    assert document["tables"] == {done.name(USERS): 2, done.name(ACCESS): 2, done.name(TASKS): 1}
+    assert principals(done) == {"a-100", "b-200", EVE}
+    assert done.scan(TASKS) == [{"user": s("a-100"), "taskId": s("t"), "active": n(1)}]
+    assert {entry.state for entry in done.entries()} == {"cleaned"}
+    ended = done.run("cleanup", "verify")
+    assert (ended.code, ended.document) == (0, {"checked": 5, "right": 5, "wrong": []})
+    assert done.cleanup()["total"] == 0
+
+
+def test_identities_go_first(done: Stage) -> None:
+    context = done.context()
+    order: list[str] = []
+    before(context, "DeleteItem", lambda params: order.append(params["TableName"]), times=99)
+    assert run(context, "cleanup", "apply").code == 0
+    assert order[:2] == [done.name(USERS)] * 2
+    assert order.count(done.name(ACCESS)) == 2
+
+
+def test_nothing_is_deleted_before_it_is_verified(stage: Stage) -> None:
+    stage.put(ACCESS, access(ANN))
+    stage.plan()
+    for words in (("cleanup", "plan"), ("cleanup", "apply"), ("cleanup", "mark")):
+        assert stage.run(*words).code == 3
+    stage.apply()
+    ended = stage.run("cleanup", "apply")
+    assert (ended.code, "migrate verify" in ended.text) == (3, True)
+    stage.verify()
+    stage.set(ACCESS, ("o", ANN), permission_level=s("write"))
+    stage.plan()
+    stage.apply()
+    assert stage.run("cleanup", "apply").code == 3, "what was applied since is not verified yet"
+    assert principals(stage) == {ANN, "a-100"}
+
+
+def test_a_twin_that_holds_the_old_id_again_is_no_proof(done: Stage) -> None:
+    edited = done.get(USERS, "a-100")
+    assert edited is not None
+    done.put(USERS, {name: value for name, value in edited.items() if name != "email"})
+    document = done.cleanup(1)
+    assert kept(document) == {done.name(USERS): "its twin is not proven: email does not hold what was written"}
+    assert {item["user_id"]["S"] for item in done.scan(USERS)} == {ANN, "a-100", "b-200"}
+
+
+def test_a_twin_that_is_gone_keeps_the_old_one(done: Stage) -> None:
+    context = done.context()
+    before(context, "DeleteItem", lambda _: None)
+    done.run("cleanup", "plan")
+    done.delete(ACCESS, "o", "b-200")
+    ended = done.run("cleanup", "apply")
+    assert ended.code in (1, 3)
+    assert {BOB, "a-100"} <= principals(done)
+
+
+def test_an_old_item_that_was_changed_stays(done: Stage) -> None:
+    done.set(TASKS, (ANN, "t"), taskName=s("renamed"))
+    ended = done.run("cleanup", "apply")
+    assert (ended.code, "appeared since" in ended.text) == (3, True)
+    assert len(done.scan(TASKS)) == 2
+    assert principals(done) == {ANN, BOB, EVE, "a-100", "b-200"}, "nothing at all is deleted"
+
+
+def test_an_old_item_that_changes_during_cleanup_stays(done: Stage) -> None:
+    context = done.context()
+
+    def meddle(params: dict[str, Any]) -> None:
+        if params["TableName"] == done.name(ACCESS) and params["Key"]["principal_id"] == s(BOB):
+            done.set(ACCESS, ("o", BOB), permission_level=s("owner"))
+
+    before(context, "DeleteItem", meddle, times=99)
+    ended = run(context, "cleanup", "apply")
+    assert (ended.code, kept(ended.document)) == (1, {done.name(ACCESS): "it was changed while it was looked at"})
+    assert principals(done) == {BOB, EVE, "a-100", "b-200"}
+
+
+def test_what_cannot_be_read_is_kept(done: Stage) -> None:
+    context = done.context()
+
+    def afterwards(**_: Any) -> None:
+        deny(context.account, "dynamodb", "GetItem")
+
+    context.account.client("dynamodb").meta.events.register("after-call.dynamodb.Scan", afterwards)
+    stored = done.dump()
+    ended = run(context, "cleanup", "apply")
+    assert ended.code in (1, 3)
+    lock_free = {table: {k: v for k, v in items.items() if "#lock" not in k} for table, items in done.dump().items()}
+    assert lock_free == stored
+
+
+def test_a_plan_of_cleanup_says_the_same_and_deletes_nothing(done: Stage) -> None:
+    stored, context = done.dump(), done.context()
+    seen = requests_of(context)
+    ended = run(context, "cleanup", "plan")
+    assert ended.document["tables"] == {done.name(USERS): 2, done.name(ACCESS): 2, done.name(TASKS): 1}
+    assert (done.dump(), seen["DeleteItem"]) == (stored, 0)
+
+
+def test_an_old_item_that_comes_back_is_told(done: Stage) -> None:
+    done.cleanup()
+    done.put(ACCESS, access(ANN))
+    ended = done.run("cleanup", "verify")
+    assert (ended.code, ended.document["wrong"]) == (1, [f"{done.name(ACCESS)}: the old item is there again"])
+    done.migrate()
+    done.cleanup()
+    assert principals(done) == {"a-100", "b-200", EVE}
+
+
+def test_a_copy_that_is_gone_after_cleanup_is_told(done: Stage) -> None:
+    done.cleanup()
+    done.delete(ACCESS, "o", "a-100")
+    ended = done.run("cleanup", "verify")
+    assert (ended.code, len(ended.document["wrong"])) == (1, 1)
+
+
+def test_marked_items_stay_and_can_go_later(done: Stage) -> None:
+    ended = done.run("cleanup", "mark")
+    assert (ended.code, ended.document["total"]) == (0, 5)
+    marked = {item["principal_id"]["S"] for item in done.scan(ACCESS) if MARK in item}
+    assert marked == {ANN, BOB}
+    assert done.plan()["changes"] == 0, "the mark is no change"
+    done.apply()
+    done.verify()
+    assert done.run("cleanup", "mark").code == 0
+    done.cleanup()
+    assert principals(done) == {"a-100", "b-200", EVE}
+    assert not any(MARK in item for item in done.scan(ACCESS))
+
+
+def test_a_clash_that_was_merged_is_cleaned(stage: Stage) -> None:
+    stage.put(ACCESS, access(ANN, "owner"), access("a-100"), access(BOB), access("b-200", "owner"))
+    stage.migrate()
+    stage.cleanup()
+    assert sorted(stage.scan(ACCESS), key=str) == sorted([access("a-100", "owner"), access("b-200", "owner")], key=str)
+
+
+def test_an_item_that_lost_against_another_is_never_deleted(stage: Stage) -> None:
+    def row(user: str, created: int) -> Item:
+        return {"PK": s(f"{user}#x#t"), "SK": s("1"), "createdAt": n(created), "data": s(f"of {created}")}
+
+    stage.put("lambda/user-data-storage", row(ANN, 1), row("a-100", 2))
+    stage.migrate()
+    stage.cleanup()
+    assert len(stage.scan("lambda/user-data-storage")) == 2
+
+
+def test_a_row_of_shares_goes_only_when_all_its_content_stands(stage: Stage) -> None:
+    stage.create("lambda/user-data-storage")
+    stage.bucket("lambda/consolidation")
+    share = stage.bucket("lambda/share")
+    for name in ("1", "2"):
+        stage.aws.client("s3").put_object(Bucket=share, Key=f"{ANN}/{BOB}/2024-01-31/{name}.json", Body=b"{}")
+    there = {"M": {"sharedBy": s(BOB), "sharedAt": n(1), "key": s(f"{ANN}/{BOB}/2024-01-31/1.json"), "note": s("")}}
+    lost = {"M": {"sharedBy": s(BOB), "sharedAt": n(1), "key": s(f"{ANN}/{BOB}/2024-01-31/lost.json"), "note": s("")}}
+    second = {"M": {**there["M"], "key": s(f"{ANN}/{BOB}/2024-01-31/2.json")}}
+    stage.put("lambda/", {"id": s(f"{ANN}/1"), "user": s(ANN), "data": {"L": [there]}, "settings": {"M": {"a": n(1)}}})
+    stage.put("lambda/", {"id": s(f"{ANN}/2"), "user": s(ANN), "data": {"L": [second, lost]}})
+    stage.put("lambda/", {"id": s(f"{EVE}/1"), "user": s(EVE), "data": {"L": []}})
+    stage.migrate()
+    document = stage.cleanup(1)
+    assert kept(document) == {stage.name("lambda/"): "its shares are not all verified in the new place"}
+    assert {item["id"]["S"] for item in stage.scan("lambda/")} == {f"{ANN}/2", f"{EVE}/1"}
+
+
+def test_a_table_that_may_not_be_deleted_from_does_not_stop_the_others(done: Stage) -> None:
+    context = done.context()
+
+    def refuse(params: dict[str, Any], **_: Any) -> None:
+        if params["TableName"] == done.name(ACCESS):
+            params["TableName"] = "amplify-v6-not-there"
+
+    context.account.client("dynamodb").meta.events.register("provide-client-params.dynamodb.DeleteItem", refuse)
+    ended = run(context, "cleanup", "apply")
+    assert (ended.code, ended.document["total"], ended.document["kept_total"]) == (1, 3, 2)
+    assert done.cleanup()["total"] == 2, "the same command takes up what is left"

@@ -1,0 +1,185 @@
+"""Rollback puts everything back as it was, bit for bit, and leaves what a service has changed since."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.wizard.migration.stage import ANN, BOB, EVE, MAP, Item, Stage, before, n, run, s
+from tests.wizard.sandbox.other_deployment import DEPLOYMENT, build
+from tests.wizard.sandbox.other_deployment import MAP as OTHER_MAP
+
+ACCESS, CHATS, TASKS = "object-access/object-access", "lambda/chat-usages", "agent-loop/scheduled-tasks"
+COSTS, HISTORY, USERS = "lambda/cost-calculations", "lambda/history-cost-calculations", "object-access/cognito-users"
+GROUPS, ACCOUNTS, OAUTH = "object-access/amplify-groups", "lambda/accounts", "assistants-api/user-oauth-integrations"
+
+
+def access(user: str, level: str = "read") -> Item:
+    return {"object_id": s("o"), "principal_id": s(user), "permission_level": s(level)}
+
+
+def back(stage: Stage, code: int = 0) -> dict[str, Any]:
+    ended = stage.run("rollback")
+    assert ended.code == code, ended.text
+    return ended.document
+
+
+@pytest.fixture
+def full(stage: Stage) -> Stage:
+    """Every way in which an item changes: copied, merged, in place, summed, deactivated, filled."""
+    stage.put(ACCESS, access(ANN, "owner"), access(BOB), access("a-100"), access(EVE))
+    stage.put(CHATS, {"id": s("1"), "user": s(ANN), "cost": n("1.50")}, {"id": s("2"), "user": s(EVE)})
+    stage.put(TASKS, {"user": s(ANN), "taskId": s("t"), "active": n(1)}, {"user": s(BOB), "taskId": s("t"), "active": n(0)})
+    stage.put(COSTS, {"id": s(ANN), "accountInfo": s("c"), "dailyCost": n("0.1"), "extra": s("x")})
+    stage.put(COSTS, {"id": s("a-100"), "accountInfo": s("c"), "dailyCost": n("0.2")})
+    stage.put(COSTS, {"id": s(BOB), "accountInfo": s("c"), "dailyCost": n("0.2")})
+    stage.put(HISTORY, {"userDate": s(f"{ANN}#2024-01"), "accountInfo": s("c"), "dailyCost": n(1)})
+    stage.put(HISTORY, {"userDate": s("a-100#2024-01"), "accountInfo": s("c"), "dailyCost": n(2)})
+    stage.put(USERS, {"user_id": s(ANN), "given_name": s("A")}, {"user_id": s("a-100"), "email": s(ANN)})
+    stage.put(GROUPS, {"group_id": s("g"), "createdBy": s(ANN), "members": {"M": {ANN: s("admin"), EVE: s("read")}}})
+    stage.put("lambda/hash-files", {"id": s(f"{ANN}/2024/f.json"), "hash": s("h")})
+    stage.put("agent-loop/workflow-registry", {"user": s(ANN), "templateId": s("t"), "isPublic": {"BOOL": True}})
+    return stage
+
+
+def test_it_restores_everything_bit_for_bit(full: Stage) -> None:
+    seeded = full.dump()
+    full.plan()
+    full.apply()
+    assert full.dump() != seeded
+    document = back(full)
+    assert document["left"] == []
+    assert full.dump() == seeded
+    assert {entry.state for entry in full.entries()} == {"rolled back"}
+
+
+def test_it_restores_after_verify_and_mark(full: Stage) -> None:
+    seeded = full.dump()
+    full.migrate()
+    assert full.run("cleanup", "mark").code == 0
+    assert full.dump() != seeded
+    back(full)
+    assert full.dump() == seeded
+
+
+def test_a_second_migration_after_it_ends_as_the_first(full: Stage) -> None:
+    full.migrate()
+    migrated = full.dump()
+    back(full)
+    full.migrate()
+    assert full.dump() == migrated
+    back(full)
+    full.migrate()
+    full.cleanup()
+
+
+def test_a_second_rollback_does_nothing(full: Stage) -> None:
+    full.plan()
+    full.apply()
+    back(full)
+    assert back(full)["total"] == 0
+
+
+def test_a_whole_other_deployment_comes_back(aws: Any, tmp_path: Any) -> None:
+    build(aws)
+    stage = Stage(aws, tmp_path, DEPLOYMENT)
+    seeded = stage.dump()
+    stage.migrate(OTHER_MAP)
+    back(stage)
+    assert stage.dump() == seeded
+
+
+def test_what_a_service_changed_since_is_left_and_listed(full: Stage) -> None:
+    full.plan()
+    full.apply()
+    full.set(ACCESS, ("o", "b-200"), permission_level=s("owner"))
+    full.set(CHATS, ("1",), user=s("third"))
+    document = back(full, 1)
+    assert document["left_total"] == 2
+    assert {one["why"] for one in document["left"]} == {"a service has changed it since; it is left as it is"}
+    assert full.get(ACCESS, "o", "b-200") == access("b-200", "owner")
+    assert full.get(CHATS, "1") == {"id": s("1"), "user": s("third"), "cost": n("1.50")}
+    assert full.get(ACCESS, "o", BOB) == access(BOB), "the old one stands all the same"
+
+
+def test_other_attributes_that_a_service_wrote_stay(full: Stage) -> None:
+    full.plan()
+    full.apply()
+    full.set(CHATS, ("1",), cost=n(9))
+    full.set(GROUPS, ("g",), groupName=s("G"))
+    back(full)
+    assert full.get(CHATS, "1") == {"id": s("1"), "user": s(ANN), "cost": n(9)}
+    group = full.get(GROUPS, "g")
+    assert group is not None
+    assert (group["members"], group["groupName"]) == ({"M": {ANN: s("admin"), EVE: s("read")}}, s("G"))
+
+
+def test_a_sum_that_grew_since_is_left(full: Stage) -> None:
+    full.plan()
+    full.apply()
+    full.set(COSTS, ("a-100", "c"), dailyCost=n(99))
+    back(full, 1)
+    assert full.get(COSTS, "a-100", "c") == {"id": s("a-100"), "accountInfo": s("c"), "dailyCost": n(99), "extra": s("x")}
+    assert full.get(COSTS, ANN, "c") is None, "put back, it would be counted twice"
+
+
+def test_the_only_item_left_is_never_deleted(full: Stage) -> None:
+    full.plan()
+    full.apply()
+    full.delete(ACCESS, "o", BOB)
+    document = back(full, 1)
+    assert [one["why"] for one in document["left"]] == ["the old item is gone; the new one is left"]
+    assert full.get(ACCESS, "o", "b-200") == access("b-200")
+
+
+def test_after_a_cleanup_it_refuses_and_points_to_the_backups(full: Stage) -> None:
+    full.migrate()
+    full.cleanup()
+    cleaned = full.dump()
+    ended = full.run("rollback")
+    assert (ended.code, "backups" in ended.text) == (3, True)
+    assert full.dump() == cleaned
+
+
+def test_cancelled_and_taken_up(full: Stage) -> None:
+    seeded = full.dump()
+    full.plan()
+    full.apply()
+    context = full.context()
+    before(context, "DeleteItem", lambda _: context.control.cancel())
+    assert run(context, "rollback").code == 130
+    back(full)
+    assert full.dump() == seeded
+
+
+def test_secrets_come_back_although_the_ledger_has_none(stage: Stage) -> None:
+    def tokens(**members: str) -> Item:
+        return {"M": {name: s(value) for name, value in members.items()}}
+
+    stage.put(OAUTH, {"user_integration": s(f"{ANN}/google"), "integrations": tokens(drive="hidden-1"), "last_updated": s("1")})
+    stage.put(OAUTH, {"user_integration": s("a-100/google"), "integrations": tokens(mail="hidden-2"), "last_updated": s("2")})
+    seeded = stage.dump()
+    stage.migrate()
+    merged = stage.get(OAUTH, "a-100/google")
+    assert merged is not None
+    assert merged["integrations"] == tokens(drive="hidden-1", mail="hidden-2")
+    back(stage)
+    assert stage.dump() == seeded
+    assert b"hidden" not in (stage.folder / "workspace" / "ledger.sqlite").read_bytes()
+
+
+def test_content_and_objects_go_again(stage: Stage) -> None:
+    stage.create("lambda/user-data-storage")
+    consolidation, share = stage.bucket("lambda/consolidation"), stage.bucket("lambda/share")
+    key = f"{ANN}/{BOB}/2024-01-31/1.json"
+    stage.aws.client("s3").put_object(Bucket=share, Key=key, Body=b"{}")
+    received = {"M": {"sharedBy": s(BOB), "sharedAt": n(1), "key": s(key), "note": s("")}}
+    stage.put("lambda/", {"id": s(f"{ANN}/1"), "user": s(ANN), "data": {"L": [received]}, "settings": {"M": {"a": n(1)}}})
+    seeded = stage.dump()
+    stage.migrate(MAP)
+    assert len(stage.scan("lambda/user-data-storage")) == 2
+    back(stage)
+    assert stage.dump() == seeded
+    assert stage.aws.client("s3").list_objects_v2(Bucket=consolidation)["KeyCount"] == 0
+    assert stage.aws.client("s3").list_objects_v2(Bucket=share)["KeyCount"] == 1
