@@ -112,9 +112,7 @@ class WizardApp(App[int]):
         """Ask what running work asks; a no to a renewal stops the work."""
         over = question.answer.done
         if question.kind == "word":
-            agreed = await self.push_screen_wait(
-                AskForWord("The work asks", [question.text], question.word, "Go on")
-            )
+            agreed = await self.push_screen_wait(AskForWord("The work asks", [question.text], question.word, "Go on"))
             answer = question.word if agreed else ""
         elif question.kind == "renew":
             agreed = await self.push_screen_wait(

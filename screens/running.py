@@ -105,9 +105,7 @@ class Running(Screen[Outcome]):
         state = "Stopping: requests in flight are finished first" if session.control.cancelled else "Running"
         if session.control.paused:
             state = "Paused: p goes on"
-        self.query_one("#state", Static).update(
-            text(f"{state}, {elapsed}.  $ {self.action.command(self._values)}")
-        )
+        self.query_one("#state", Static).update(text(f"{state}, {elapsed}.  $ {self.action.command(self._values)}"))
 
     def take_progress(self, progress: Progress) -> None:
         self.progress.take(progress)

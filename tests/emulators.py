@@ -71,7 +71,12 @@ def ministack(folder: Path) -> Iterator[Aws]:
     subprocess.run([programs / "pip", "install", "--quiet", MINISTACK, "hypercorn"], check=True)
     port = free_port()
     key, secret = CREDENTIALS
-    environment = {"DOCKER_HOST": "", "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_DEFAULT_REGION": REGION}
+    environment = {
+        "DOCKER_HOST": "",
+        "AWS_ACCESS_KEY_ID": key,
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_DEFAULT_REGION": REGION,
+    }
     command = [programs / "hypercorn", "ministack.app:app", "--bind", f"127.0.0.1:{port}"]
     with _running(command, port, folder, environment) as endpoint:
         yield Aws(endpoint)

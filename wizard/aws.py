@@ -32,9 +32,23 @@ THROTTLED = {
     "SlowDown", "BandwidthLimitExceeded", "LimitExceededException", "PriorRequestNotComplete",
     "TransactionInProgressException", "503",  # the answer to a HEAD has no body, and so no code of its own
 }  # fmt: skip
-EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "UnrecognizedClientException", "InvalidClientTokenId"}
+EXPIRED = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "RequestExpired",
+    "UnrecognizedClientException",
+    "InvalidClientTokenId",
+}
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"}
-ABSENT = {"ResourceNotFoundException", "NoSuchBucket", "NoSuchKey", "404", "NotFound", "NotFoundException", "ParameterNotFound"}
+ABSENT = {
+    "ResourceNotFoundException",
+    "NoSuchBucket",
+    "NoSuchKey",
+    "404",
+    "NotFound",
+    "NotFoundException",
+    "ParameterNotFound",
+}
 
 # Operations that change nothing. What is not named here counts as a write: a new operation is refused by dry runs.
 _READS = ("Get", "List", "Describe", "Head", "Scan", "Query", "BatchGet", "Lookup", "Filter", "Simulate", "TransactGet")
@@ -260,7 +274,9 @@ class Account:
                 if isinstance(error, botocore.exceptions.TokenRetrievalError | botocore.exceptions.SSOError):
                     self.renew(generation, error)
                     continue
-                if isinstance(error, botocore.exceptions.NoCredentialsError | botocore.exceptions.PartialCredentialsError):
+                if isinstance(
+                    error, botocore.exceptions.NoCredentialsError | botocore.exceptions.PartialCredentialsError
+                ):
                     raise Blocked(
                         "No AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run"
                         " `aws configure`, or `aws sso login` and give --profile."

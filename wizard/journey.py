@@ -125,6 +125,4 @@ class Journey:
     def before(self, step_id: str, facts: Facts) -> Step | None:
         """The previous step that applies; None at the start."""
         index = self.steps.index(self[step_id])
-        return next(
-            (step for step in reversed(self.steps[:index]) if status(step, facts).state != "skipped"), None
-        )
+        return next((step for step in reversed(self.steps[:index]) if status(step, facts).state != "skipped"), None)

@@ -195,7 +195,9 @@ def _write(
     client = context.account.client("dynamodb")  # not through `call`: a paused run must keep its lease
     # A key may have a name like `user`, which DynamoDB reserves; a name that no expression uses it refuses.
     names = {"ExpressionAttributeNames": {"#key": next(iter(key))}} if "#key" in condition else {}
-    client.put_item(TableName=table, Item=item, ConditionExpression=condition, ExpressionAttributeValues=values, **names)
+    client.put_item(
+        TableName=table, Item=item, ConditionExpression=condition, ExpressionAttributeValues=values, **names
+    )
 
 
 def _release(context: Context, table: str, key: Item, beat: str) -> None:

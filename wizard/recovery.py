@@ -86,7 +86,9 @@ def create(context: Context, tables: Iterable[str], how: How = "pitr") -> list[R
 def findings(context: Context, tables: Iterable[str]) -> list[Finding]:
     """Attention for each table that could not be brought back; it never blocks by itself."""
     return [
-        Finding("attention", entry.place, "has neither point-in-time recovery nor a backup of ours", "Run `backup create`.")
+        Finding(
+            "attention", entry.place, "has neither point-in-time recovery nor a backup of ours", "Run `backup create`."
+        )
         if entry.kind == "none"
         else Finding("unknown", entry.place, f"its recovery could not be seen: {entry.note}")
         for entry in show(context, tables)

@@ -90,9 +90,7 @@ class LedgerResults:
         known = ("row", "kind", "place", "rank")
         with self._ledger() as ledger:
             return [
-                TableRow(
-                    str(found["row"]), str(found["place"]), {k: n for k, n in found.items() if k not in known}
-                )
+                TableRow(str(found["row"]), str(found["place"]), {k: n for k, n in found.items() if k not in known})
                 for found in ledger.table_counts()
             ]
 

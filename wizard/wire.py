@@ -169,7 +169,9 @@ def key_of(item: Item, key_names: Iterable[str]) -> Item:
 
 def key_text(key: Item) -> str:
     """A key for people: `PK=doej1#notes, SK=1`, cut to a readable length."""
-    shown = (base64_text(part) if isinstance(part, bytes) else part for value in key.values() for part in value.values())
+    shown = (
+        base64_text(part) if isinstance(part, bytes) else part for value in key.values() for part in value.values()
+    )
     return ", ".join(f"{name}={plain(part, 60)}" for name, part in zip(key, shown, strict=True))
 
 

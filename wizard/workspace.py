@@ -72,7 +72,9 @@ class Workspace:
                 path.mkdir(parents=True, exist_ok=True)
                 path.chmod(0o700)
         except OSError as error:
-            raise BadInput(f"The workspace {folder} cannot be used: {error.strerror}. Give another --workspace.") from error
+            raise BadInput(
+                f"The workspace {folder} cannot be used: {error.strerror}. Give another --workspace."
+            ) from error
         settings = self.settings()
         if settings.get("format", FORMAT) > FORMAT:
             raise BadInput(
@@ -114,7 +116,9 @@ class Workspace:
             self.remember(mine)
         elif known != mine:
             theirs = f"{known['dep']}/{known['stage']} in {known['region']} of account {known['account']}"
-            raise Blocked(f"The workspace {self.folder} is of {theirs}, not of {deployment.label} of account {account}.")
+            raise Blocked(
+                f"The workspace {self.folder} is of {theirs}, not of {deployment.label} of account {account}."
+            )
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:

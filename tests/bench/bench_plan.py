@@ -1,6 +1,6 @@
 """What a plan costs, and on what that depends: on the data, not on the number of users in the map.
 
-    python -m tests.bench.bench_plan [--items 2000 10000 40000] [--users 6 80] [--server moto|ministack]
+python -m tests.bench.bench_plan [--items 2000 10000 40000] [--users 6 80] [--server moto|ministack]
 """
 
 from __future__ import annotations

@@ -54,4 +54,6 @@ def test_a_closed_stream_is_no_terminal() -> None:
 def test_ssh_is_fragile_outside_tmux_and_screen_only() -> None:
     ssh = {"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}
     assert fragile_line(ssh)
-    assert not fragile_line({**ssh, "TMUX": "/tmp/t"}) and not fragile_line({**ssh, "STY": "1"}) and not fragile_line({})
+    assert (
+        not fragile_line({**ssh, "TMUX": "/tmp/t"}) and not fragile_line({**ssh, "STY": "1"}) and not fragile_line({})
+    )

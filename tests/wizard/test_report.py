@@ -81,7 +81,9 @@ def test_whatever_a_text_holds_it_stays_text(text: str) -> None:
     assert not re.search(r"(?<!\\)<script", markdown(evidence))
 
 
-IDS = st.lists(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9 ._'+-]{0,12}[A-Za-z0-9](@example\.edu)?", fullmatch=True), max_size=5)
+IDS = st.lists(
+    st.from_regex(r"[A-Za-z0-9][A-Za-z0-9 ._'+-]{0,12}[A-Za-z0-9](@example\.edu)?", fullmatch=True), max_size=5
+)
 
 
 PLACES = ("{} stays", "the item {}#notes", "row ({}): gone", "{}", "'{}'", "conversations/{}/c", "id={}, n=1")
@@ -110,7 +112,10 @@ def test_standing_and_advice_follow_the_states() -> None:
 
     assert standing(EMPTY) == "Nothing is planned yet."
     assert "migrate plan" in advice(EMPTY)[0]
-    assert of({"planned": 3}) == ("It is planned and not applied: 3 changes wait.", "Make the planned changes: `migrate apply`.")
+    assert of({"planned": 3}) == (
+        "It is planned and not applied: 3 changes wait.",
+        "Make the planned changes: `migrate apply`.",
+    )
     told, next_ = of({"applied": 2, "conflict": 1})
     assert told == "It is applied in part: 2 changes made, 1 not."
     assert "resolve" in next_

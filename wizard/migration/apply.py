@@ -278,7 +278,9 @@ class _Run:
                 if one.pending:
                     prepared.append(one)
                 else:
-                    intent = entry.intent and one.entry.state == "failed"  # not looked at: what a kill left open stays so
+                    intent = (
+                        entry.intent and one.entry.state == "failed"
+                    )  # not looked at: what a kill left open stays so
                     ended.append(replace(one.entry, attempts=entry.attempts + 1, intent=intent))
             if self.dry_run:
                 for one in prepared:

@@ -66,7 +66,9 @@ def ids_in(texts: dict[str, str]) -> list[str]:
     """Ids, old, new or of people outside the map, that stand in a text as a word. Sizes and versions are no ids."""
     texts = {kind: re.sub(r"SHA-256 \w+|[0-9a-f]{32,}", "", text) for kind, text in texts.items()}
     wanted = [one for one in (*MAP, *MAP.values(), *OUTSIDE) if len(one) > 2 and not one.isdigit()]
-    spelled = {one for name in wanted for one in (name, name.lower(), json.dumps(name)[1:-1], name.replace("'", "&#x27;"))}
+    spelled = {
+        one for name in wanted for one in (name, name.lower(), json.dumps(name)[1:-1], name.replace("'", "&#x27;"))
+    }
     return [one for one in spelled for text in texts.values() if one in text]
 
 
@@ -180,7 +182,9 @@ def test_what_aws_does_not_show_is_said_to_be_unknown(cli: Cli, monkeypatch: pyt
             client.meta.events.register("before-call.dynamodb.ListTables", _denied)
             return client
 
-    monkeypatch.setattr("boto3.session.botocore.session.get_session", lambda *args, **options: Refusing(*args, **options))
+    monkeypatch.setattr(
+        "boto3.session.botocore.session.get_session", lambda *args, **options: Refusing(*args, **options)
+    )
     evidence, texts = report(cli)
     assert evidence["remaining"]["tables"] == []
     assert "AccessDeniedException" in evidence["remaining"]["unknown"][0]

@@ -206,7 +206,9 @@ def dump(db: Any) -> Dump:
     for table in db.list_tables()["TableNames"]:
         names = sorted(part["AttributeName"] for part in db.describe_table(TableName=table)["Table"]["KeySchema"])
         items = scan(db, table)
-        found[table] = {canonical({name: item[name] for name in names}).decode(): json.loads(canonical(item)) for item in items}
+        found[table] = {
+            canonical({name: item[name] for name in names}).decode(): json.loads(canonical(item)) for item in items
+        }
     return found
 
 

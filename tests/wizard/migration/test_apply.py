@@ -32,7 +32,9 @@ def only(stage: Stage, state: str) -> Entry:
 
 
 def test_an_identity_gets_its_email_and_an_existing_one_keeps_what_is_richer(stage: Stage) -> None:
-    stage.put(USERS, {"user_id": s(ANN), "given_name": s("Ann")}, {"user_id": s(BOB), "old": n(1), "given_name": s("B")})
+    stage.put(
+        USERS, {"user_id": s(ANN), "given_name": s("Ann")}, {"user_id": s(BOB), "old": n(1), "given_name": s("B")}
+    )
     stage.put(USERS, {"user_id": s("b-200"), "given_name": s("Robert"), "email": s(BOB)})
     stage.migrate()
     assert stage.get(USERS, "a-100") == {"user_id": s("a-100"), "given_name": s("Ann"), "email": s(ANN)}
@@ -44,8 +46,13 @@ def test_an_identity_gets_its_email_and_an_existing_one_keeps_what_is_richer(sta
 
 def test_cost_rows_are_summed_and_removed_once(stage: Stage) -> None:
     hours = {"L": [n("0.1")] * 24}
-    stage.put(COSTS, {"id": s(ANN), "accountInfo": s("c"), "dailyCost": n("0.1"), "monthlyCost": n(5), "hourlyCost": hours})
-    stage.put(COSTS, {"id": s("a-100"), "accountInfo": s("c"), "dailyCost": n("0.2"), "monthlyCost": n(1), "hourlyCost": hours})
+    stage.put(
+        COSTS, {"id": s(ANN), "accountInfo": s("c"), "dailyCost": n("0.1"), "monthlyCost": n(5), "hourlyCost": hours}
+    )
+    stage.put(
+        COSTS,
+        {"id": s("a-100"), "accountInfo": s("c"), "dailyCost": n("0.2"), "monthlyCost": n(1), "hourlyCost": hours},
+    )
     stage.put(COSTS, {"id": s(BOB), "accountInfo": s(f"c#{BOB}/ownerKey/1"), "dailyCost": n("12.50")})
     stage.migrate()
     summed = {
@@ -70,7 +77,9 @@ def test_history_is_copied_and_summed_only_where_both_exist(stage: Stage) -> Non
 
 
 def test_a_task_never_runs_twice(stage: Stage) -> None:
-    stage.put(TASKS, {"user": s(ANN), "taskId": s("t"), "active": n(1)}, {"user": s(BOB), "taskId": s("t"), "active": n(0)})
+    stage.put(
+        TASKS, {"user": s(ANN), "taskId": s("t"), "active": n(1)}, {"user": s(BOB), "taskId": s("t"), "active": n(0)}
+    )
     context = stage.context()
     active: list[int] = []
     client = context.account.client("dynamodb")
@@ -123,7 +132,15 @@ def test_types_survive_the_way(stage: Stage) -> None:
 
 
 def test_odd_attribute_names_on_the_way_of_an_update(stage: Stage) -> None:
-    item = {"id": s("1"), "user": s(ANN), "size": s("x"), "a.b": n(1), ":v": n(2), "#n0": n(3), "status": {"M": {"user": s(ANN)}}}
+    item = {
+        "id": s("1"),
+        "user": s(ANN),
+        "size": s("x"),
+        "a.b": n(1),
+        ":v": n(2),
+        "#n0": n(3),
+        "status": {"M": {"user": s(ANN)}},
+    }
     stage.put(CHATS, item)
     stage.migrate()
     assert stage.scan(CHATS) == [{**item, "user": s("a-100")}]
@@ -135,7 +152,9 @@ def test_old_user_storage_is_copied_in_all_its_spellings(stage: Stage) -> None:
     for app, sort, created in ((plain, "1", 1), (doubled, "2", 1), (plain, "3", 1), (doubled, "3", 2)):
         key = {"PK": s(f"{app}#t"), "SK": s(sort), "appId": s(app)}
         stage.put(OLD_STORAGE, {**key, "UUID": s(f"{sort}{created}"), "createdAt": n(created)})
-    stage.put(OLD_STORAGE, {"PK": s(f"{EVE}#x#t"), "SK": s("1"), "appId": s(f"{EVE}#x"), "UUID": s("e"), "createdAt": n(1)})
+    stage.put(
+        OLD_STORAGE, {"PK": s(f"{EVE}#x#t"), "SK": s("1"), "appId": s(f"{EVE}#x"), "UUID": s("e"), "createdAt": n(1)}
+    )
     before_ = stage.dump()
     stage.migrate()
     found = {(item["PK"]["S"], item["SK"]["S"]): item["UUID"]["S"] for item in stage.scan(STORAGE)}
@@ -158,7 +177,10 @@ def test_a_newer_row_in_the_new_storage_is_never_overwritten(stage: Stage) -> No
     assert document["kept"] == 1
     stage.apply()
     stage.verify()
-    assert {item["PK"]["S"]: item["UUID"]["S"] for item in stage.scan(STORAGE)} == {"a-100#x#t": "newest", "b-200#x#t": "newer"}
+    assert {item["PK"]["S"]: item["UUID"]["S"] for item in stage.scan(STORAGE)} == {
+        "a-100#x#t": "newest",
+        "b-200#x#t": "newer",
+    }
 
 
 # --- what changed between plan and apply ------------------------------------------------------------------------------

@@ -51,7 +51,9 @@ def test_a_plan_writes_nothing_to_aws(stage: Stage) -> None:
 def test_absent_tables_are_normal_and_reported(stage: Stage) -> None:
     stage.put(ACCESS, access(ANN))
     document = stage.plan()
-    assert found(document, stage.name("assistants-api/job-status")) == ["does not exist in this deployment; nothing to do"]
+    assert found(document, stage.name("assistants-api/job-status")) == [
+        "does not exist in this deployment; nothing to do"
+    ]
     assert {one["level"] for one in document["findings"]} <= {"note", "attention"}
 
 
@@ -65,7 +67,9 @@ def test_a_table_with_another_key_is_skipped_and_reported(stage: Stage) -> None:
     stage.db.put_item(TableName=stage.name("lambda/accounts"), Item={"owner": s("1"), "user": s(ANN)})
     document = stage.plan()
     assert places(document) == {stage.name(ACCESS): 1}
-    assert found(document, stage.name("lambda/accounts")) == ["has the key (owner S) where (user S) is expected; skipped"]
+    assert found(document, stage.name("lambda/accounts")) == [
+        "has the key (owner S) where (user S) is expected; skipped"
+    ]
     assert stage.name("lambda/accounts") not in document["scanned"]
 
 
@@ -105,10 +109,14 @@ def test_tables_that_the_catalog_does_not_know_are_searched(stage: Stage) -> Non
 
 def test_other_case_and_rows_of_old_scripts_are_told(stage: Stage) -> None:
     stage.put("lambda/chat-usages", {"id": s("1"), "user": s(ANN.upper())})
-    stage.put("assistants/assistants", {"id": s(ANN), "user": s("a-100")}, {"id": s("ast/1"), "user": s(ANN), "name": s("n")})
+    stage.put(
+        "assistants/assistants", {"id": s(ANN), "user": s("a-100")}, {"id": s("ast/1"), "user": s(ANN), "name": s("n")}
+    )
     document = stage.plan()
     assert [(one["kind"], one["path"]) for one in document["unknown_references"]] == [("case", "user")]
-    assert any("1 row left by an earlier script" in text for text in found(document, stage.name("assistants/assistants")))
+    assert any(
+        "1 row left by an earlier script" in text for text in found(document, stage.name("assistants/assistants"))
+    )
     assert places(document) == {stage.name("assistants/assistants"): 1}
 
 
@@ -255,7 +263,12 @@ def test_buckets_then_tables_end_with_the_new_ids(stage: Stage) -> None:
     stage.migrate()
     stage.cleanup()
     assert stage.scan("lambda/conversation-metadata") == [
-        {"user_id": s("a-100"), "conversation_id": s("c1"), "s3_key": s("conversations/a-100/c1"), "last_modified": n(1)}
+        {
+            "user_id": s("a-100"),
+            "conversation_id": s("c1"),
+            "s3_key": s("conversations/a-100/c1"),
+            "last_modified": n(1),
+        }
     ]
     assert stage.scan("lambda/") == []
 
@@ -267,7 +280,9 @@ def test_requests_and_units_do_not_grow_with_the_map(stage: Stage) -> None:
     for table in ("lambda/chat-usages", ACCESS):
         stage.create(table)
     for index in range(60):
-        stage.put("lambda/chat-usages", {"id": s(f"{index}"), "user": s(f"u{index % 6}@example.edu"), "text": s("x" * 200)})
+        stage.put(
+            "lambda/chat-usages", {"id": s(f"{index}"), "user": s(f"u{index % 6}@example.edu"), "text": s("x" * 200)}
+        )
         stage.put(ACCESS, access(f"u{index % 6}@example.edu", f"o{index}"))
     seen = []
     for count in (6, 80):

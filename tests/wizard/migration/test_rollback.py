@@ -30,7 +30,9 @@ def full(stage: Stage) -> Stage:
     """Every way in which an item changes: copied, merged, in place, summed, deactivated, filled."""
     stage.put(ACCESS, access(ANN, "owner"), access(BOB), access("a-100"), access(EVE))
     stage.put(CHATS, {"id": s("1"), "user": s(ANN), "cost": n("1.50")}, {"id": s("2"), "user": s(EVE)})
-    stage.put(TASKS, {"user": s(ANN), "taskId": s("t"), "active": n(1)}, {"user": s(BOB), "taskId": s("t"), "active": n(0)})
+    stage.put(
+        TASKS, {"user": s(ANN), "taskId": s("t"), "active": n(1)}, {"user": s(BOB), "taskId": s("t"), "active": n(0)}
+    )
     stage.put(COSTS, {"id": s(ANN), "accountInfo": s("c"), "dailyCost": n("0.1"), "extra": s("x")})
     stage.put(COSTS, {"id": s("a-100"), "accountInfo": s("c"), "dailyCost": n("0.2")})
     stage.put(COSTS, {"id": s(BOB), "accountInfo": s("c"), "dailyCost": n("0.2")})
@@ -120,7 +122,12 @@ def test_a_sum_that_grew_since_is_left(full: Stage) -> None:
     full.apply()
     full.set(COSTS, ("a-100", "c"), dailyCost=n(99))
     back(full, 1)
-    assert full.get(COSTS, "a-100", "c") == {"id": s("a-100"), "accountInfo": s("c"), "dailyCost": n(99), "extra": s("x")}
+    assert full.get(COSTS, "a-100", "c") == {
+        "id": s("a-100"),
+        "accountInfo": s("c"),
+        "dailyCost": n(99),
+        "extra": s("x"),
+    }
     assert full.get(COSTS, ANN, "c") is None, "put back, it would be counted twice"
 
 
@@ -157,8 +164,13 @@ def test_secrets_come_back_although_the_ledger_has_none(stage: Stage) -> None:
     def tokens(**members: str) -> Item:
         return {"M": {name: s(value) for name, value in members.items()}}
 
-    stage.put(OAUTH, {"user_integration": s(f"{ANN}/google"), "integrations": tokens(drive="hidden-1"), "last_updated": s("1")})
-    stage.put(OAUTH, {"user_integration": s("a-100/google"), "integrations": tokens(mail="hidden-2"), "last_updated": s("2")})
+    stage.put(
+        OAUTH,
+        {"user_integration": s(f"{ANN}/google"), "integrations": tokens(drive="hidden-1"), "last_updated": s("1")},
+    )
+    stage.put(
+        OAUTH, {"user_integration": s("a-100/google"), "integrations": tokens(mail="hidden-2"), "last_updated": s("2")}
+    )
     seeded = stage.dump()
     stage.migrate()
     merged = stage.get(OAUTH, "a-100/google")
@@ -175,7 +187,9 @@ def test_content_and_objects_go_again(stage: Stage) -> None:
     key = f"{ANN}/{BOB}/2024-01-31/1.json"
     stage.aws.client("s3").put_object(Bucket=share, Key=key, Body=b"{}")
     received = {"M": {"sharedBy": s(BOB), "sharedAt": n(1), "key": s(key), "note": s("")}}
-    stage.put("lambda/", {"id": s(f"{ANN}/1"), "user": s(ANN), "data": {"L": [received]}, "settings": {"M": {"a": n(1)}}})
+    stage.put(
+        "lambda/", {"id": s(f"{ANN}/1"), "user": s(ANN), "data": {"L": [received]}, "settings": {"M": {"a": n(1)}}}
+    )
     seeded = stage.dump()
     stage.migrate(MAP)
     assert len(stage.scan("lambda/user-data-storage")) == 2

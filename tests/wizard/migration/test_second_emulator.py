@@ -60,7 +60,9 @@ def third(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 def rows(aws: Aws, table: str) -> list[dict[str, Any]]:
     """The items of a table (`lambda-prod-accounts`) as plain values."""
     plain = TypeDeserializer().deserialize
-    pages = aws.client("dynamodb").get_paginator("scan").paginate(TableName=f"amplify-prod2-{table}", ConsistentRead=True)
+    pages = (
+        aws.client("dynamodb").get_paginator("scan").paginate(TableName=f"amplify-prod2-{table}", ConsistentRead=True)
+    )
     return [{name: plain(value) for name, value in item.items()} for page in pages for item in page["Items"]]
 
 
@@ -96,7 +98,9 @@ def test_the_main_job_on_ministack(second: Aws, run: Cli, tmp_path: Path, monkey
     assert run("cleanup", "apply", "--force") == 0
     assert run("cleanup", "verify") == 0
     migrated(second)
-    usage = {item["id"]: {**item, "user": MAP.get(item["user"], item["user"])} for item in before["lambda-prod-chat-usage"]}
+    usage = {
+        item["id"]: {**item, "user": MAP.get(item["user"], item["user"])} for item in before["lambda-prod-chat-usage"]
+    }
     assert {item["id"]: item for item in rows(second, "lambda-prod-chat-usage")} == usage
     assert run("rollback", "--force") == 3  # what was deleted cannot come back
 
@@ -213,7 +217,10 @@ def test_without_transactions_only_what_needs_them_fails(
     assert {one["row"] for one in applied["failed"]} == {"COST_CALCULATIONS_DYNAMO_TABLE", "SCHEDULED_TASKS_TABLE"}
     assert all("TransactWriteItems" in one["note"] for one in applied["failed"])
     # dynalite holds no two lists of maps to be equal: the conditions fail, and what stands is left alone.
-    assert {one["row"] for one in applied["conflicts"]} == {"ASSISTANT_LOOKUP_DYNAMODB_TABLE", "AMPLIFY_ADMIN_DYNAMODB_TABLE"}
+    assert {one["row"] for one in applied["conflicts"]} == {
+        "ASSISTANT_LOOKUP_DYNAMODB_TABLE",
+        "AMPLIFY_ADMIN_DYNAMODB_TABLE",
+    }
     assert values(third, "lambda-prod-cost-calculations", "id") == {SUB, MAP[SUB]}
     assert {int(item["active"]) for item in rows(third, "agent-loop-prod-scheduled-tasks")} == {1}
     assert values(third, "lambda-prod-accounts", "user") == {*MAP, *MAP.values(), LONGER, "Nobody@example.edu"}

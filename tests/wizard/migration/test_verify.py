@@ -55,7 +55,10 @@ def test_a_new_item_that_is_gone_is_missing_and_made_again(stage: Stage) -> None
     applied(stage)
     stage.delete(ACCESS, "o", "a-100")
     document = stage.verify(1)
-    assert (document["verdicts"], document["wrong"][0]["why"]) == ({"match": 1, "missing": 1}, "nothing is at the target")
+    assert (document["verdicts"], document["wrong"][0]["why"]) == (
+        {"match": 1, "missing": 1},
+        "nothing is at the target",
+    )
     assert stage.run("cleanup", "apply").code == 3, "nothing is deleted after a verification that was not clean"
     stage.migrate()
     assert stage.get(ACCESS, "o", "a-100") is not None
@@ -101,7 +104,10 @@ def test_an_operator_mends_by_hand_and_says_so(stage: Stage) -> None:
     assert stage.run("migrate", "resolve", number, "--skip", "--reason", "again").code == 2
     assert stage.run("migrate", "resolve", "999", "--skip", "--reason", "none").code == 2
     stage.verify()
-    assert stage.run("migrate", "show", "--state", "resolved").document["changes"][0]["note"] == "done by hand: asked the owner"
+    assert (
+        stage.run("migrate", "show", "--state", "resolved").document["changes"][0]["note"]
+        == "done by hand: asked the owner"
+    )
     verified = next(entry for entry in stage.entries() if entry.state == "verified")
     assert stage.run("migrate", "resolve", str(verified.id), "--skip", "--reason", "r").code == 2
 
@@ -165,7 +171,9 @@ def test_verdicts(edit: Edit, wrote: Item, found: Item, verdict: str, later: boo
 
 def test_members_of_a_map_that_came_back_differ() -> None:
     edit = Edit(("members", ANN), s(ANN), s("a-100"))
-    judgement = judge_item(change(edit, wrote={"members": {"M": {"a-100": s("read")}}}), {"members": {"M": {ANN: s("read")}}})
+    judgement = judge_item(
+        change(edit, wrote={"members": {"M": {"a-100": s("read")}}}), {"members": {"M": {ANN: s("read")}}}
+    )
     assert judgement.verdict == "differs"
 
 

@@ -238,7 +238,9 @@ def test_each_table_is_scanned_once(walk: Walk) -> None:
 def _has_ids(name: str) -> bool:
     from wizard.catalog.tables import TABLES
 
-    row = next((row for row in TABLES if DEPLOYMENT.fill(row.pattern) == name or name in map(DEPLOYMENT.fill, row.also)), None)
+    row = next(
+        (row for row in TABLES if DEPLOYMENT.fill(row.pattern) == name or name in map(DEPLOYMENT.fill, row.also)), None
+    )
     return row is None or not row.skip
 
 
@@ -273,7 +275,9 @@ def test_the_lease_is_gone(walk: Walk) -> None:
 
 
 def test_unknown_references_are_reported_with_table_and_path(walk: Walk) -> None:
-    found = {(one["place"].rpartition("-prod-")[2], one["path"]) for one in walk.documents["plan"]["unknown_references"]}
+    found = {
+        (one["place"].rpartition("-prod-")[2], one["path"]) for one in walk.documents["plan"]["unknown_references"]
+    }
     assert found == {("admin-configs", "data{}"), ("assistant-lookup", "pathHistory[].path"), ("user-tags", "tags[]")}
 
 
