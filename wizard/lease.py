@@ -149,7 +149,8 @@ def _acquire(context: Context, table: str, key: Item, owner: str, workspace: str
         now = holder(context)
         if now is not None and now.beat != seen.beat:
             raise Blocked(
-                f"{context.deployment.label} is being migrated by {plain(now.owner, 80)} in another workspace or on another machine;"
+                f"{context.deployment.label} is being migrated by {plain(now.owner, 80)} in another workspace or on another"
+                " machine;"
                 f" wait for it, or run: amplify-migrate unlock --confirm {plain(now.owner, 80)}"
             )
         seen = seen if now is not None else None

@@ -66,10 +66,9 @@ class Census:
         self.owners.update(page.owners)
         if page.leftovers:
             shown = ", ".join(page.leftovers[:3])
-            self.findings.append(
-                Finding("attention", place, f"{plural(len(page.leftovers), 'row')} left by an earlier script: {plain(shown, 200)}",
-                        "They hold nothing but an id; delete them by hand once the migration is verified.")
-            )  # fmt: skip
+            left = f"{plural(len(page.leftovers), 'row')} left by an earlier script: {plain(shown, 200)}"
+            todo = "They hold nothing but an id; delete them by hand once the migration is verified."
+            self.findings.append(Finding("attention", place, left, todo))
 
     def take(self, listings: Listings) -> None:
         """Add what the listings of the buckets found."""

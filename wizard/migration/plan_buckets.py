@@ -103,7 +103,7 @@ def _list(context: Context, row: Bucket, ids: Ids, staging: Staging, listings: L
     context.feed.emit(Progress(name, counts["objects"], counts["objects"], "objects", "plan"))
     listings.unmapped += counts["unmapped"]
     for reason, count in kept.items():
-        if not (row.config_key == CONSOLIDATION):
+        if row.config_key != CONSOLIDATION:
             listings.findings.append(Finding("note", name, f"{plural(count, 'object')} stay: {reason}"))
     if counts["archived"]:
         text = f"{plural(counts['archived'], 'object')} are archived and must be restored before they can be copied"

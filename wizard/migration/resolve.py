@@ -39,6 +39,7 @@ from wizard.wire import digest, same
 ARTIFACTS = "S3_ARTIFACTS_BUCKET"
 DISCLOSURES = "DATA_DISCLOSURE_STORAGE_BUCKET"
 DONE = ("applied", "verified", "cleaned", "resolved")
+_AT_ONCE = 1_000  # clashes that are settled together; what is held in memory
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,13 @@ class Resolver:
                 standing.append(entry)
             else:
                 self._put_content(entry)
+            if len(standing) >= _AT_ONCE:
+                self._settle_content(standing)
+                standing = []
+        self._settle_content(standing)
+
+    def _settle_content(self, standing: Sequence[Entry]) -> None:
+        """Look at the rows that stand already where content is to go, and decide."""
         for entry, existing in self._each(self._read_target, standing):
             self._put_content(self._as_it_stands(entry, existing))
 
@@ -321,7 +329,7 @@ class Resolver:
             clash = self._item(rank, place, table.row, candidate)
             if clash is not None:
                 clashes.append(clash)
-            if len(clashes) >= 1_000:
+            if len(clashes) >= _AT_ONCE:
                 self._settle(clashes)
                 clashes = []
         self._settle(clashes)
@@ -399,9 +407,9 @@ class Resolver:
         if clash.before is not None and clash.before.state in DONE and digest(existing) == clash.before.target_digest:
             # A service wrote under the old id after the copy, and nobody touched the copy: it follows.
             return replace(entry, action="refresh", edits=edits_between(row, existing, rewritten))
-        if row.clash is None or (row.clash.keeps_loser and same(row.merged(existing, rewritten), existing)):
-            if not same(rewritten, existing):
-                return entry.becomes("kept", "another item stands under the new id; this one stays beside it")
+        loses = row.clash is None or (row.clash.keeps_loser and same(row.merged(existing, rewritten), existing))
+        if loses and not same(rewritten, existing):
+            return entry.becomes("kept", "another item stands under the new id; this one stays beside it")
         edits = edits_between(row, existing, row.merged(existing, rewritten))
         if not edits and not (row.retire == "deactivate" and candidate.active):
             return entry.becomes("verified", "was there already", target_digest=digest(existing))

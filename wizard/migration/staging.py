@@ -27,7 +27,8 @@ CREATE TABLE candidates (seq INTEGER PRIMARY KEY, rank INTEGER, place TEXT, sour
 CREATE TABLE seen (place TEXT, key TEXT, digest TEXT, PRIMARY KEY (place, key)) WITHOUT ROWID;
 CREATE TABLE moves (seq INTEGER PRIMARY KEY, rank INTEGER, body TEXT, target_place TEXT, target_key TEXT);
 CREATE TABLE objects (bucket TEXT, key TEXT, size INTEGER, etag TEXT, modified TEXT, PRIMARY KEY (bucket, key)) WITHOUT ROWID;
-CREATE TABLE copies (seq INTEGER PRIMARY KEY, rank INTEGER, row TEXT, body TEXT, target TEXT UNIQUE, modified TEXT, rivals INTEGER);
+CREATE TABLE copies (seq INTEGER PRIMARY KEY, rank INTEGER, row TEXT, body TEXT, target TEXT UNIQUE, modified TEXT,
+  rivals INTEGER);
 CREATE TABLE received (partition TEXT, key TEXT, sort TEXT, PRIMARY KEY (partition, key)) WITHOUT ROWID;
 CREATE TABLE ready (place TEXT, key TEXT, PRIMARY KEY (place, key)) WITHOUT ROWID;
 """
