@@ -182,15 +182,15 @@ class Account:
         self._renewing = threading.Lock()
         self._generation = 0
         self._key_names: dict[str, list[str]] = {}  # of the tables that were described, for the audit log
-        self._open_session()
+        self._session = self._new_session()
         self.region = self._session.region_name or ""
         if not self.region:
             raise BadInput("No region: give --region, or set AWS_DEFAULT_REGION or a region in the profile.")
 
-    def _open_session(self) -> None:
+    def _new_session(self) -> boto3.Session:
         key, secret = self._credentials or (None, None)
         try:
-            self._session = boto3.Session(
+            return boto3.Session(
                 profile_name=None if self._credentials else self.profile,
                 region_name=self._wanted_region,
                 aws_access_key_id=key,
@@ -212,10 +212,11 @@ class Account:
         dropped = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN") if self._credentials else ()
         return {name: value for name, value in os.environ.items() if name not in dropped} | chosen
 
-    def client(self, service: str) -> Any:
-        """The shared client of a service."""
+    def client(self, service: str, *, gated: bool = True) -> Any:
+        """The shared client of a service. Only the lease, which a run that just looks must keep, takes one without gate."""
+        name = service if gated else f"{service} without gate"
         with self._lock:
-            if service not in self._clients:
+            if name not in self._clients:
                 client = self._session.client(
                     cast(Any, service),
                     endpoint_url=self.endpoint_url,
@@ -227,9 +228,10 @@ class Account:
                         user_agent_extra="amplify-migrate",
                     ),
                 )
-                client.meta.events.register_first("before-call", self._gate)
-                self._clients[service] = client
-            return self._clients[service]
+                if gated:
+                    client.meta.events.register_first("before-call", self._gate)
+                self._clients[name] = client
+            return self._clients[name]
 
     def _gate(self, model: Any, **_: Any) -> None:
         # Below every client call, s3transfer's included: a dry run cannot write by any way.
@@ -288,7 +290,7 @@ class Account:
                 if code in EXPIRED and self._credentials is None:
                     self.renew(generation, error)
                     continue
-                if code in THROTTLED and time.monotonic() - started < PATIENCE_SECONDS:
+                if (code in THROTTLED or _throttled_transaction(error)) and time.monotonic() - started < PATIENCE_SECONDS:
                     attempt += 1
                     delay = min(20.0, 0.2 * 2 ** min(attempt, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
                     log.warning("%s is throttled (%s); waiting %.1f s", name, code, delay)
@@ -362,16 +364,23 @@ class Account:
             text = f"The AWS credentials have expired ({code_of(error)}). Renew them ({command}), then continue."
             self.feed.emit(Paused(text))
             self.feed.ask(Question(text, "renew"), self.control)
-            account = self._identity
+            session = self._new_session()
+            if self._identity is not None:
+                now = session.client("sts", endpoint_url=self.endpoint_url).get_caller_identity()["Account"]
+                if now != self._identity["account"]:
+                    text = f"The renewed credentials are of account {now}, not {self._identity['account']}."
+                    raise Failed(text) from error  # the old session stays: nothing reaches the other account
             with self._lock:
-                self._open_session()
+                self._session = session
                 self._clients.clear()
                 self._generation += 1
             self.feed.emit(Resumed())
-            if account is not None:
-                now = self._session.client("sts", endpoint_url=self.endpoint_url).get_caller_identity()["Account"]
-                if now != account["account"]:
-                    raise Failed(f"The renewed credentials are of account {now}, not {account['account']}.") from error
+
+
+def _throttled_transaction(error: botocore.exceptions.ClientError) -> bool:
+    """Whether a transaction was cancelled for lack of capacity alone."""
+    reasons = {reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])} - {"None"}
+    return bool(reasons) and reasons <= {"ThrottlingError", "ProvisionedThroughputExceeded"}
 
 
 def _apart() -> botocore.session.Session:

@@ -154,9 +154,14 @@ def _acquire(context: Context, table: str, key: Item, owner: str, workspace: str
                 f" wait for it, or run: amplify-migrate unlock --confirm {plain(now.owner, 80)}"
             )
         seen = seen if now is not None else None
-    if seen is None:
-        return _take(context, table, key, owner, workspace, beat, free, mine)
-    return _take(context, table, key, owner, workspace, beat, "beat = :seen", {":seen": {"S": seen.beat}})
+    try:
+        if seen is None:
+            return _take(context, table, key, owner, workspace, beat, free, mine)
+        return _take(context, table, key, owner, workspace, beat, "beat = :seen", {":seen": {"S": seen.beat}})
+    except _Taken as error:
+        raise Blocked(
+            f"Somebody else began to migrate {context.deployment.label} at the same moment; wait for them to end."
+        ) from error
 
 
 class _Taken(Exception):
