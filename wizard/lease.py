@@ -96,46 +96,61 @@ def exclusive(context: Context) -> Iterator[None]:
         table, key = place
         owner = f"{getpass.getuser()}@{socket.gethostname()}"
         workspace = _identity(context)
-        beat = _acquire(context, table, key, owner, workspace)
-        stop, lost = threading.Event(), threading.Event()
-        state = {"beat": beat, "renewed": time.monotonic()}
+        hold = _Hold(context, table, key, owner, workspace, _acquire(context, table, key, owner, workspace))
+        stop = threading.Event()
 
         def renew() -> None:
             while not stop.wait(RENEW_SECONDS):
-                new = uuid.uuid4().hex
-                try:
-                    _write(context, table, key, owner, workspace, new, "beat = :seen", {":seen": {"S": state["beat"]}})
-                    state.update(beat=new, renewed=time.monotonic())
-                except botocore.exceptions.ClientError as error:
-                    if code_of(error) == "ConditionalCheckFailedException":
-                        lost.set()
-                        return
-                    log.warning("the lease could not be renewed: %s", code_of(error))
-                except Exception as error:
-                    log.warning("the lease could not be renewed: %s", type(error).__name__)
-
-        def held() -> None:
-            if lost.is_set() or time.monotonic() - float(str(state["renewed"])) > LEASE_SECONDS - 5:
-                raise Blocked(
-                    f"The lock of {context.deployment.label} was taken by somebody else; nothing more is written."
-                )
+                with contextlib.suppress(Blocked):
+                    hold.renew()
 
         thread = threading.Thread(target=renew, name="lease", daemon=True)
         thread.start()
-        context.account.lock_held = held
+        context.account.lock_held = hold.check
         try:
             yield
         finally:
             context.account.lock_held = lambda: None
             stop.set()
             thread.join(timeout=30)
-            _release(context, table, key, str(state["beat"]))
+            _release(context, table, key, hold.beat)
+
+
+class _Hold:
+    """A lease that is ours. It counts as lost only when another beat stands in it, never because AWS did not answer."""
+
+    def __init__(self, context: Context, table: str, key: Item, owner: str, workspace: str, beat: str):
+        self.beat = beat
+        self._place = (context, table, key, owner, workspace)
+        self._label = context.deployment.label
+        self._lock = threading.Lock()
+        self._renewed = time.monotonic()
+        self._lost = False
+
+    def renew(self) -> None:
+        """Write a new beat. Raises Blocked when somebody else has the lease; other errors are logged."""
+        with self._lock:
+            if not self._lost:
+                new = uuid.uuid4().hex
+                try:
+                    _write(*self._place, new, "beat = :seen", {":seen": {"S": self.beat}})
+                    self.beat, self._renewed = new, time.monotonic()
+                except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+                    self._lost = code_of(error) == "ConditionalCheckFailedException"
+                    log.warning("the lease could not be renewed: %s", code_of(error))
+            if self._lost:
+                raise Blocked(f"The lock of {self._label} was taken by somebody else; nothing more is written.")
+
+    def check(self) -> None:
+        """Before every write: a lease that may have run out meanwhile is renewed first."""
+        if self._lost or time.monotonic() - self._renewed > LEASE_SECONDS - 2 * RENEW_SECONDS:
+            self.renew()
 
 
 def _acquire(context: Context, table: str, key: Item, owner: str, workspace: str) -> str:
     beat = uuid.uuid4().hex
-    mine = {":me": {"S": workspace}}
-    free = "attribute_not_exists(#key) OR workspace = :me"
+    mine = {":me": {"S": workspace}, ":owner": {"S": owner}}
+    free = "attribute_not_exists(#key) OR (workspace = :me AND #owner = :owner)"
     with contextlib.suppress(_Taken):
         return _take(context, table, key, owner, workspace, beat, free, mine)
     seen = holder(context)
@@ -198,9 +213,12 @@ def _write(
     values: dict[str, Any],
 ) -> None:
     item = {**key, "owner": {"S": owner}, "workspace": {"S": workspace}, "beat": {"S": beat}}
-    client = context.account.client("dynamodb")  # not through `call`: a paused run must keep its lease
+    # Not through `call`, and without gate: a run that is paused, or only looks for a while, must keep its lease.
+    client = context.account.client("dynamodb", gated=False)
     # A key may have a name like `user`, which DynamoDB reserves; a name that no expression uses it refuses.
-    names = {"ExpressionAttributeNames": {"#key": next(iter(key))}} if "#key" in condition else {}
+    wanted = {"#key": next(iter(key)), "#owner": "owner"}
+    used = {short: name for short, name in wanted.items() if short in condition}
+    names = {"ExpressionAttributeNames": used} if used else {}
     client.put_item(
         TableName=table, Item=item, ConditionExpression=condition, ExpressionAttributeValues=values, **names
     )
@@ -208,7 +226,7 @@ def _write(
 
 def _release(context: Context, table: str, key: Item, beat: str) -> None:
     try:
-        context.account.client("dynamodb").delete_item(
+        context.account.client("dynamodb", gated=False).delete_item(
             TableName=table,
             Key=key,
             ConditionExpression="beat = :seen",
