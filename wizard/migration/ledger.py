@@ -181,15 +181,15 @@ class Ledger:
                     pass
             uri = f"{path.absolute().as_uri()}?mode={'rw' if writable else 'ro'}"
             self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
-            if writable:
-                self._db.execute("PRAGMA journal_mode=WAL")
-                self._db.execute("PRAGMA synchronous=FULL")
             found = self._db.execute("PRAGMA user_version").fetchone()[0]
             tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if found > FORMAT:
                 raise BadInput(f"The ledger {path} was written by a newer amplify-migrate; use that one.")
             if found == 0 and tables:
                 raise BadInput(f"{path} is not a ledger of amplify-migrate; move it away or give another --workspace.")
+            if writable:
+                self._db.execute("PRAGMA journal_mode=WAL")  # changes the file: only once it is known to be ours
+                self._db.execute("PRAGMA synchronous=FULL")
             if writable and found == 0:
                 self._db.executescript(_SCHEMA + f"PRAGMA user_version = {FORMAT};")
         except sqlite3.DatabaseError as error:
