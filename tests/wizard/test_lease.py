@@ -1,0 +1,235 @@
+"""One writer per deployment: another workspace waits or is refused, the same one goes on at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Aws
+from tests.wizard.migration.stage import ANN, Stage, n, s
+from wizard import lease
+from wizard.context import Context
+from wizard.errors import Blocked
+from wizard.lease import exclusive, holder, unlock
+from wizard.migration.scan import LOCK_KEY
+
+
+@pytest.fixture
+def stage(aws: Aws, tmp_path: Path) -> Stage:
+    made = Stage(aws, tmp_path)
+    made.create("lambda/accounts")
+    return made
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Seconds of the lease pass in hundredths."""
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 6.0)
+    monkeypatch.setattr("wizard.events.Control.sleep", lambda self, seconds: self._cancel.wait(seconds / 50) and None)
+    yield
+
+
+def abandon(context: Context, beat: str = "b1", owner: str = "somebody@elsewhere", workspace: str = "other") -> None:
+    """What a process that was killed leaves."""
+    item = {"user": s(LOCK_KEY), "owner": s(owner), "workspace": s(workspace), "beat": s(beat)}
+    context.account.client("dynamodb").put_item(TableName="amplify-v6-lambda-dev-accounts", Item=item)
+
+
+def test_it_stands_while_held_and_is_gone_afterwards(stage: Stage) -> None:
+    context = stage.context()
+    with exclusive(context):
+        held = holder(context)
+        assert held is not None
+        assert (held.table, held.key) == (stage.name("lambda/accounts"), {"user": s(LOCK_KEY)})
+        context.account.lock_held()
+    assert holder(context) is None
+    assert stage.scan("lambda/accounts") == []
+
+
+def test_it_is_gone_after_an_error(stage: Stage) -> None:
+    context = stage.context()
+    with pytest.raises(RuntimeError), exclusive(context):
+        raise RuntimeError
+    assert holder(context) is None
+    context.account.lock_held()
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["lambda/user-data-storage", "lambda/env-vars-tracking", "assistants-api/oauth-state", "lambda/user-tags",
+     "amplify-js/request-state", "lambda/user-files", "object-access/cognito-users", "assistants/assistants"],
+)  # fmt: skip
+def test_every_table_that_may_hold_it_takes_it(aws: Aws, tmp_path: Path, table: str) -> None:
+    """Keys have names like `user`, `state` and `id`, some of which DynamoDB reserves."""
+    stage = Stage(aws, tmp_path)
+    stage.create(table)
+    with exclusive(stage.context()):
+        assert len(stage.scan(table)) == 1
+    assert stage.scan(table) == []
+
+
+def test_without_a_table_only_the_workspace_is_held(aws: Aws, tmp_path: Path) -> None:
+    stage = Stage(aws, tmp_path)
+    with exclusive(stage.context()), pytest.raises(Blocked, match="in use"), exclusive(stage.context()):
+        pass
+
+
+def test_the_same_workspace_is_refused_while_the_first_run_lives(stage: Stage) -> None:
+    with exclusive(stage.context()), pytest.raises(Blocked, match="in use by process"), exclusive(stage.context()):
+        pass
+
+
+def test_the_same_workspace_takes_over_at_once(stage: Stage) -> None:
+    context = stage.context()
+    context.workspace.remember({"id": "mine"})
+    abandon(context, workspace="mine")
+    waited: list[float] = []
+    context.control.sleep = waited.append  # type: ignore[method-assign]
+    with exclusive(context):
+        held = holder(context)
+        assert held is not None
+        assert (held.workspace, held.beat != "b1", waited) == ("mine", True, [])
+
+
+def test_another_workspace_is_refused_while_the_holder_is_alive(stage: Stage, quick: None) -> None:
+    context = stage.context("second")
+    abandon(context)
+    beats = iter(f"b{number}" for number in range(2, 99))
+    stop = threading.Event()
+
+    def live() -> None:
+        while not stop.wait(0.01):
+            abandon(context, next(beats, "last"))
+
+    thread = threading.Thread(target=live)
+    thread.start()
+    try:
+        with pytest.raises(Blocked, match=r"somebody@elsewhere.*unlock --confirm somebody@elsewhere"), exclusive(context):
+            pass
+    finally:
+        stop.set()
+        thread.join()
+    held = holder(context)
+    assert held is not None
+    assert held.owner == "somebody@elsewhere"
+
+
+def test_another_workspace_takes_a_dead_lease_over_after_its_time(stage: Stage, quick: None) -> None:
+    context = stage.context("second")
+    abandon(context)
+    with exclusive(context):
+        held = holder(context)
+        assert held is not None
+        assert held.owner != "somebody@elsewhere"
+    assert holder(context) is None
+
+
+def test_of_two_that_take_over_at_the_same_instant_one_is_refused(stage: Stage, quick: None) -> None:
+    context = stage.context("second")
+    abandon(context)
+
+    def meanwhile(params: dict[str, Any], **_: Any) -> None:
+        if params.get("ConditionExpression") == "beat = :seen":
+            abandon(context, "theirs", "quicker@elsewhere")
+
+    context.account.client("dynamodb").meta.events.register("provide-client-params.dynamodb.PutItem", meanwhile)
+    # The one who abandons writes with the same client, but without a condition.
+    with pytest.raises(Blocked, match="at the same moment"), exclusive(context):
+        pass
+    held = holder(context)
+    assert held is not None
+    assert held.owner == "quicker@elsewhere"
+
+
+def test_two_that_wait_for_the_same_dead_lease_do_not_both_get_it(stage: Stage, quick: None) -> None:
+    first, second = stage.context("first"), stage.context("second")
+    abandon(first)
+    together, outcomes, ended = threading.Barrier(2), list[str](), threading.Event()
+
+    def take(context: Context) -> None:
+        together.wait()
+        try:
+            with exclusive(context):
+                outcomes.append("held")
+                ended.wait(20)
+        except Exception as error:
+            outcomes.append(type(error).__name__)
+            ended.set()
+
+    threads = [threading.Thread(target=take, args=(context,)) for context in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(outcomes) == ["Blocked", "held"]
+
+
+def test_a_lock_that_somebody_else_took_stops_the_writes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.02)
+    context = stage.context()
+    with exclusive(context):
+        abandon(context)
+        waiting = threading.Event()
+        for _ in range(200):
+            waiting.wait(0.02)
+            try:
+                context.account.call("dynamodb", "put_item", TableName=stage.name("lambda/accounts"), Item={"user": s("x")})
+            except Blocked as error:
+                assert "taken by somebody else" in str(error)
+                break
+        else:
+            pytest.fail("it went on writing")
+        lost = holder(context)
+        assert lost is not None
+        assert lost.owner == "somebody@elsewhere"
+    assert holder(context) is not None, "what is not ours is not removed"
+
+
+def test_a_lease_that_is_renewed_keeps_its_owner(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.02)
+    context = stage.context()
+    with exclusive(context):
+        beats, waiting = set(), threading.Event()
+        for _ in range(200):
+            held = holder(context)
+            assert held is not None
+            beats.add(held.beat)
+            if len(beats) == 3:
+                break
+            waiting.wait(0.02)
+        assert len(beats) == 3
+        context.account.lock_held()
+
+
+def test_unlock_wants_the_owner(stage: Stage) -> None:
+    context = stage.context()
+    assert "is not locked" in unlock(context, "anybody")
+    abandon(context)
+    with pytest.raises(Blocked, match="somebody@elsewhere"):
+        unlock(context, "me")
+    assert holder(context) is not None
+    assert stage.run("unlock").code == 2
+    assert stage.run("unlock", "--confirm", "me").code == 3
+    assert stage.run("unlock", "--confirm", "somebody@elsewhere").code == 0
+    assert holder(context) is None
+
+
+def test_the_lock_is_no_item_of_anybody(stage: Stage) -> None:
+    stage.put("lambda/accounts", {"user": s(ANN), "accounts": {"L": []}, "v": n(1)})
+    abandon(stage.context())
+    document = stage.plan()
+    assert (document["scanned"], document["not_in_map"]["count"]) == ({stage.name("lambda/accounts"): 1}, 0)
+
+
+def test_reading_takes_no_lock(stage: Stage) -> None:
+    stage.put("lambda/accounts", {"user": s(ANN), "accounts": {"L": []}})
+    stage.plan()
+    stage.apply()
+    abandon(stage.context())
+    for words in ("migrate status", "migrate show", "migrate apply --dry-run", "migrate verify", "cleanup plan"):
+        ended: Any = stage.run(*words.split())
+        assert ended.code == 0, (words, ended.text)
