@@ -212,7 +212,8 @@ def gate(arguments: argparse.Namespace, context: Context | None) -> None:
         return
     word = arguments.word(arguments, context) if callable(arguments.word) else arguments.word
     if arguments.effect == "destroy" and word:
-        if arguments.force or arguments.confirm == word:
+        forced = arguments.force and arguments.command == "cleanup"  # the guide's spelling, for cleanup alone
+        if forced or arguments.confirm == word:
             return
         if arguments.confirm:
             raise Declined(f"--confirm must be {word}; nothing was touched.")

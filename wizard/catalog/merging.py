@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from wizard.catalog.model import Clash, Item
+
+_DIGITS = Context(prec=38)  # DynamoDB's numbers
 
 
 def filled(new: Item, old: Item) -> Item:
@@ -14,6 +16,7 @@ def filled(new: Item, old: Item) -> Item:
 
 
 fill_gaps = Clash(filled)
+fill_gaps_keeping = Clash(filled, keeps_loser=True)  # where an attribute that both have is somebody's work
 
 
 def union(attribute: str, *identity: str) -> Clash:
@@ -116,7 +119,7 @@ def add_numbers(*attributes: str) -> Clash:
 
     def added(mine: Item, theirs: Item) -> Item:
         if "N" in mine and "N" in theirs:
-            return {"N": str(Decimal(mine["N"]) + Decimal(theirs["N"]))}
+            return {"N": str(_DIGITS.add(Decimal(mine["N"]), Decimal(theirs["N"])))}
         if "L" in mine and "L" in theirs:
             short, long = sorted((mine["L"], theirs["L"]), key=len)
             pairs = [added(*pair) for pair in zip(short, long, strict=False)]

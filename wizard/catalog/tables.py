@@ -10,6 +10,7 @@ from wizard.catalog import pointers
 from wizard.catalog.merging import (
     add_numbers,
     fill_gaps,
+    fill_gaps_keeping,
     highest,
     newest,
     newest_members,
@@ -96,7 +97,7 @@ TABLES: tuple[Table, ...] = (
         "amplify-{dep}-artifacts-{stage}-user-artifacts",
         Key("user_id"),
         ids=(whole("user_id"), pointer("artifacts[].key", pointers.artifact), whole("artifacts[].sharedBy")),
-        clash=union("artifacts", "artifactId", "key"),
+        clash=union("artifacts", "key"),
         content=("artifacts",),
     ),
     Table(
@@ -105,7 +106,7 @@ TABLES: tuple[Table, ...] = (
         Key("user", "templateId"),
         ids=(USER, pointer("s3Key", pointers.workflow_template)),
         fixes=(number_is_public,),
-        clash=fill_gaps,
+        clash=fill_gaps_keeping,
         content=("workflows",),
     ),
     Table(
@@ -115,7 +116,7 @@ TABLES: tuple[Table, ...] = (
         Key("user", "taskId"),
         ids=(USER, pointer("logs[].detailsKey", pointers.task_log)),
         keep=("notifyEmailAddresses[]", "apiKeyId"),
-        clash=fill_gaps,
+        clash=fill_gaps_keeping,
         retire="deactivate",
         content=("logs",),
     ),
@@ -145,7 +146,7 @@ TABLES: tuple[Table, ...] = (
         Key("user", "tag"),
         ids=(USER,),
         keep=("apiKeyId",),
-        clash=fill_gaps,
+        clash=fill_gaps_keeping,
     ),
     Table(
         # Older services look rows up by the real address, newer ones by the id: both rows are right until cleanup.
@@ -154,7 +155,7 @@ TABLES: tuple[Table, ...] = (
         Key("email", "tag"),
         ids=(whole("email"),),
         keep=("allowedSenders[]",),  # real addresses and regular expressions
-        clash=fill_gaps,
+        clash=union("allowedSenders"),
     ),
     Table(
         "ACCOUNTS_DYNAMO_TABLE",
