@@ -1,0 +1,343 @@
+"""The one way to AWS: the gate for writes, patience, pages, renewal, budget and the audit log; faults below the client."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import botocore.exceptions
+import pytest
+
+from tests.conftest import CREDENTIALS, REGION, Aws
+from tests.wizard.faults import answer, deny
+from wizard import aws as aws_module
+from wizard.aws import Account, Budget, Costs, WriteRefused, code_of, explain, is_read, json_line
+from wizard.errors import BadInput, Blocked, Failed, Interrupted
+from wizard.events import Control, Event, Feed, Paused, Question, Resumed
+
+TABLE = "amplify-v6-lambda-dev-accounts"
+
+
+@pytest.fixture
+def table(aws: Aws) -> str:
+    aws.client("dynamodb").create_table(
+        TableName=TABLE, BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "user", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "user", "AttributeType": "S"}],
+    )  # fmt: skip
+    return TABLE
+
+
+def put(account: Account, user: str = "ann", **more: Any) -> None:
+    account.call("dynamodb", "put_item", TableName=TABLE, Item={"user": {"S": user}, "password": {"S": "hidden"}}, **more)
+
+
+def stored(aws: Aws) -> list[str]:
+    return sorted(item["user"]["S"] for item in aws.client("dynamodb").scan(TableName=TABLE)["Items"])
+
+
+def fail(account: Account, operation: str, code: str, times: int, status: int = 400, service: str = "dynamodb") -> list[int]:
+    """The first `times` calls of an operation are answered with an error; returns a list that grows with each call."""
+    calls: list[int] = []
+
+    def refuse(**_: Any) -> Any:
+        calls.append(len(calls) + 1)
+        if len(calls) > times:
+            return None
+        body = {"Error": {"Code": code, "Message": "m"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        return SimpleNamespace(status_code=status, headers={}), body
+
+    name = account.client(service).meta.service_model.service_id.hyphenize()
+    account.client(service).meta.events.register_last(f"before-call.{name}.{operation}", refuse)
+    return calls
+
+
+@pytest.fixture
+def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    slept: list[float] = []
+    monkeypatch.setattr(Control, "sleep", lambda self, seconds: (slept.append(seconds), self.check())[1])
+    return slept
+
+
+# --- the gate ---------------------------------------------------------------------------------------------------------
+
+
+READS = (
+    "GetItem", "Scan", "Query", "ListTables", "DescribeTable", "HeadObject", "BatchGetItem", "TransactGetItems",
+    "LookupEvents", "FilterLogEvents", "SimulatePrincipalPolicy",
+)  # fmt: skip
+WRITES = (
+    "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem", "CopyObject", "CreateMultipartUpload",
+    "RestoreTableFromBackup", "InvokeFunction", "SomethingNew",
+)  # fmt: skip
+THROTTLING = ("ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded", "SlowDown")
+
+
+@pytest.mark.parametrize("operation", READS)
+def test_reads(operation: str) -> None:
+    assert is_read(operation)
+
+
+@pytest.mark.parametrize("operation", WRITES)
+def test_everything_else_counts_as_a_write(operation: str) -> None:
+    assert not is_read(operation)
+
+
+def test_a_dry_run_refuses_writes_by_any_way(aws: Aws, table: str) -> None:
+    account = aws.account()
+    account.read_only = True
+    with pytest.raises(WriteRefused, match="PutItem"):
+        put(account)
+    with pytest.raises(WriteRefused):
+        account.client("dynamodb").put_item(TableName=TABLE, Item={"user": {"S": "x"}})
+    with pytest.raises(WriteRefused):
+        account.client("s3").create_bucket(Bucket="b")
+    assert account.call("dynamodb", "scan", TableName=TABLE)["Items"] == []
+    account.read_only = False
+    put(account)
+    assert stored(aws) == ["ann"]
+
+
+def test_a_lost_lock_stops_writes_and_no_reads(aws: Aws, table: str) -> None:
+    account = aws.account()
+
+    def lost() -> None:
+        raise Blocked("lost")
+
+    account.lock_held = lost
+    with pytest.raises(Blocked, match="lost"):
+        put(account)
+    assert account.call("dynamodb", "scan", TableName=TABLE)["Items"] == []
+
+
+def test_a_cancel_stops_before_the_next_request(aws: Aws, table: str) -> None:
+    account = aws.account()
+    account.control.cancel()
+    with pytest.raises(Interrupted):
+        put(account)
+    assert stored(aws) == []
+
+
+# --- patience ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", THROTTLING)
+def test_throttling_slows_down_and_never_fails(aws: Aws, table: str, sleeps: list[float], code: str) -> None:
+    account = aws.account()
+    calls = fail(account, "PutItem", code, times=12)
+    put(account)
+    assert (len(calls), len(sleeps), stored(aws)) == (13, 12, ["ann"])
+    assert max(sleeps) <= 20.0 and sum(sleeps[6:]) > sum(sleeps[:6])
+
+
+def test_throttling_without_end_fails_after_half_an_hour(
+    aws: Aws, table: str, sleeps: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = aws.account()
+    fail(account, "PutItem", "ThrottlingException", times=10**6)
+    monkeypatch.setattr(aws_module, "time", SimpleNamespace(monotonic=lambda: sum(sleeps), time=lambda: 0.0))
+    with pytest.raises(botocore.exceptions.ClientError, match="Throttling"):
+        put(account)
+    assert aws_module.PATIENCE_SECONDS <= sum(sleeps) < aws_module.PATIENCE_SECONDS + 21
+
+
+def test_a_throttled_run_can_be_cancelled(aws: Aws, table: str) -> None:
+    account = aws.account()
+    fail(account, "PutItem", "ThrottlingException", times=10**6)
+    account.feed = Feed(lambda event: None)
+    account.control.cancel()
+    with pytest.raises(Interrupted):
+        put(account)
+
+
+def test_other_errors_are_raised_at_once(aws: Aws, table: str, sleeps: list[float]) -> None:
+    account = aws.account()
+    deny(account, "dynamodb", "PutItem", "not you")
+    with pytest.raises(botocore.exceptions.ClientError) as caught:
+        put(account)
+    assert (code_of(caught.value), sleeps) == ("AccessDeniedException", [])
+    assert explain(caught.value) == "AccessDeniedException: not you (PutItem)"
+    assert code_of(ValueError()) == "ValueError"
+
+
+# --- credentials ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_credentials(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Account]:
+    """An account with the credentials of the environment, as an operator's run has."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", CREDENTIALS[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CREDENTIALS[1])
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    return lambda **options: Account(region=REGION, endpoint_url=aws.endpoint, **options)
+
+
+def test_expired_credentials_pause_until_they_are_renewed(aws: Aws, table: str, own_credentials: Callable[..., Account]) -> None:
+    events: list[Event] = []
+
+    def operator(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, Question):
+            event.answer.set_result("yes")
+
+    account = own_credentials(feed=Feed(operator, answers=True))
+    assert account.id == "123456789012"
+    fail(account, "PutItem", "ExpiredTokenException", times=99)  # of the client before the renewal only
+    put(account)
+    assert stored(aws) == ["ann"]
+    assert [type(event) for event in events] == [Paused, Question, Resumed]
+    assert "aws sso login" in str(events[0])
+
+
+def test_without_anybody_to_renew_them_the_run_ends_resumable(
+    aws: Aws, table: str, own_credentials: Callable[..., Account]
+) -> None:
+    account = own_credentials()
+    fail(account, "PutItem", "ExpiredToken", times=99)
+    with pytest.raises(Blocked, match=r"have expired.*then continue"):
+        put(account)
+
+
+def test_renewed_credentials_of_another_account_are_refused(
+    aws: Aws, table: str, own_credentials: Callable[..., Account]
+) -> None:
+    account = own_credentials(feed=Feed(lambda e: e.answer.set_result("") if isinstance(e, Question) else None, answers=True))
+    account._identity = {"account": "210987654321", "arn": "arn"}
+    fail(account, "PutItem", "ExpiredToken", times=99)
+    with pytest.raises(Failed, match="not 210987654321"):
+        put(account)
+    assert stored(aws) == []
+
+
+def test_the_sandbox_never_asks_for_renewal(aws: Aws, table: str) -> None:
+    account = aws.account()
+    fail(account, "PutItem", "ExpiredToken", times=99)
+    with pytest.raises(botocore.exceptions.ClientError, match="ExpiredToken"):
+        put(account)
+
+
+def test_no_region_and_no_profile_are_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    with pytest.raises(BadInput, match="--region"):
+        Account()
+    with pytest.raises(BadInput, match="--profile"):
+        Account(profile="nobody's", region=REGION)
+
+
+# --- pages ------------------------------------------------------------------------------------------------------------
+
+
+def test_all_pages_are_read(aws: Aws, table: str) -> None:
+    account = aws.account()
+    for number in range(5):
+        put(account, f"u{number}")
+    pages = list(account.pages("dynamodb", "scan", TableName=TABLE, Limit=2))
+    assert sorted(item["user"]["S"] for page in pages for item in page["Items"]) == [f"u{number}" for number in range(5)]
+    assert len(pages) >= 3
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket="pages")
+    for number in range(5):
+        s3.put_object(Bucket="pages", Key=f"k{number}")
+    found = [one["Key"] for page in account.pages("s3", "list_objects_v2", Bucket="pages", MaxKeys=2) for one in page["Contents"]]
+    assert found == [f"k{number}" for number in range(5)]
+
+
+# --- budget and costs -------------------------------------------------------------------------------------------------
+
+
+def test_a_budget_is_paid_after_the_fact() -> None:
+    now = [0.0]
+    budget = Budget(10, clock=lambda: now[0])
+    assert budget.wait_seconds() == 0.0
+    budget.spend(60)
+    assert budget.wait_seconds() == pytest.approx(5.0, abs=0.01)
+    now[0] += 5.1
+    assert budget.wait_seconds() == 0.0
+    now[0] += 1_000
+    budget.wait_seconds()
+    budget.spend(10.5)
+    assert budget.wait_seconds() > 0, "what was not used does not add up"
+    assert Budget(0).wait_seconds() == 0.0
+
+
+def test_requests_wait_for_their_own_budget(aws: Aws, table: str, sleeps: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    account = aws.account(max_write_units=5)
+    clock = lambda: sum(sleeps)  # noqa: E731
+    account.writes = Budget(5, clock=clock)
+    for number in range(30):
+        put(account, f"u{number}")
+        account.writes.spend(1)  # as on AWS, whatever the emulator reports
+    assert sum(sleeps) > 4
+    before = list(sleeps)
+    account.call("dynamodb", "scan", TableName=TABLE)
+    assert sleeps == before, "reads have a budget of their own"
+
+
+def test_requests_and_units_are_counted(aws: Aws, table: str) -> None:
+    account = aws.account()
+    put(account)
+    before = account.costs.copy()
+    account.call("dynamodb", "scan", TableName=TABLE)
+    account.call("dynamodb", "scan", TableName=TABLE)
+    spent = account.costs.since(before)
+    assert spent["requests"] == {"dynamodb.scan": 2}
+    assert spent["read_units"] > 0 and spent["write_units"] == 0
+    costs = Costs()
+    costs.add("x", 0.5, 1.5)
+    assert costs.since(Costs()) == {"requests": {"x": 1}, "read_units": 0.5, "write_units": 1.5}
+
+
+# --- audit ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_write_leaves_a_line_without_what_was_written(aws: Aws, table: str) -> None:
+    account, lines = aws.account(), list[dict[str, Any]]()
+    account.audit = lines.append
+    account.call("dynamodb", "describe_table", TableName=TABLE)
+    put(account)
+    with pytest.raises(botocore.exceptions.ClientError):
+        put(account, ConditionExpression="attribute_not_exists(#k)", ExpressionAttributeNames={"#k": "user"})
+    account.call("dynamodb", "transact_write_items", TransactItems=[
+        {"Put": {"TableName": TABLE, "Item": {"user": {"S": "bob"}, "password": {"S": "hidden"}}}},
+        {"Delete": {"TableName": TABLE, "Key": {"user": {"S": "ann"}}}},
+    ])  # fmt: skip
+    account.call("dynamodb", "scan", TableName=TABLE)
+    assert [(line["operation"], line["result"]) for line in lines] == [
+        ("PutItem", "ok"), ("PutItem", "ConditionalCheckFailedException"), ("TransactWriteItems", "ok"),
+    ]  # fmt: skip
+    assert lines[0]["Key"] == {"user": {"S": "ann"}}
+    assert lines[2]["items"] == [
+        {"kind": "Put", "TableName": TABLE, "Key": {"user": {"S": "bob"}}},
+        {"kind": "Delete", "TableName": TABLE, "Key": {"user": {"S": "ann"}}},
+    ]
+    assert "hidden" not in str(lines)
+    assert all(line["request_id"] for line in lines)
+
+
+def test_a_line_that_cannot_be_written_stops_the_run(aws: Aws, table: str) -> None:
+    account = aws.account()
+
+    def full(_: dict[str, Any]) -> None:
+        raise Failed("disk full")
+
+    account.audit = full
+    with pytest.raises(Failed, match="disk full"):
+        put(account)
+
+
+def test_binary_keys_fit_into_a_line() -> None:
+    assert json.loads(json_line({"Key": {"id": {"B": b"\0\xff"}}})) == {"Key": {"id": {"B": "AP8="}}}
+
+
+def test_nothing_secret_is_logged(aws: Aws, table: str, caplog: pytest.LogCaptureFixture, sleeps: list[float]) -> None:
+    caplog.set_level(logging.DEBUG, "wizard")
+    account = aws.account()
+    fail(account, "PutItem", "ThrottlingException", times=2)
+    put(account)
+    answer(account, "dynamodb", "Scan", "InternalServerError", "m", 500)
+    assert "hidden" not in caplog.text and CREDENTIALS[1] not in caplog.text
+    assert "throttled" in caplog.text
