@@ -16,10 +16,10 @@ import pytest
 
 from tests.conftest import Aws
 from tests.emulators import moto
-from tests.wizard.cli_run import write_map
 from tests.wizard.migration.doom import Doom, doomed
-from tests.wizard.migration.test_faults import State, differences, finish, start, state
-from tests.wizard.sandbox.other_deployment import MAP, build
+from tests.wizard.migration.test_faults import State, differences, finish, plan_in, run_in, start, state
+from tests.wizard.sandbox.other_deployment import build
+from wizard.migration import apply, cleanup, verify
 
 APPLY = ("migrate", "apply", "--yes")
 CLEANUP = ("cleanup", "apply", "--force")
@@ -59,9 +59,8 @@ def case(server: Aws, tmp_path: Path) -> Iterator[Case]:
     server.reset()
     build(server)
     with doomed(server) as (way, doom):
-        case = Case(server, way, doom, tmp_path / "workspace")
-        case.run("migrate", "plan", "--csv-file", write_map(tmp_path / "map.csv", MAP))
-        yield case
+        plan_in(run_in(server, tmp_path / "workspace"), tmp_path)
+        yield Case(server, way, doom, tmp_path / "workspace")
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +69,12 @@ def undisturbed(server: Aws, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     folder = tmp_path_factory.mktemp("undisturbed")
     server.reset()
     build(server)
-    seeded = state(server)
-    finish(server, folder, "migrate", "plan", "--csv-file", write_map(folder / "map.csv", MAP))
-    finish(server, folder, *APPLY)
-    finish(server, folder, "migrate", "verify")
+    seeded, context = state(server), run_in(server, folder / "workspace")
+    plan_in(context, folder)
+    apply.apply_plan(context)
+    verify.verify_plan(context)
     applied = state(server)
-    finish(server, folder, *CLEANUP)
+    cleanup.apply_cleanup(context)
     return seeded, applied, state(server)
 
 
@@ -108,20 +107,19 @@ def test_a_rollback_that_was_killed_puts_everything_back(undisturbed: tuple[Stat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("last", [CLEANUP, ROLLBACK], ids=["cleanup", "rollback"])
+@pytest.mark.parametrize(("command", "result"), [(APPLY, 1), (CLEANUP, 2), (ROLLBACK, 0)], ids=["apply", "cleanup", "rollback"])
 def test_killed_at_every_single_write(
-    undisturbed: tuple[State, State, State], case: Case, last: tuple[str, ...]
+    undisturbed: tuple[State, State, State], case: Case, command: tuple[str, ...], result: int
 ) -> None:
     """Each process gets one write further than the one before: the lock's, then one of its own, then it dies."""
-    for command in (APPLY, last):
-        deaths = 0
-        while deaths < 200:
-            case.doom.aim(2)
-            if case.die(*command, "--workers", "1") == 0:
-                break
-            deaths += 1
-        assert deaths > 20
-        if command is APPLY:
-            case.run("migrate", "verify")
-            assert differences(state(case.aws), undisturbed[1]) == []
-    assert differences(state(case.aws), undisturbed[2 if last is CLEANUP else 0]) == []
+    if command is not APPLY:
+        case.run(*APPLY)
+        case.run("migrate", "verify")
+    deaths = 0
+    while True:
+        case.doom.aim(2)
+        if case.die(*command, "--workers", "1") == 0:
+            break
+        deaths += 1
+    assert deaths > 20
+    assert differences(state(case.aws), undisturbed[result]) == []
