@@ -21,7 +21,7 @@ import botocore.session
 from botocore.client import BaseClient
 from botocore.config import Config
 
-from wizard.errors import BadInput, Blocked, Failed
+from wizard.errors import BadInput, Blocked, Failed, MigrateError
 from wizard.events import Control, Feed, Paused, Question, Resumed
 
 log = logging.getLogger(__name__)
@@ -32,13 +32,8 @@ THROTTLED = {
     "SlowDown", "BandwidthLimitExceeded", "LimitExceededException", "PriorRequestNotComplete",
     "TransactionInProgressException", "503",  # the answer to a HEAD has no body, and so no code of its own
 }  # fmt: skip
-EXPIRED = {
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "RequestExpired",
-    "UnrecognizedClientException",
-    "InvalidClientTokenId",
-}
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
+UNKNOWN_KEY = {"UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId"}  # expired only if known before
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"}
 ABSENT = {
     "ResourceNotFoundException",
@@ -181,6 +176,8 @@ class Account:
         self._identity: dict[str, str] | None = None
         self._renewing = threading.Lock()
         self._generation = 0
+        self._accepted = False  # whether AWS has taken these credentials once
+        self._refused: MigrateError | None = None  # why no request may be made with the renewed ones
         self._key_names: dict[str, list[str]] = {}  # of the tables that were described, for the audit log
         self._session = self._new_session()
         self.region = self._session.region_name or ""
@@ -287,9 +284,13 @@ class Account:
                 raise
             except botocore.exceptions.ClientError as error:
                 code = code_of(error)
-                if code in EXPIRED and self._credentials is None:
+                if self._credentials is None and (code in EXPIRED or (code in UNKNOWN_KEY and self._accepted)):
                     self.renew(generation, error)
                     continue
+                if self._credentials is None and code in UNKNOWN_KEY:
+                    raise Blocked(
+                        f"AWS does not know these credentials ({code}): check the access key, or the profile, and run again."
+                    ) from error
                 if (code in THROTTLED or _throttled_transaction(error)) and time.monotonic() - started < PATIENCE_SECONDS:
                     attempt += 1
                     delay = min(20.0, 0.2 * 2 ** min(attempt, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
@@ -298,6 +299,7 @@ class Account:
                     continue
                 self._audit(write, service, name, parameters, code, error.response)
                 raise
+            self._accepted = True
             self._account_for(service, operation, write, response)
             self._audit(write, service, name, parameters, "ok", response)
             return response
@@ -356,25 +358,49 @@ class Account:
         return {name: put["Item"][name] for name in self._key_names.get(put["TableName"], ()) if name in put["Item"]}
 
     def renew(self, generation: int, error: BaseException) -> None:
-        """Pause until the operator has renewed the credentials, then open a new session; once for all threads."""
+        """Pause until the operator has renewed the credentials, then open a new session; once for all threads.
+
+        Raises Blocked where nobody can be asked, Failed for credentials of another account: no thread goes on with those.
+        """
         with self._renewing:
+            if self._refused is not None:
+                raise self._refused
             if generation != self._generation:
                 return
-            command = f"aws sso login --profile {self.profile}" if self.profile else "aws sso login"
-            text = f"The AWS credentials have expired ({code_of(error)}). Renew them ({command}), then continue."
+            text = f"The AWS credentials have expired ({code_of(error)}). {self._how_to_renew()}"
+            if not self.feed.answers:
+                raise Blocked(text) from error
             self.feed.emit(Paused(text))
-            self.feed.ask(Question(text, "renew"), self.control)
-            session = self._new_session()
-            if self._identity is not None:
-                now = session.client("sts", endpoint_url=self.endpoint_url).get_caller_identity()["Account"]
-                if now != self._identity["account"]:
-                    text = f"The renewed credentials are of account {now}, not {self._identity['account']}."
-                    raise Failed(text) from error  # the old session stays: nothing reaches the other account
+            while True:
+                self.feed.ask(Question(text, "renew"), self.control)
+                session = self._new_session()
+                try:
+                    now = session.client("sts", endpoint_url=self.endpoint_url).get_caller_identity()["Account"]
+                    break
+                except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as still:
+                    text = f"AWS does not take the credentials yet ({code_of(still)}). {self._how_to_renew()}"
+            if self._identity is not None and now != self._identity["account"]:
+                self._refused = Failed(
+                    f"The renewed credentials are of account {now}, not {self._identity['account']}; nothing more was done."
+                    " Renew those of the right account and run the same command again."
+                )
+                raise self._refused from error
             with self._lock:
                 self._session = session
                 self._clients.clear()
                 self._generation += 1
             self.feed.emit(Resumed())
+
+    def _how_to_renew(self) -> str:
+        command = f"aws sso login --profile {self.profile}" if self.profile else "aws sso login"
+        text = f"Renew them ({command}), then continue."
+        credentials = self._session.get_credentials()
+        if credentials is not None and credentials.method == "env":
+            text += (
+                " They come from environment variables, which do not change under a running program: if they cannot be"
+                " made valid again, stop, set new ones and run the same command; it goes on from here."
+            )
+        return text
 
 
 def _throttled_transaction(error: botocore.exceptions.ClientError) -> bool:

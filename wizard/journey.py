@@ -58,6 +58,7 @@ class Action:
     applies: Callable[[Facts], bool] = lambda facts: True
     preview: str = ""  # id of the action of the same step that shows what this one would do (its dry run)
     warning: Callable[[Facts], Sequence[str]] = lambda facts: ()  # what will be down or slow, what users will notice
+    review: Callable[[Outcome], Sequence[str]] = lambda outcome: ()  # what to think about before the next step
 
 
 @dataclass(frozen=True)

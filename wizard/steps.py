@@ -14,6 +14,7 @@ from wizard import rules
 from wizard.facts import Facts
 from wizard.guidance import BEFORE_CLEANUP, GUIDANCE, LIMITATIONS, TITLES, TRY_BY_HAND
 from wizard.journey import Action, Effect, Field, Journey, Outcome, Step, Values
+from wizard.second_look import per_table, stop_and_think
 from wizard.text import plural
 
 if TYPE_CHECKING:
@@ -144,6 +145,21 @@ def _unsafe(facts: Facts) -> str:
     return " ".join((facts.value("safeguard") or {}).get("missing", ()))
 
 
+def _second_look(outcome: Outcome) -> Sequence[str]:
+    """What to think about after a plan; nothing where none was made."""
+    summary = outcome.details
+    if outcome.code or not summary.get("plan"):
+        return ()
+    return [
+        *stop_and_think(summary),
+        "",
+        f"{plural(summary['changes'], 'change')} planned; nothing is written yet:",
+        *(f"  {line}" for line in per_table(summary)),
+        "",
+        "If something here surprises you, mend the map (6a) and plan again. v shows every single change.",
+    ]
+
+
 UNSAFE = Field("tables", "Tables", "NAME", _unsafe, required=True, help="tables without recovery, separated by blanks")
 
 
@@ -166,6 +182,13 @@ def _apply_warning(facts: Facts) -> Sequence[str]:
 CHANGES_A_SECOND = 500
 UNITS_A_CHANGE = 6
 UNIT_DOLLARS = 1.25e-6
+
+
+
+def _report() -> Action:
+    """The report in the workspace, of what was done so far; each step that offers it has its own."""
+    return action("report", "Write the report", "read", fixed("report"))
+
 
 # Step 7
 
@@ -210,7 +233,7 @@ JOURNEY = Journey(
                    fields=(HOW,), word=_free_word, preview="dry-run", warning=_free_warning),
         ], "user_data_owner"),
         _step("4c", rules.never, rules.lambda_done, rules.lambda_locked, [
-            action("list", "Show the order", "read", fixed("services", "list")),
+            action("list", "Show what would be deployed", "read", fixed("services", "list", "amplify-lambda")),
             action("deploy", "Deploy amplify-lambda", "write", fixed("services", "deploy", "amplify-lambda"),
                    preview="list"),
         ], "lambda_stack", "new_user_storage", "consolidation"),
@@ -241,7 +264,7 @@ JOURNEY = Journey(
                    fields=(CSV, POOL)),
         ], "user_map"),
         _step("6b", rules.never, rules.plan_done, rules.map_locked, [
-            action("plan", "Make the plan", "read", _plan, fields=(CSV, ONLY, AUDIT)),
+            action("plan", "Make the plan", "read", _plan, fields=(CSV, ONLY, AUDIT), review=_second_look),
         ], "plan"),
         _step("6b'", rules.safeguard_skip, rules.safeguard_done, rules.safeguard_locked, [
             action("show", "Show what is safe", "read", fixed("backup", "show")),
@@ -261,6 +284,7 @@ JOURNEY = Journey(
         ], "plan"),
         _step("6d", rules.never, rules.verify_done, rules.verify_locked, [
             action("status", "Show the status", "read", fixed("migrate", "status")),
+            _report(),
             action("verify", "Verify", "read", fixed("migrate", "verify")),
         ], "plan", "verification"),
         _step("7", rules.never, rules.cleanup_done, rules.cleanup_locked, [
@@ -268,6 +292,7 @@ JOURNEY = Journey(
                    lambda values: ["cleanup", "plan", *(["--objects"] if values.get("objects") == "yes" else [])],
                    fields=(OBJECTS,)),
             action("verify", "Check the cleanup", "read", fixed("cleanup", "verify")),
+            _report(),
             action("keep", "Keep the old records, marked", "write", fixed("cleanup", "mark")),
             action("apply", "Delete the old records", "destroy", fixed("cleanup", "apply"), word=lambda facts: "DELETE",
                    fields=ticks(BEFORE_CLEANUP, "checklist"), preview="plan"),

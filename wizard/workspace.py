@@ -144,7 +144,13 @@ class Workspace:
                 self._audit_lock,
                 open(self.audit_log, "a", encoding="utf-8", opener=private_opener) as file,
             ):
-                file.write(line)
+                end = file.tell()
+                try:
+                    file.write(line)
+                    file.flush()
+                except OSError:
+                    os.truncate(self.audit_log, end)  # half a line would spoil the next one
+                    raise
         except OSError as error:
             raise Failed(f"The audit log {self.audit_log} cannot be written: {error.strerror}.") from error
 

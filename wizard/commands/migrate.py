@@ -14,7 +14,8 @@ from wizard.lease import unlock
 from wizard.migration import apply, cleanup, plan, rollback, verify
 from wizard.migration.ledger import STATES, Ledger
 from wizard.migration.show import shown
-from wizard.text import plain, plural
+from wizard.second_look import stop_and_think
+from wizard.text import plural
 from wizard.users import check_against_account, identity_map, load_map
 
 Subparsers = argparse._SubParsersAction
@@ -105,34 +106,9 @@ def run_plan(arguments: argparse.Namespace, context: Context) -> Outcome:
 
 
 def plan_text(summary: Mapping[str, Any]) -> str:
-    """A plan for people: counts per table, what deserves a look, what comes next."""
-    lines = [f"Plan {summary['plan']}: {plural(summary['changes'], 'change')}"]
-    lines += _table_lines(summary["tables"])
-    users = summary["users"]
-    lines.append(f"Users: {users['in_map']:,} in the map, {users['with_changes']:,} with changes")
-    if users["without_data"]:
-        names = ", ".join(plain(user, 60) for user in users["without_data"][:5])
-        lines.append(f"  {plural(len(users['without_data']), 'user')} of the map without any data: {names}")
-    if summary["not_in_map"]["count"]:
-        names = ", ".join(plain(user, 60) for user in summary["not_in_map"]["examples"][:5])
-        lines.append(f"  {summary['not_in_map']['count']:,} with data are not in the map and stay as they are: {names}")
-    if summary["blocked"]:
-        lines.append(f"{plural(summary['blocked'], 'change')} cannot be made; see `migrate show --state failed`")
-    if summary["kept"]:
-        lines.append(f"{plural(summary['kept'], 'item')} stay beside another one; see `migrate show --state kept`")
-    for one in summary["unknown_references"][:20]:
-        word = "an old id" if one["kind"] == "id" else "an old id in other case"
-        lines.append(
-            f"  unknown reference: {one['place']} {plain(one['path'], 80)} holds {word} {one['count']:,} times"
-        )
-    for finding in summary["findings"]:
-        if finding["level"] != "note":
-            lines.append(
-                f"  {finding['level']}: {finding['place']}: {plain(finding['text'], 300)} {plain(finding['todo'], 200)}".rstrip()
-            )
-    for complaint in summary.get("complaints", ()):
-        lines.append(f"  {complaint['level']}: map, line {complaint['line']}: {plain(complaint['text'], 300)}")
-    return "\n".join(lines)
+    """A plan for people: counts per table, then what deserves a look before it is applied."""
+    lines = [f"Plan {summary['plan']}: {plural(summary['changes'], 'change')}", *_table_lines(summary["tables"])]
+    return "\n".join([*lines, *(line if line[0] != "!" else f"  {line}" for line in stop_and_think(summary))])
 
 
 def _table_lines(tables: list[dict[str, Any]]) -> list[str]:

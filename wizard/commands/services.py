@@ -31,6 +31,8 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
         ("list", run_list, "the order of deployment and the state of each stack"),
     ):
         parser = actions.add_parser(name, parents=[common], help=text)
+        if name == "list":
+            parser.add_argument("names", nargs="*", metavar="NAME", help="only these services")
         parser.add_argument("--root", type=Path, help="the backend checkout")
         parser.set_defaults(run=run)
 
@@ -64,20 +66,21 @@ def run_check(arguments: argparse.Namespace, context: Context) -> Outcome:
 def run_list(arguments: argparse.Namespace, context: Context) -> Outcome:
     """The services in the order of deployment, each with its stack, its state, and why it would be skipped."""
     order = _order(arguments, context)
+    services = order.named(arguments.names) if arguments.names else list(order.services)
     states = {"lambda": status_of(context, context.deployment.stack("lambda")), **stack_states(context)}
     prefix, suffix = f"amplify-{context.deployment.dep}-", f"-{context.deployment.stage}"
     rows = []
-    for service in order.services:
+    for service in services:
         state = states.get(service.stack.removeprefix(prefix).removesuffix(suffix), "")
         rows.append({"name": service.name, "stack": service.stack, "state": state,
                      "skipped": unchanged(context, service, order.root)})  # fmt: skip
-    commands = commands_by_hand(order.services, order, context.deployment.stage)
-    width = max(len(service.name) for service in order.services)
+    commands = commands_by_hand(services, order, context.deployment.stage)
+    width = max(len(service.name) for service in services)
     lines = [
         f"{number:>2}. {row['name']:<{width}}  {row['state']:<20} {row['skipped']}".rstrip()
         for number, row in enumerate(rows, 1)
     ]
-    lines += [f"    missing: {name}, named in serverless-compose.yml, has no directory" for name in order.missing]
+    lines += [f"    missing: {name}, named in serverless-compose.yml, has no directory" for name in order.missing if not arguments.names]
     lines += ["", "By hand, from the root of the checkout:", *(f"    {command}" for command in commands)]
     return Outcome(0, "\n".join(lines), {"services": rows, "missing": list(order.missing), "commands": commands})
 

@@ -25,7 +25,7 @@ from wizard.lease import exclusive
 from wizard.migration.apply_content import ContentTools, prepare_content
 from wizard.migration.apply_items import Prepared, Readiness, prepare_item
 from wizard.migration.ledger import START, Entry, Ledger
-from wizard.migration.objects import ObjectCopy, copy_objects
+from wizard.migration.objects import copy_objects
 from wizard.migration.plan import catalog_digest, map_digest
 from wizard.migration.show import shown
 from wizard.migration.targets import (
@@ -207,7 +207,7 @@ class _Run:
         slices = [ordered[start : start + SLICE] for start in range(0, len(ordered), SLICE)]
 
         def copy(entries: list[Entry]) -> list[Entry]:
-            results = copy_objects(self.context.account, [copy_of(entry) for entry in entries])
+            results = copy_objects(self.context.account, [entry.object_copy for entry in entries])
             return [
                 entry.becomes(
                     "verified" if one.state in ("copied", "present") else one.state, one.detail,
@@ -255,7 +255,8 @@ class _Run:
         if kind == "object":
             place = bucket_name(self.context.deployment, CONSOLIDATION)
             # "kept": newer services wrote another object there before the plan was made.
-            return any(entry.state in (*self._there, "kept") for entry in self.ledger.at_target(place, key, "object"))
+            found = self.ledger.at_target(place, key, "object")
+            return any(entry.state in self._there or entry.detail.get("stands") for entry in found)
         plain_key = {name: value for name, value in key.items() if name != "log"}
         for entry in self.ledger.at_target(self._user_data, plain_key):
             planned = [source for _, source, *_ in entry.detail["sources"]] if entry.state == "planned" else ()
@@ -300,7 +301,7 @@ class _Run:
             finally:
                 # What AWS confirmed is recorded, also when a cancel or a lost lock ends the batch.
                 final = [result.entry for result in results if not result.again and not result.occupied]
-                self._save(final)
+                self._save([*final, *self._losers(final)])
             yield from final
             todo = [result.entry for result in results if result.again]
             for result in results:
@@ -319,6 +320,22 @@ class _Run:
 
     def _each(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
         return each(function, tasks, workers=self.context.workers, control=self.context.control)
+
+    def _losers(self, results: Sequence[Entry]) -> list[Entry]:
+        """Changes of ours whose content a later one of the same target has replaced: their old items are no copies."""
+        lost = []
+        for entry in results:
+            clash = (
+                BY_KEY[entry.row].clash if entry.kind == "item" and entry.action == "merge" and entry.written else None
+            )
+            if clash is not None and clash.keeps_loser and entry.state == "applied":
+                others = self.ledger.at_target(entry.target_place, entry.target_key, "item")
+                lost += [
+                    other.becomes("kept", "a newer row of the same key took its place")
+                    for other in others
+                    if other.id != entry.id and other.state in ("applied", "verified") and other.moves
+                ]
+        return lost
 
     def _ours(self, entry: Entry) -> bool:
         """Whether another change of ours wrote the target, as when two spellings of one key become the same."""
@@ -369,14 +386,6 @@ def _may_be_made(error: BaseException) -> bool:
     if not isinstance(error, botocore.exceptions.ClientError):
         return True
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= 500
-
-
-def copy_of(entry: Entry) -> ObjectCopy:
-    """The object copy that a change of the ledger stands for."""
-    return ObjectCopy(
-        entry.source_place, entry.source_key, entry.target_place, entry.target_key, entry.detail["size"],
-        entry.source_digest, entry.detail["storage_class"], entry.detail["modified"],
-    )  # fmt: skip
 
 
 def code(summary: Mapping[str, Any]) -> int:

@@ -14,7 +14,7 @@ from wizard.migration.ledger import Entry
 from wizard.migration.rewrite import Edit, changes, rewrite
 from wizard.migration.scan import unmarked
 from wizard.migration.writes import Write, delete_unchanged, put_new, read, update
-from wizard.wire import Item, digest
+from wizard.wire import Item, digest, same
 
 # (slot, value before) of a pointer -> whether it may change; a text is the value it gets instead of the planned one.
 Readiness = Mapping[tuple[tuple[str, ...], str], bool | str]
@@ -42,7 +42,7 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness)
     """Read what stands and compute the writes, or why there are none."""
     row = BY_KEY[entry.row]
     source = read(account, entry.source_place, entry.source_key)
-    if _went_through(account, entry, source):
+    if went_through(account, entry, source):
         return Prepared(entry.becomes("applied", "was done when the run was interrupted"))
     if source is None:
         return Prepared(entry.becomes("conflict", "the item is gone"))
@@ -54,7 +54,7 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness)
     return _move(row, ids, entry, source, existing, readiness)
 
 
-def _went_through(account: Account, entry: Entry, source: Item | None) -> bool:
+def went_through(account: Account, entry: Entry, source: Item | None) -> bool:
     """Whether a write whose answer never came was made: what stands is what it was to leave, and rollback knows it."""
     if entry.action == "add":
         return entry.intent and source is None
@@ -150,6 +150,8 @@ def _move(row: Table, ids: Ids, entry: Entry, source: Item, existing: Item | Non
         after = rewritten.item if entry.action == "refresh" else row.merged(existing, rewritten.item)
         writes = [update(entry.target_place, key_names, existing, after)] if changes(existing, after) else []
         written = _kept(row, existing, after)
+    if entry.action == "merge" and existing is not None and after_is_without(row, existing, after, rewritten.item):
+        return Prepared(entry.becomes("kept", "another item stands under the new id; this one stays beside it"))
     left = source
     removes = entry.action == "add"
     if removes:
@@ -168,6 +170,12 @@ def _move(row: Table, ids: Ids, entry: Entry, source: Item, existing: Item | Non
     if not writes:
         return Prepared(recorded.becomes("applied", "was merged already"))
     return Prepared(recorded, tuple(writes), note=_held_note(held))
+
+
+def after_is_without(row: Table, existing: Item, after: Item, rewritten: Item) -> bool:
+    """Whether a merge left out what the old item holds: then it is no copy."""
+    left_out = row.clash is None or row.clash.keeps_loser
+    return left_out and same(after, existing) and not same(rewritten, existing)
 
 
 def _kept(row: Table, before: Item, after: Item) -> tuple[Any, ...]:

@@ -24,9 +24,9 @@ from wizard.context import Context
 from wizard.errors import Blocked
 from wizard.events import Progress
 from wizard.lease import exclusive
-from wizard.migration.apply import copy_of, open_plan
+from wizard.migration.apply import open_plan
 from wizard.migration.content_plan import moves
-from wizard.migration.ledger import Entry, Ledger
+from wizard.migration.ledger import NEWEST, Entry, Ledger
 from wizard.migration.leftovers import leftovers
 from wizard.migration.objects import delete_source
 from wizard.migration.scan import MARK, unmarked
@@ -64,7 +64,7 @@ class Fate:
 
 def retained(ledger: Ledger, objects: bool) -> Iterator[Retained]:
     """What is retained, identities first, then in the order of the catalog; source objects last."""
-    moved = "action IN ('copy', 'merge', 'refresh') AND (source_place, source_key) <> (target_place, target_key)"
+    moved = f"{NEWEST} AND action IN ('copy', 'merge', 'refresh') AND (source_place, source_key) <> (target_place, target_key)"
     rows = sorted(ledger.counts("row", "kind = 'item' AND state = 'verified'"), key=lambda row: row != IDENTITIES)
     for row in rows:
         if not BY_KEY[row].copy_to:
@@ -78,7 +78,7 @@ def retained(ledger: Ledger, objects: bool) -> Iterator[Retained]:
                 seen.add(str(key))
                 yield Retained(entry.source_place, key, tuple(ledger.content_of(entry.source_place, key)))
     if objects:
-        for batch in ledger.batches(("verified",), BATCH, kinds=("object",)):
+        for batch in ledger.batches(("verified",), BATCH, kinds=("object",), where=NEWEST):
             yield from (Retained(entry.source_place, entry.source_key, (entry,)) for entry in batch)
 
 
@@ -193,7 +193,7 @@ def apply_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
 def _delete(account: Account, ids: Ids, one: Retained) -> Fate:
     first = one.entries[0]
     if first.kind == "object":
-        result = delete_source(account, copy_of(first), first.target_digest, first.detail.get("version", ""))
+        result = delete_source(account, first.object_copy, first.target_digest, first.detail.get("version", ""))
         return Fate(one, "" if result.state == "deleted" else result.detail or result.state)
     fate = decide(account, ids, one)
     if fate.kept or fate.item is None:
@@ -232,7 +232,7 @@ def verify_cleanup(context: Context) -> dict[str, Any]:
                     else "the item under the new id is not as written"
                 )
 
-            for batch in ledger.batches(("cleaned",), BATCH):
+            for batch in ledger.batches(("cleaned",), BATCH, where=NEWEST):
                 for entry, verdict in _each(context, look, batch):
                     counts[verdict] += 1
                     if verdict != "right":

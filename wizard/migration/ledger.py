@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from wizard.errors import BadInput, Failed
+from wizard.migration.objects import ObjectCopy
 from wizard.migration.rewrite import Change as Difference
 from wizard.migration.rewrite import Edit
 from wizard.wire import Item, base64_text, from_json_line, to_json_line, value_from_json
@@ -26,6 +27,14 @@ FORMAT = 1
 STATES = ("planned", "applied", "verified", "cleaned", "conflict", "failed", "kept", "resolved", "rolled back")
 OPEN = ("planned", "conflict", "failed")  # what the next plan takes up again
 DONE = ("applied", "verified")
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)  # the file itself may be sound
+# Of the turns of one change the last; the earlier ones are kept for rollback.
+NEWEST = (
+    "NOT EXISTS (SELECT 1 FROM changes AS later WHERE later.kind = changes.kind"
+    " AND later.source_place = changes.source_place AND later.source_key = changes.source_key"
+    " AND later.target_place = changes.target_place AND later.target_key = changes.target_key"
+    " AND later.turn > changes.turn AND later.state IN ('applied', 'verified', 'cleaned'))"
+)
 START = (-1_000_000, -1)  # before every (rank, id); buckets have negative ranks
 
 _SCHEMA = """
@@ -39,8 +48,8 @@ CREATE TABLE IF NOT EXISTS changes (
   users TEXT NOT NULL, edits TEXT NOT NULL, written TEXT NOT NULL DEFAULT '[]', removed TEXT NOT NULL DEFAULT '',
   detail TEXT NOT NULL DEFAULT '{}', source_digest TEXT NOT NULL DEFAULT '', target_digest TEXT NOT NULL DEFAULT '',
   intent INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL, note TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0,
-  updated REAL NOT NULL,
-  UNIQUE (kind, source_place, source_key, target_place, target_key));
+  updated REAL NOT NULL, turn INTEGER NOT NULL DEFAULT 1,
+  UNIQUE (kind, source_place, source_key, target_place, target_key, turn));
 CREATE INDEX IF NOT EXISTS changes_state ON changes (state, rank, id);
 CREATE INDEX IF NOT EXISTS changes_target ON changes (target_place, target_key);
 CREATE INDEX IF NOT EXISTS changes_row ON changes (row, state);
@@ -84,11 +93,26 @@ class Entry:
     plan: int = 0
     id: int = 0
     updated: float = 0.0
+    turn: int = 1
 
     @property
     def moves(self) -> bool:
         """Whether something else than the source was written."""
         return (self.source_place, self.source_key) != (self.target_place, self.target_key)
+
+    @property
+    def object_copy(self) -> ObjectCopy:
+        """The copy that an object change stands for."""
+        return ObjectCopy(
+            self.source_place, self.source_key, self.target_place, self.target_key, self.detail["size"],
+            self.source_digest, self.detail["storage_class"], self.detail["modified"],
+        )  # fmt: skip
+
+    @property
+    def undoable(self) -> bool:
+        """Whether this is the record of something that was written, which rollback needs."""
+        made = self.written or self.removed or any(self.detail.get(name) for name in ("created", "made", "deactivated"))
+        return bool(made) and (self.state in ("applied", "verified", "cleaned") or bool(self.detail.get("was_made")))
 
     def becomes(self, state: str, note: str = "", **changed: Any) -> Entry:
         return replace(self, state=state, note=note, **changed)
@@ -139,7 +163,7 @@ def _decode_written(text: str) -> tuple[Difference, ...]:
 
 _COLUMNS = (
     "id, plan, rank, row, kind, action, source_place, source_key, target_place, target_key, users, edits, written, removed,"
-    " detail, source_digest, target_digest, intent, state, note, attempts, updated"
+    " detail, source_digest, target_digest, intent, state, note, attempts, updated, turn"
 )
 
 
@@ -166,7 +190,7 @@ def _record(entry: Entry) -> tuple[Any, ...]:
         entry.source_place, encode_key(entry.source_key), entry.target_place, encode_key(entry.target_key),
         json.dumps(entry.users), encode_edits(entry.edits), _encode_written(entry.written),
         to_json_line(entry.removed) if entry.removed else "", json.dumps(entry.detail),
-        entry.source_digest, entry.target_digest, int(entry.intent), entry.state, entry.note, entry.attempts, time.time(),
+        entry.source_digest, entry.target_digest, int(entry.intent), entry.state, entry.note, entry.attempts, time.time(), entry.turn,
     )  # fmt: skip
 
 
@@ -191,8 +215,10 @@ class Ledger:
                 self._db.execute("PRAGMA journal_mode=WAL")  # changes the file: only once it is known to be ours
                 self._db.execute("PRAGMA synchronous=FULL")
             if writable and found == 0:
-                self._db.executescript(_SCHEMA + f"PRAGMA user_version = {FORMAT};")
+                self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
         except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_ROOM:
+                raise Failed(f"The ledger {path} cannot be written ({error}). Nothing is lost; run again.") from error
             raise BadInput(f"The ledger {path} cannot be opened ({error}); restore it, or move it away.") from error
         except OSError as error:
             raise BadInput(f"The ledger {path} cannot be opened: {error.strerror}.") from error
@@ -248,7 +274,10 @@ class Ledger:
     def drop_open(self) -> None:
         """Forget what was planned but not done: the new plan finds it again. Rows that were removed are never forgotten."""
         marks = ", ".join("?" for _ in OPEN)
-        self._db.execute(f"DELETE FROM changes WHERE intent = 0 AND removed = '' AND state IN ({marks})", OPEN)
+        self._db.execute(
+            f"DELETE FROM changes WHERE intent = 0 AND removed = '' AND json_extract(detail, '$.was_made') IS NULL AND state IN ({marks})",
+            OPEN,
+        )
 
     # --- changes -------------------------------------------------------------------------------------------------------
 
@@ -256,7 +285,7 @@ class Ledger:
         """The change from this source to this target."""
         cursor = self._db.execute(
             f"SELECT {_COLUMNS} FROM changes WHERE kind = ? AND source_place = ? AND source_key = ?"
-            " AND target_place = ? AND target_key = ?",
+            " AND target_place = ? AND target_key = ? ORDER BY turn DESC LIMIT 1",
             (kind, source_place, encode_key(source_key), target_place, encode_key(target_key)),
         )
         record = cursor.fetchone()
@@ -267,12 +296,19 @@ class Ledger:
         return _entry(record) if record else None
 
     def put(self, entry: Entry) -> None:
-        """Add a change, or replace the one with the same source and target."""
+        """Add a change, or replace the open one with the same source and target.
+
+        The record of a change that was made is never replaced, rollback needs it: another change of the same item is
+        its next turn.
+        """
+        before = self.find(entry.kind, entry.source_place, entry.source_key, entry.target_place, entry.target_key)
+        if before is not None:
+            entry = replace(entry, turn=before.turn + before.undoable)
         names = _COLUMNS.removeprefix("id, ")
         marks = ", ".join("?" for _ in names.split(", "))
         self._db.execute(
             f"INSERT INTO changes ({names}) VALUES ({marks})"
-            " ON CONFLICT (kind, source_place, source_key, target_place, target_key) DO UPDATE SET "
+            " ON CONFLICT (kind, source_place, source_key, target_place, target_key, turn) DO UPDATE SET "
             + ", ".join(f"{name} = excluded.{name}" for name in names.split(", ")),
             _record(entry),
         )
@@ -320,6 +356,17 @@ class Ledger:
         while batch := self.select(states, after=after, limit=size, **filters):
             yield batch
             after = (batch[-1].rank, batch[-1].id)
+
+    def newest_first(self, states: Sequence[str], size: int, kind: str, row: str = "") -> Iterator[list[Entry]]:
+        """Changes from the last recorded to the first, `size` at a time, for undoing."""
+        last = 1 << 62
+        clause, values = ("AND row = ?", [row]) if row else ("", [])
+        marks = ", ".join("?" for _ in states)
+        query = f"SELECT {_COLUMNS} FROM changes WHERE id < ? AND state IN ({marks}) AND kind = ? {clause} ORDER BY id DESC LIMIT ?"
+        while records := self._db.execute(query, (last, *states, kind, *values, size)).fetchall():
+            batch = [_entry(record) for record in records]
+            yield batch
+            last = batch[-1].id
 
     def target_state(self, place: str, key: Any) -> str:
         """The best state of the changes that lead to a target; "" when none does."""

@@ -23,6 +23,7 @@ from wizard.catalog.tables import TABLES
 from wizard.context import Context
 from wizard.errors import BadInput
 from wizard.events import Finding, Progress
+from wizard.migration.intents import settle
 from wizard.migration.ledger import Ledger
 from wizard.migration.plan_buckets import Listings, list_buckets
 from wizard.migration.resolve import Resolver
@@ -125,6 +126,7 @@ def make_plan(context: Context, request: Request) -> dict[str, Any]:
             Ledger(context.workspace.ledger) as ledger,
             Staging(context.workspace.folder / "staging.sqlite") as staging,
         ):
+            settle(context, ledger)
             ids = combined_map(context, request.user_map, ledger)
             found = survey(context)
             scope = Scope(

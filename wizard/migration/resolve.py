@@ -62,6 +62,7 @@ class Resolver:
         )  # fmt: skip
         self.findings: list[Finding] = []
         self._deleted: set[str] = set()
+        self._copied_before: set[str] = set()  # tables where an earlier run left copies
         self._consolidation = bucket_name(context.deployment, CONSOLIDATION)
         self._plain_etags: dict[str, bool] = {}
         self._tools = ContentTools(
@@ -107,7 +108,6 @@ class Resolver:
                 )
 
     def _object(self, rank: int, row: str, copy: ObjectCopy) -> None:
-        self.staging.set_ready(copy.target_bucket, copy.target_key)
         entry = Entry(
             rank=rank, row=row, kind="object", action="copy", source_place=copy.source_bucket, source_key=copy.source_key,
             target_place=copy.target_bucket, target_key=copy.target_key, source_digest=copy.etag,
@@ -115,17 +115,22 @@ class Resolver:
             detail={"size": copy.size, "storage_class": copy.storage_class, "modified": copy.modified},
         )  # fmt: skip
         before = self.ledger.find("object", copy.source_bucket, copy.source_key, copy.target_bucket, copy.target_key)
-        if before is not None and before.state in (*DONE, "kept") and before.source_digest == copy.etag:
+        if before is not None and before.state in DONE and before.source_digest == copy.etag:
+            self.staging.set_ready(copy.target_bucket, copy.target_key)
             return
         standing = self.staging.object(copy.target_bucket, copy.target_key)
         if standing is None and before is None and copy.target_key in self._deleted:
             self._put(entry.becomes("kept", "somebody deleted it in the consolidation bucket; it is not brought back"))
-        elif standing is None:
+            return
+        self.staging.set_ready(copy.target_bucket, copy.target_key)
+        if standing is None:
             self._put(entry)
         elif same_object(copy.size, copy.etag, standing.size, standing.etag, etags_tell=self._etags_tell(copy)):
             self._put(entry.becomes("verified", "was there already", target_digest=standing.etag))
         else:
-            self._put(entry.becomes("kept", "another object stands at the target; this one stays beside it"))
+            # What stands there was written by newer services: pointers may lead to it.
+            note = "another object stands at the target; this one stays beside it"
+            self._put(entry.becomes("kept", note, detail={**entry.detail, "stands": True}))
 
     def _etags_tell(self, copy: ObjectCopy) -> bool:
         for bucket in (copy.source_bucket, copy.target_bucket):
@@ -350,6 +355,9 @@ class Resolver:
             source_key=candidate.source_key, target_place=candidate.target_place, target_key=candidate.target_key,
             users=candidate.users, edits=edits, source_digest=candidate.source_digest, plan=self.plan,
         )  # fmt: skip
+        before = self.ledger.find("item", place, candidate.source_key, candidate.target_place, candidate.target_key)
+        if before is not None and before.state == "resolved" and before.source_digest == candidate.source_digest:
+            return None  # the operator has seen to it, and it is still what they saw
         if candidate.fault:
             self._put(entry.becomes("failed", candidate.fault, detail={"blocked": True}))
             return None
@@ -357,7 +365,6 @@ class Resolver:
             if edits:
                 self._put(entry)
             return None
-        before = self.ledger.find("item", place, candidate.source_key, candidate.target_place, candidate.target_key)
         # What was removed or cleaned and stands there again was written by a service, however equal it is.
         retained = before is not None and before.state in DONE and before.state != "cleaned" and before.action != "add"
         if before is not None and retained and before.source_digest == candidate.source_digest:
@@ -374,6 +381,7 @@ class Resolver:
             and before is None
         ):
             self._put(entry.becomes("verified", "was there already", action="copy", target_digest=standing))
+            self._copied_before.add(place)
             return None
         return _Clash(rank, place, row, replace(candidate, edits=edits), before)
 
@@ -399,21 +407,35 @@ class Resolver:
         if existing is None:
             return replace(entry, action="add" if row.retire == "remove" else "copy")
         rewritten = rewrite(row, source, self.scope.ids, self._resolvable).item
+        pointers = [
+            edit for edit in candidate.edits if edit.target is not None
+        ]  # apply asks for each whether it may follow
         if row.retire in ("remove", "remove on clash"):
-            # An equal history row is a copy that an earlier run left: adding it up would count it twice.
-            if row.retire == "remove on clash" and same(existing, rewritten):
-                return entry.becomes("verified", "was there already", action="copy", target_digest=digest(existing))
+            if row.retire == "remove on clash" and (counted := self._counted(clash, entry, existing, rewritten)):
+                return counted
             return replace(entry, action="add", edits=edits_between(row, existing, row.merged(existing, rewritten)))
         if clash.before is not None and clash.before.state in DONE and digest(existing) == clash.before.target_digest:
             # A service wrote under the old id after the copy, and nobody touched the copy: it follows.
-            return replace(entry, action="refresh", edits=edits_between(row, existing, rewritten))
+            return replace(entry, action="refresh", edits=(*edits_between(row, existing, rewritten), *pointers))
         loses = row.clash is None or (row.clash.keeps_loser and same(row.merged(existing, rewritten), existing))
         if loses and not same(rewritten, existing):
             return entry.becomes("kept", "another item stands under the new id; this one stays beside it")
         edits = edits_between(row, existing, row.merged(existing, rewritten))
         if not edits and not (row.retire == "deactivate" and candidate.active):
             return entry.becomes("verified", "was there already", target_digest=digest(existing))
-        return replace(entry, edits=edits)
+        return replace(entry, edits=(*edits, *pointers))
+
+    def _counted(self, clash: _Clash, entry: Entry, existing: Item, rewritten: Item) -> Entry | None:
+        """What becomes of a retained row whose amount is in the new one already; None for one to be added up."""
+        if same(existing, rewritten):
+            return entry.becomes("verified", "was there already", action="copy", target_digest=digest(existing))
+        if clash.before is not None and clash.before.state in DONE and clash.before.action != "add":
+            if digest(existing) == clash.before.target_digest:
+                return replace(entry, action="refresh", edits=edits_between(clash.row, existing, rewritten))
+            return entry.becomes("kept", "it was copied once and both have changed since; add the difference by hand")
+        if clash.place in self._copied_before:
+            return entry.becomes("kept", "an earlier run copied rows of this table; it may be counted already")
+        return None
 
     def _put(self, entry: Entry) -> None:
         self.ledger.put(replace(entry, plan=self.plan))

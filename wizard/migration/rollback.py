@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,8 @@ from wizard.context import Context
 from wizard.errors import Blocked
 from wizard.events import Progress
 from wizard.lease import exclusive
-from wizard.migration.apply import copy_of, open_plan
 from wizard.migration.apply_content import KEY
+from wizard.migration.intents import settle
 from wizard.migration.ledger import Entry, Ledger
 from wizard.migration.objects import ObjectCopy, delete_copy
 from wizard.migration.rewrite import Change
@@ -52,7 +52,6 @@ def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
     if dry_run:
         context.account.read_only = True
     with Ledger(context.workspace.ledger, writable=not dry_run) as ledger:
-        open_plan(context, ledger)
         if cleaned := ledger.counts(where="state = 'cleaned'").get("cleaned"):
             raise Blocked(
                 f"{plural(cleaned, 'old item')} were deleted by cleanup and cannot be put back from the ledger. Restore from"
@@ -61,6 +60,7 @@ def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
         if dry_run:
             return _undo_all(context, ledger, dry_run=True)
         with exclusive(context):
+            settle(context, ledger)
             summary = _undo_all(context, ledger, dry_run=False)
             detail = {**summary, "costs": context.account.costs.since(before)}
             ledger.add_run("rollback", started, code(summary), text(summary), detail)
@@ -93,21 +93,40 @@ def _undo_all(context: Context, ledger: Ledger, *, dry_run: bool) -> dict[str, A
             return explain(error)
 
     for kind, which in turns:
-        for batch in ledger.batches(("applied", "verified"), BATCH, kinds=(kind,), rows=which):
+        states = ("applied", "verified", "conflict", "failed")  # the last two where verify found what was written wrong
+        for batch in ledger.newest_first(states, BATCH, kind, *which):
+            made = [one for one in batch if one.state in ("applied", "verified") or one.detail.get("was_made")]
             ended = []
-            for entry, why in each(undo, batch, workers=context.workers, control=context.control):
-                if why:
-                    left_counts[entry.target_place] += 1
-                    left.append({**shown(entry), "why": why})
-                    ended.append(entry.becomes(entry.state, f"rollback: {why}"))
-                else:
-                    undone[entry.target_place] += 1
-                    ended.append(entry.becomes("rolled back"))
-                context.feed.emit(Progress(entry.target_place, undone[entry.target_place], None, "changes", "rollback"))
+            for wave in _waves(made):
+                for entry, why in each(undo, wave, workers=context.workers, control=context.control):
+                    if why:
+                        left_counts[entry.target_place] += 1
+                        left.append({**shown(entry), "why": why})
+                        ended.append(entry.becomes(entry.state, f"rollback: {why}"))
+                    else:
+                        undone[entry.target_place] += 1
+                        ended.append(entry.becomes("rolled back"))
+                    done = undone[entry.target_place]
+                    context.feed.emit(Progress(entry.target_place, done, None, "changes", "rollback"))
             if not dry_run:
                 ledger.save(ended)
     return {"dry_run": dry_run, "undone": dict(undone), "total": sum(undone.values()), "left": left[:500],
             "left_total": sum(left_counts.values())}  # fmt: skip
+
+
+def _waves(batch: list[Entry]) -> Iterator[list[Entry]]:
+    """Changes that may be undone side by side: of two that meet in one place the later one goes first."""
+    wave: list[Entry] = []
+    taken: set[tuple[str, str]] = set()
+    for entry in batch:
+        places = {(entry.source_place, str(entry.source_key)), (entry.target_place, str(entry.target_key))}
+        if places & taken:
+            yield wave
+            wave, taken = [], set()
+        wave.append(entry)
+        taken |= places
+    if wave:
+        yield wave
 
 
 def _undo(context: Context, entry: Entry, dry_run: bool) -> str | None:
@@ -116,7 +135,7 @@ def _undo(context: Context, entry: Entry, dry_run: bool) -> str | None:
     if entry.kind == "object":
         if not entry.detail.get("made") or dry_run:
             return None
-        result = delete_copy(account, copy_of(entry), entry.target_digest, entry.detail.get("version", ""))
+        result = delete_copy(account, entry.object_copy, entry.target_digest, entry.detail.get("version", ""))
         return None if result.state == "deleted" else result.detail or result.state
     for _ in range(3):
         undo = _of_content(context, entry) if entry.kind == "content" else _of_item(account, entry)

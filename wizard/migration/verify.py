@@ -17,8 +17,8 @@ import botocore.exceptions
 from wizard.aws import Account, explain
 from wizard.context import Context
 from wizard.events import Progress
-from wizard.migration.apply import copy_of, open_plan
-from wizard.migration.ledger import Entry, Ledger
+from wizard.migration.apply import open_plan
+from wizard.migration.ledger import NEWEST, Entry, Ledger
 from wizard.migration.objects import verify_object
 from wizard.migration.rewrite import Edit
 from wizard.migration.scan import unmarked
@@ -47,7 +47,7 @@ def judge(account: Account, entry: Entry) -> Judgement:
     """Whether the target of a change is there and holds what was written."""
     try:
         if entry.kind == "object":
-            check = verify_object(account, copy_of(entry), entry.target_digest, entry.detail.get("version", ""))
+            check = verify_object(account, entry.object_copy, entry.target_digest, entry.detail.get("version", ""))
             return Judgement(check.verdict, check.detail, check.later)
         if entry.kind == "content" and entry.detail.get("pointer"):
             return Judgement("match")
@@ -114,7 +114,7 @@ def verify_plan(context: Context) -> dict[str, Any]:
             wrong: list[dict[str, Any]] = []
             total = sum(ledger.counts(where="state IN ('applied', 'verified')").values())
             done = 0
-            for batch in ledger.batches(("applied", "verified"), BATCH):
+            for batch in ledger.batches(("applied", "verified"), BATCH, where=NEWEST):
                 ended: list[Entry] = []
                 for entry, judgement in each(
                     lambda entry: judge(account, entry), batch, workers=context.workers, control=context.control
@@ -130,7 +130,8 @@ def verify_plan(context: Context) -> dict[str, Any]:
                         if judgement.verdict != "unknown":
                             # The next plan takes it up: what is missing is made again, what differs is looked at again.
                             state = "failed" if judgement.verdict == "missing" else "conflict"
-                            ended.append(entry.becomes(state, f"verify: {judgement.why}"))
+                            detail = {**entry.detail, "was_made": True}
+                            ended.append(entry.becomes(state, f"verify: {judgement.why}", detail=detail))
                     context.feed.emit(Progress("verify", done, total, "changes", "verify"))
                 ledger.save(ended)
             left = leftovers(context, ledger, plan, ids)
