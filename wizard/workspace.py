@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -138,19 +139,13 @@ class Workspace:
 
     def write_audit(self, entry: Mapping[str, Any]) -> None:
         """Append one line to audit.jsonl; raises Failed when it cannot be kept, so that no write goes unrecorded."""
-        line = json_line(entry) + "\n"
+        line = (json_line(entry) + "\n").encode()
         try:
-            with (
-                self._audit_lock,
-                open(self.audit_log, "a", encoding="utf-8", opener=private_opener) as file,
-            ):
+            with self._audit_lock, open(self.audit_log, "ab", buffering=0, opener=private_opener) as file:
                 end = file.tell()
-                try:
-                    file.write(line)
-                    file.flush()
-                except OSError:
-                    os.truncate(self.audit_log, end)  # half a line would spoil the next one
-                    raise
+                if file.write(line) < len(line):
+                    file.truncate(end)  # half a line would spoil the next one
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise Failed(f"The audit log {self.audit_log} cannot be written: {error.strerror}.") from error
 

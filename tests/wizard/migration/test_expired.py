@@ -1,0 +1,234 @@
+"""Credentials that expire in mid-run: the run pauses and goes on with renewed ones, or ends so that it can be taken up."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+
+from tests.conftest import CREDENTIALS, REGION, Aws
+from tests.wizard.cli_run import reach
+from tests.wizard.migration import network
+from tests.wizard.migration.few import fill
+from tests.wizard.migration.stage import Dump, Ended, Stage, run
+from wizard.aws import Account
+from wizard.errors import Blocked, Failed
+from wizard.events import Control, Event, Feed, Paused, Question, Resumed
+
+
+class Operator:
+    """A feed with somebody who answers: `answer()` is called when the run asks for renewed credentials."""
+
+    def __init__(self, answer: Any):
+        self.feed = Feed(self._hear, answers=True)
+        self.told: list[str] = []
+        self.asked: list[str] = []
+        self._answer = answer
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, Paused | Resumed):
+            self.told.append(type(event).__name__)
+        if isinstance(event, Question):
+            self.asked.append(event.text)
+            self._answer()
+            event.answer.set_result("yes")
+
+
+class Credentials:
+    """A profile in a file; AWS takes its keys until `expire`, and those that `renew` writes."""
+
+    def __init__(self, path: Path):
+        self.path, self.serial = path, 0
+        self.valid: set[str] = set()
+        self.refused = 0
+        self._lock = threading.Lock()
+        self.renew()
+
+    def renew(self, *, valid: bool = True) -> None:
+        """New keys in the file, as `aws sso login` or a colleague would put them there."""
+        self.serial += 1
+        key = f"AKIAEXAMPLE{self.serial:05}"
+        if valid:
+            self.valid.add(key)
+        self.path.write_text(
+            f"[work]\naws_access_key_id = {key}\naws_secret_access_key = {CREDENTIALS[1]}\naws_session_token = t{self.serial}\n"
+        )
+
+    def expire(self) -> None:
+        self.valid.clear()
+
+    def check(self, request: Any, **_: Any) -> AWSResponse | None:
+        """What AWS answers to keys that are no longer valid."""
+        header = request.headers["Authorization"]
+        signature = header.decode() if isinstance(header, bytes) else header
+        with self._lock:
+            if any(f"Credential={key}/" in signature for key in self.valid):
+                return None
+            self.refused += 1
+        code = "ExpiredToken" if "X-Amz-Target" not in request.headers else "ExpiredTokenException"
+        return network.reply(request, 400, code)
+
+
+@pytest.fixture
+def credentials(aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Credentials:
+    """The only way to AWS is a profile; whoever is refused is refused below every client, those of STS included."""
+    reach(monkeypatch, aws.endpoint)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    made = Credentials(tmp_path / "credentials")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(made.path))
+    real = boto3.session.Session.client
+
+    def client(self: Any, *words: Any, **options: Any) -> Any:
+        one = real(self, *words, **options)
+        if self.get_credentials().method == "shared-credentials-file":
+            one.meta.events.register_first("before-send", made.check)
+        return one
+
+    monkeypatch.setattr(boto3.session.Session, "client", client)
+    return made
+
+
+def account(feed: Feed | None = None, **options: Any) -> Account:
+    return Account("work", REGION, feed=feed, **options)
+
+
+def expire_after(of: Account, credentials: Credentials, operation: str, count: int) -> None:
+    """The credentials end just before request number `count` of an operation is sent."""
+    seen = 0
+
+    def look(**_: Any) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == count:
+            credentials.expire()
+
+    of.client("dynamodb").meta.events.register_first(f"before-call.dynamodb.{operation}", look)
+
+
+def stage_of(aws: Aws, folder: Path) -> Stage:
+    return fill(Stage(aws, folder))
+
+
+def command(stage: Stage, of: Account, *words: str) -> Ended:
+    context = stage.context(account=of)
+    context.control = of.control
+    context.account.feed = of.feed
+    return run(context, *words)
+
+
+@pytest.fixture(scope="module")
+def expected(moto_server: Aws, tmp_path_factory: pytest.TempPathFactory) -> Dump:
+    """Everything after an undisturbed migration."""
+    moto_server.reset()
+    stage = fill(Stage(moto_server, tmp_path_factory.mktemp("undisturbed")))
+    stage.migrate()
+    return stage.dump()
+
+
+@pytest.mark.parametrize(("operation", "count"), [("GetItem", 9), ("PutItem", 6), ("UpdateItem", 3), ("TransactWriteItems", 1)])
+def test_it_pauses_asks_and_goes_on_with_renewed_ones(
+    expected: Dump, aws: Aws, credentials: Credentials, tmp_path: Path, operation: str, count: int
+) -> None:
+    operator = Operator(credentials.renew)
+    stage, of = stage_of(aws, tmp_path), account(operator.feed)
+    csv = stage.csv()
+    assert command(stage, of, "migrate", "plan", "--csv-file", csv).code == 0
+    expire_after(of, credentials, operation, count)
+    ended = command(stage, of, "migrate", "apply")
+    assert (ended.code, ended.document["failed"], ended.document["conflicts"]) == (0, [], [])
+    assert (len(operator.asked), operator.told) == (1, ["Paused", "Resumed"])
+    assert "expired" in operator.asked[0]
+    assert "--profile work" in operator.asked[0]
+    assert credentials.refused >= 1
+    assert command(stage, of, "migrate", "verify").code == 0
+    assert stage.dump() == expected
+
+
+def test_it_asks_again_until_aws_takes_them(aws: Aws, credentials: Credentials, tmp_path: Path) -> None:
+    tries = iter([False, False, True])
+    operator = Operator(lambda: credentials.renew(valid=next(tries)))
+    stage, of = stage_of(aws, tmp_path), account(operator.feed)
+    assert of.id == "123456789012"
+    credentials.expire()
+    ended = command(stage, of, "migrate", "plan", "--csv-file", stage.csv())
+    assert (ended.code, ended.document["unread"]) == (0, [])
+    assert len(operator.asked) == 3
+    assert "not take" in operator.asked[1]
+
+
+def test_with_nobody_to_ask_it_ends_with_3_and_is_taken_up(
+    expected: Dump, aws: Aws, credentials: Credentials, tmp_path: Path
+) -> None:
+    stage, of = stage_of(aws, tmp_path), account()
+    assert command(stage, of, "migrate", "plan", "--csv-file", stage.csv()).code == 0
+    expire_after(of, credentials, "PutItem", 8)
+    ended = command(stage, of, "migrate", "apply")
+    assert ended.code == 3
+    assert "expired" in ended.text
+    left = stage.entries("workspace", "planned", "failed")
+    assert left
+    assert not [entry for entry in left if entry.state == "failed"]
+    credentials.renew()
+    again = command(stage, account(), "migrate", "apply")
+    assert (again.code, again.document["conflicts"], again.document["failed"]) == (0, [], [])
+    assert command(stage, account(), "migrate", "verify").code == 0
+    assert stage.dump() == expected
+
+
+def test_renewed_credentials_of_another_account_reach_nothing(
+    aws: Aws, credentials: Credentials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = Operator(credentials.renew)
+    stage, of = stage_of(aws, tmp_path), account(operator.feed)
+    assert command(stage, of, "migrate", "plan", "--csv-file", stage.csv()).code == 0
+    of._identity = {"account": "999999999999", "arn": "arn:aws:iam::999999999999:user/x"}  # what it was begun with
+    before = stage.dump()
+    credentials.expire()
+    with pytest.raises(Failed, match="account 123456789012, not 999999999999"):
+        of.call("dynamodb", "put_item", TableName="any", Item={})
+    with pytest.raises(Failed, match="not 999999999999"):  # nor does any other thread go on
+        of.call("dynamodb", "list_tables")
+    assert (len(operator.asked), stage.dump()) == (1, before)
+
+
+def test_a_key_that_aws_never_knew_is_not_called_expired(aws: Aws, credentials: Credentials) -> None:
+    operator = Operator(lambda: None)
+    of = account(operator.feed)
+
+    def unknown(request: Any, **_: Any) -> AWSResponse:
+        body = b"<ErrorResponse><Error><Code>InvalidClientTokenId</Code><Message>injected</Message></Error></ErrorResponse>"
+        return AWSResponse(request.url, 403, {}, network._Raw(body))
+
+    of.client("sts").meta.events.register_first("before-send", unknown)
+    with pytest.raises(Blocked, match="does not know these credentials"):
+        _ = of.id
+    assert operator.asked == []
+
+
+def test_what_comes_from_the_environment_is_said_not_to_be_renewable(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reach(monkeypatch, aws.endpoint)
+    of = Account(region=REGION)
+    assert of.id == "123456789012"
+
+    def expired(request: Any, **_: Any) -> AWSResponse:
+        return network.reply(request, 400, "ExpiredTokenException")
+
+    of.client("dynamodb").meta.events.register_first("before-send", expired)
+    with pytest.raises(Blocked, match="environment variables"):
+        of.call("dynamodb", "list_tables")
+
+
+def test_a_cancel_ends_the_waiting(aws: Aws, credentials: Credentials, tmp_path: Path) -> None:
+    control = Control()
+    feed = Feed(lambda event: control.cancel() if isinstance(event, Question) else None, answers=True)
+    stage, of = stage_of(aws, tmp_path), account(feed, control=control)
+    assert of.id
+    credentials.expire()
+    assert command(stage, of, "migrate", "plan", "--csv-file", stage.csv()).code == 130
