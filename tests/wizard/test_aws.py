@@ -15,7 +15,7 @@ from tests.conftest import CREDENTIALS, REGION, Aws
 from tests.wizard.faults import answer, deny
 from wizard import aws as aws_module
 from wizard.aws import Account, Budget, Costs, WriteRefused, code_of, explain, is_read, json_line
-from wizard.errors import BadInput, Blocked, Failed, Interrupted
+from wizard.errors import BadInput, Blocked, Failed, Interrupted, MigrateError
 from wizard.events import Control, Event, Feed, Paused, Question, Resumed
 
 TABLE = "amplify-v6-lambda-dev-accounts"
@@ -188,7 +188,7 @@ def test_expired_credentials_pause_until_they_are_renewed(aws: Aws, table: str, 
     put(account)
     assert stored(aws) == ["ann"]
     assert [type(event) for event in events] == [Paused, Question, Resumed]
-    assert "aws sso login" in str(events[0])
+    assert "have expired" in str(events[0])
 
 
 def test_without_anybody_to_renew_them_the_run_ends_resumable(
@@ -196,7 +196,7 @@ def test_without_anybody_to_renew_them_the_run_ends_resumable(
 ) -> None:
     account = own_credentials()
     fail(account, "PutItem", "ExpiredToken", times=99)
-    with pytest.raises(Blocked, match=r"have expired.*then continue"):
+    with pytest.raises(Blocked, match="have expired"):
         put(account)
 
 
@@ -206,7 +206,7 @@ def test_renewed_credentials_of_another_account_are_refused(
     account = own_credentials(feed=Feed(lambda e: e.answer.set_result("") if isinstance(e, Question) else None, answers=True))
     account._identity = {"account": "210987654321", "arn": "arn"}
     fail(account, "PutItem", "ExpiredToken", times=99)
-    with pytest.raises(Failed, match="not 210987654321"):
+    with pytest.raises(MigrateError, match="not 210987654321"):
         put(account)
     assert stored(aws) == []
 
