@@ -15,7 +15,33 @@ from textual.widgets import Button, Input, Static
 from screens.shown import button, text
 
 
-class Ask(ModalScreen[bool]):
+class Asking(ModalScreen[bool]):
+    """A question whose lines may be longer than the terminal; arrow keys scroll them."""
+
+    BINDINGS = [  # noqa: RUF012 - Textual reads a plain list
+        Binding("up", "scroll(-1)", show=False),
+        Binding("down", "scroll(1)", show=False),
+        Binding("pageup", "scroll(-8)", show=False),
+        Binding("pagedown", "scroll(8)", show=False),
+    ]
+
+    def compose_lines(self, lines: Sequence[str]) -> ComposeResult:
+        with VerticalScroll(id="lines", can_focus=False):
+            for line in lines:
+                yield Static(text(line), classes="line")
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._tell_of_more)
+
+    def _tell_of_more(self) -> None:
+        for scroll in self.query("#lines"):
+            self.query_one("#dialog").border_subtitle = "↑ ↓ scroll: there is more" if scroll.max_scroll_y else ""
+
+    def action_scroll(self, lines: int) -> None:
+        self.query_one("#lines").scroll_relative(y=lines, animate=False)
+
+
+class Ask(Asking):
     """Yes or no, by button or by `y` and `n`. `over` says that the question has become moot."""
 
     AUTO_FOCUS = "#no"
@@ -42,9 +68,7 @@ class Ask(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):
             yield Static(text(self._heading), id="heading")
-            with VerticalScroll(id="lines", can_focus=False):
-                for line in self._lines:
-                    yield Static(text(line), classes="line")
+            yield from self.compose_lines(self._lines)
             with Horizontal(id="buttons"):
                 yield Button(button(f"{self._no} (n)"), id="no", variant="primary", compact=True)
                 yield Button(button(f"{self._yes} (y)"), id="yes", variant="error", compact=True)
@@ -73,7 +97,7 @@ class AskToStop(Ask):
     BINDINGS = [Binding("ctrl+c", "answer(True)", show=False, priority=True)]  # noqa: RUF012
 
 
-class AskForWord(ModalScreen[bool]):
+class AskForWord(Asking):
     """Destroying asks for a word, typed exactly; anything else is refused and said so."""
 
     AUTO_FOCUS = "#word"
@@ -86,9 +110,7 @@ class AskForWord(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):
             yield Static(text(self._heading), id="heading")
-            with VerticalScroll(id="lines", can_focus=False):
-                for line in self._lines:
-                    yield Static(text(line), classes="line")
+            yield from self.compose_lines(self._lines)
             yield Static(text(f"Type {self._word} to go on, exactly so:"), classes="label")
             yield Input(id="word", compact=True)
             yield Static("", id="refusal")

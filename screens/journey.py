@@ -63,6 +63,7 @@ class JourneyScreen(Screen[None]):
         self._given: dict[str, dict[str, str]] = {}
         self._last: dict[str, tuple[Action, Outcome]] = {}
         self._drawing = asyncio.Lock()
+        self._looking = False
 
     @property
     def current(self) -> Step:
@@ -138,6 +139,7 @@ class JourneyScreen(Screen[None]):
         body = self.query_one("#body")
         body.border_subtitle = "looking at the account…"
         body.add_class("-looking")
+        self._looking = True
         try:
             await asyncio.wrap_future(in_thread(session.gather, "gather"))
         except MigrateError as error:
@@ -148,6 +150,7 @@ class JourneyScreen(Screen[None]):
             await self._failed("The account could not be looked at", crash(error))
             return False
         finally:
+            self._looking = False
             body.border_subtitle = ""
             body.remove_class("-looking")
         if then_go:
@@ -198,7 +201,9 @@ class JourneyScreen(Screen[None]):
     @on(ActionRow.Chosen)
     def _act(self, event: ActionRow.Chosen) -> None:
         event.stop()
-        if not self.app.session.busy:
+        if self._looking:  # what it finds may move on to another step, or lock this one
+            self.notify("Still looking at the account; press again when that has ended.", markup=False)
+        elif not self.app.session.busy:
             self._perform(event.action, event.values)
 
     @work(group="perform")
@@ -220,6 +225,8 @@ class JourneyScreen(Screen[None]):
         before = session.status(step).state
         outcome = await self._run(step, action, values)
         await self.look(then_go=False)
+        if lines := action.review(outcome):
+            await self.app.push_screen_wait(Tell("Stop and think", lines))
         if outcome.code == 0 and before != "done" and session.status(step).state == "done":
             self.notify(f"Step {step.id} is done.", markup=False)
             await self.go(session.following(step))

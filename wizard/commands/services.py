@@ -80,7 +80,8 @@ def run_list(arguments: argparse.Namespace, context: Context) -> Outcome:
         f"{number:>2}. {row['name']:<{width}}  {row['state']:<20} {row['skipped']}".rstrip()
         for number, row in enumerate(rows, 1)
     ]
-    lines += [f"    missing: {name}, named in serverless-compose.yml, has no directory" for name in order.missing if not arguments.names]
+    missing = () if arguments.names else order.missing
+    lines += [f"    missing: {name}, named in serverless-compose.yml, has no directory" for name in missing]
     lines += ["", "By hand, from the root of the checkout:", *(f"    {command}" for command in commands)]
     return Outcome(0, "\n".join(lines), {"services": rows, "missing": list(order.missing), "commands": commands})
 
