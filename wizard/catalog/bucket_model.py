@@ -73,6 +73,7 @@ class Bucket:
     pointer_first: bool = False
     standalone: str = ""
     untouched: str = ""
+    keep_source: bool = False  # its objects stay even where cleanup takes the sources of copies
 
     @property
     def per_user(self) -> bool:
@@ -109,6 +110,14 @@ def target_key(row: Bucket, key: str, ids: Ids) -> str | Content | Skip | None:
             return Skip("it is at its place already")
         return target
     return Skip(row.otherwise)
+
+
+def all_mapped(row: Bucket, key: str, ids: Ids) -> bool:
+    """Whether every user that the key names is in the map."""
+    for route in row.routes:
+        if (fields := route.fields(key)) is not None:
+            return all(fields[field] in ids for field in ID_FIELDS if field in fields)
+    return False
 
 
 def unknown_segments(row: Bucket, key: str, ids: Ids) -> list[str]:

@@ -95,6 +95,7 @@ BUCKETS: tuple[Bucket, ...] = (
         otherwise=_TRANSIENT,
         pointer="admin-configs powerPointTemplates (names only)",
         standalone="conversion-templates",
+        keep_source=True,  # the templates stay where the old converter looks
     ),
     Bucket(
         "SCHEDULED_TASKS_LOGS_BUCKET",

@@ -29,7 +29,7 @@ from wizard.migration.content import (
 from wizard.migration.ledger import Entry
 from wizard.migration.objects import ObjectCopy, copy_object, read_object
 from wizard.migration.objects import put_new as put_object
-from wizard.migration.rewrite import changes
+from wizard.migration.rewrite import changes, put_back
 from wizard.migration.writes import put_new, read, send, update
 from wizard.wire import digest, same
 
@@ -76,6 +76,15 @@ def _place(tools: ContentTools, entry: Entry, built: Built, done: tuple[str, ...
     """Put a row where none stands; an equal one counts, another one stays."""
     detail = {**entry.detail, "done": list(done), "created": True}
     existing = read(tools.account, entry.target_place, entry.target_key)
+    if existing is not None and digest(existing) == entry.detail.get("follows"):
+        recorded = replace(
+            entry,
+            target_digest=digest(built.item),
+            detail={**detail, "created": False},
+            written=tuple(changes(existing, built.item)),
+        )
+        after = _reading_back(tools, built.item, built.warning)
+        return Prepared(recorded, (update(entry.target_place, KEY, existing, built.item),), after=after)
     if existing is not None:
         if is_present(built.item, existing):
             detail["created"] = entry.intent
@@ -269,7 +278,8 @@ def _disclosures(tools: ContentTools, entry: Entry) -> Prepared:
             etag = result.etag if result.state == "copied" or entry.intent else ""
             detail = {**changed.detail, "object_etag": etag, "version": result.version_id}
             return changed.becomes("verified", detail=detail)
-        send(tools.account, [update(entry.target_place, tuple(entry.target_key), after, row)])
+        undone = put_back(after, changed.written)
+        send(tools.account, [update(entry.target_place, tuple(entry.target_key), after, undone)])
         return entry.becomes("failed", f"the PDF was not copied, the row is as it was: {result.detail}")
 
     detail = {**entry.detail, "done": [name], "object": target}

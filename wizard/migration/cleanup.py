@@ -18,6 +18,8 @@ import botocore.exceptions
 
 from wizard import recovery
 from wizard.aws import Account, explain
+from wizard.catalog.bucket_model import all_mapped
+from wizard.catalog.buckets import BUCKETS
 from wizard.catalog.model import Ids
 from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
@@ -62,7 +64,7 @@ class Fate:
     item: Item | None = field(default=None, compare=False)
 
 
-def retained(ledger: Ledger, objects: bool) -> Iterator[Retained]:
+def retained(ledger: Ledger, ids: Ids, objects: bool) -> Iterator[Retained]:
     """What is retained, identities first, then in the order of the catalog; source objects last."""
     moved = f"{NEWEST} AND action IN ('copy', 'merge', 'refresh') AND (source_place, source_key) <> (target_place, target_key)"
     rows = sorted(ledger.counts("row", "kind = 'item' AND state = 'verified'"), key=lambda row: row != IDENTITIES)
@@ -78,8 +80,12 @@ def retained(ledger: Ledger, objects: bool) -> Iterator[Retained]:
                 seen.add(str(key))
                 yield Retained(entry.source_place, key, tuple(ledger.content_of(entry.source_place, key)))
     if objects:
+        buckets = {row.config_key: row for row in BUCKETS}
         for batch in ledger.batches(("verified",), BATCH, kinds=("object",), where=NEWEST):
-            yield from (Retained(entry.source_place, entry.source_key, (entry,)) for entry in batch)
+            for entry in batch:
+                # A share of which only one user is migrated is still the other one's.
+                if not buckets[entry.row].keep_source and all_mapped(buckets[entry.row], entry.source_key, ids):
+                    yield Retained(entry.source_place, entry.source_key, (entry,))
 
 
 def decide(account: Account, ids: Ids, one: Retained) -> Fate:
@@ -117,6 +123,8 @@ def _decide_shares(account: Account, ids: Ids, one: Retained, source: Item | Non
         return Fate(one, "it holds a share that cannot be moved")
     for move in wanted:
         entry = known.get((move.action, move.part))
+        if entry is not None and entry.detail.get("seen") != move.detail.get("seen"):
+            return Fate(one, f"its {move.action} were changed since they were copied; plan and apply again")
         if entry is None or entry.state not in ("verified", "cleaned") or judge(account, entry).verdict != "match":
             return Fate(one, f"its {move.action} are not all verified in the new place")
     return Fate(one, "", source)
@@ -139,7 +147,7 @@ def plan_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
             _, ids = open_plan(context, ledger)
             require_verified(ledger)
             tally = _Tally()
-            for batch in _chunks(retained(ledger, objects)):
+            for batch in _chunks(retained(ledger, ids, objects)):
                 for _, fate in _each(context, lambda one: decide(context.account, ids, one), batch):
                     tally.add(fate, "deleted")
             summary = tally.summary(context)
@@ -172,7 +180,7 @@ def apply_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
                     " plan, apply and verify again, then clean up."
                 )
             tally = _Tally()
-            for batch in _chunks(retained(ledger, objects)):
+            for batch in _chunks(retained(ledger, ids, objects)):
                 ended: list[Entry] = []
                 for _, fate in _each(context, lambda one: _delete(context.account, ids, one), batch):
                     tally.add(fate, "deleted")
@@ -263,7 +271,7 @@ def mark_retained(context: Context) -> dict[str, Any]:
 
         with exclusive(context):
             tally = _Tally()
-            for batch in _chunks(retained(ledger, False)):
+            for batch in _chunks(retained(ledger, ids, False)):
                 for _, fate in _each(context, flag, batch):
                     tally.add(fate, "marked")
         return tally.summary(context)

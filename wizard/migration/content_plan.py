@@ -6,14 +6,16 @@ themselves is `content.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from wizard.catalog.model import Ids, Item, Table
 from wizard.catalog.pointers import LEGACY_ARTIFACT, artifact_target, share, user_data_key
 from wizard.migration.content import received_share_item
-from wizard.wire import key_of
+from wizard.wire import digest, key_of
+
+ALL = ("shares", "settings", "artifacts", "workflows", "logs", "disclosures")
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,11 @@ class Move:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-def moves(row: Table, place: str, item: Item, key_names: tuple[str, ...], ids: Ids) -> Iterator[Move]:
-    """The moves that an item asks for; none for users who are not in the map."""
-    for action in row.content:
+def moves(
+    row: Table, place: str, item: Item, key_names: tuple[str, ...], ids: Ids, builders: Collection[str] = ALL
+) -> Iterator[Move]:
+    """The moves that an item asks for; none for users who are not in the map, none of other builders."""
+    for action in (action for action in row.content if action in builders):
         yield from _BUILDERS[action](row, place, item, key_of(item, key_names), ids)
 
 
@@ -103,7 +107,15 @@ def _settings(row: Table, place: str, item: Item, key: Item, ids: Ids) -> Iterat
     if user in ids and item.get("settings", {}).get("M"):
         target = user_data_key(ids[user], "amplify-user-settings", "user-settings", "user-settings")
         yield Move(
-            row.config_key, "settings", place, key, "settings", target, (user,), (), {"user": ids[user], "old": user}
+            row.config_key,
+            "settings",
+            place,
+            key,
+            "settings",
+            target,
+            (user,),
+            (),
+            {"user": ids[user], "old": user, "seen": digest({"": item["settings"]})},
         )
 
 
@@ -116,7 +128,7 @@ def _shares(row: Table, place: str, item: Item, key: Item, ids: Ids) -> Iterator
         _, (_, bucket, moved) = followed
         built = received_share_item(user, entry, ids, 0).item
         target = {"PK": built["PK"], "SK": built["SK"]}
-        detail = {"user": ids[user], "old": user, "waits": [bucket, moved]}
+        detail = {"user": ids[user], "old": user, "waits": [bucket, moved], "seen": digest({"": entry})}
         yield Move(row.config_key, "shares", place, key, source, target, (user,), (), detail)
 
 

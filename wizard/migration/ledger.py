@@ -172,8 +172,8 @@ def _entry(record: Sequence[Any]) -> Entry:
     return Entry(
         **{
             **row,
-            "source_key": decode_key(row["source_key"]),
-            "target_key": decode_key(row["target_key"]),
+            "source_key": row["source_key"] if row["kind"] == "object" else decode_key(row["source_key"]),
+            "target_key": row["target_key"] if row["kind"] == "object" else decode_key(row["target_key"]),
             "users": tuple(json.loads(row["users"])),
             "edits": decode_edits(row["edits"]),
             "written": _decode_written(row["written"]),
@@ -267,6 +267,10 @@ class Ledger:
             name: json.loads(value) if name in ("deployment", "scope", "tables", "summary") and value else value
             for name, value in values.items()
         }
+
+    def scopes(self) -> list[dict[str, Any]]:
+        """What each plan of this workspace took on: {"only", "buckets", "audit"}."""
+        return [json.loads(record[0]) for record in self._db.execute("SELECT scope FROM plans ORDER BY id")]
 
     def summarise_plan(self, plan: int, summary: Mapping[str, Any]) -> None:
         self._db.execute("UPDATE plans SET summary = ? WHERE id = ?", (json.dumps(summary), plan))

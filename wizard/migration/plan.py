@@ -23,6 +23,7 @@ from wizard.catalog.tables import TABLES
 from wizard.context import Context
 from wizard.errors import BadInput
 from wizard.events import Finding, Progress
+from wizard.migration.content_plan import ALL
 from wizard.migration.intents import settle
 from wizard.migration.ledger import Ledger
 from wizard.migration.plan_buckets import Listings, list_buckets
@@ -33,7 +34,8 @@ from wizard.migration.staging import Staging
 from wizard.migration.targets import Found, Survey, survey
 from wizard.parallel import each
 from wizard.text import plain, plural
-from wizard.usermap import UserMap, read_map, write_map
+from wizard.usermap import MapRow, UserMap, read_map, write_map
+from wizard.usermap_checks import check_rows
 
 log = logging.getLogger(__name__)
 
@@ -103,10 +105,10 @@ def combined_map(context: Context, new: UserMap, ledger: Ledger) -> Ids:
                 f" {plain(identity, 80)}; correct the map, or roll back first."
             )
     together = {**known, **new.ids}
-    new_ids = Counter(together.values())
-    twice = next((one for one, count in new_ids.items() if count > 1), None)
-    if twice is not None:
-        raise BadInput(f"Two users of this workspace would become {plain(twice, 80)}; correct the map.")
+    union = UserMap(tuple(MapRow(line, old, identity) for line, (old, identity) in enumerate(together.items(), 2)))
+    wrong = next((complaint for complaint in check_rows(union) if complaint.level == "error"), None)
+    if wrong is not None:
+        raise BadInput(f"Together with the users migrated before, the map does not work: {wrong.text}")
     return Ids(together)
 
 
@@ -132,11 +134,11 @@ def make_plan(context: Context, request: Request) -> dict[str, Any]:
             scope = Scope(
                 ids=ids,
                 watch=Watch(ids),
-                tables=request.only != "buckets",
+                tables=request.only != "buckets" and not request.buckets,
                 content=request.only != "tables",
                 audit=request.include_audit_logs,
                 names=found.names,
-                moves=request.only != "tables" and set(request.buckets) <= {"data-disclosure"},
+                builders=builders_of(request.buckets),
             )
             census = Census(findings=list(found.findings))
             for finding in found.findings:
@@ -155,6 +157,13 @@ def make_plan(context: Context, request: Request) -> dict[str, Any]:
             return summary
     finally:
         context.account.read_only = was
+
+
+def builders_of(buckets: Sequence[str]) -> tuple[str, ...]:
+    """What becomes rows in a plan of these standalone buckets: all without any, else the disclosures' own rows."""
+    if not buckets:
+        return ALL
+    return ("disclosures",) if {"all", "data-disclosure"} & set(buckets) else ()
 
 
 def _keep_map(context: Context, ids: Ids) -> None:

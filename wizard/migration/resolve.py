@@ -127,6 +127,12 @@ class Resolver:
             self._put(entry)
         elif same_object(copy.size, copy.etag, standing.size, standing.etag, etags_tell=self._etags_tell(copy)):
             self._put(entry.becomes("verified", "was there already", target_digest=standing.etag))
+        elif before is not None and before.state in DONE:
+            self._put(
+                entry.becomes(
+                    "conflict", "a service changed it under the old id after it was copied; the copy is older"
+                )
+            )
         else:
             # What stands there was written by newer services: pointers may lead to it.
             note = "another object stands at the target; this one stays beside it"
@@ -251,7 +257,11 @@ class Resolver:
             before is not None
             and before.state in DONE
             and {one.key for one in present} <= set(before.detail.get("done", ()))
+            and before.detail.get("seen") == move.detail.get("seen")
         )
+        if before is not None and before.state in DONE and before.detail.get("created"):
+            # A service changed it under the old id; a row that is still ours follows.
+            entry = replace(entry, detail={**entry.detail, "follows": before.target_digest})
         if done:
             self._content_ready(entry)
         return None if done else entry
@@ -270,6 +280,8 @@ class Resolver:
             ]
             if missing:
                 return entry
+        elif entry.detail.get("follows") == digest(existing):
+            return entry
         elif entry.action == "settings":
             return entry.becomes("verified", "newer settings stand already", target_digest=digest(existing))
         elif sources and existing.get("original_path", {}).get("S") not in sources:

@@ -216,6 +216,22 @@ def _differences(before: Item, after: Item, at: tuple[str, ...], depth: int) -> 
         yield Change((*at, name), old, new)
 
 
+def put_back(item: Item, written: Sequence[Change]) -> Item:
+    """The item with each changed place as it was before."""
+    for change in written:
+        item = _put(item, change.path, change.before)
+    return item
+
+
+def _put(item: Item, path: tuple[str, ...], value: Any) -> Item:
+    head, *rest = path
+    if rest:
+        return {**item, head: {"M": _put(item.get(head, {}).get("M", {}), tuple(rest), value)}}
+    if value is None:
+        return {name: member for name, member in item.items() if name != head}
+    return {**item, head: value}
+
+
 # --- what was left alone although it looks like an old id ---------------------------------------------------------------
 
 _DELIMITED = re.compile(r"[/#,;:|=?&\s\"'<>()\[\]{}\\]+")

@@ -21,7 +21,7 @@ from wizard.migration.apply_content import KEY
 from wizard.migration.intents import settle
 from wizard.migration.ledger import Entry, Ledger
 from wizard.migration.objects import ObjectCopy, delete_copy
-from wizard.migration.rewrite import Change
+from wizard.migration.rewrite import Change, put_back
 from wizard.migration.scan import unmarked
 from wizard.migration.show import shown
 from wizard.migration.targets import CONSOLIDATION, bucket_name
@@ -199,9 +199,7 @@ def _put_back(entry: Entry, names: tuple[str, ...], target: Item | None) -> _Und
         return _Undo()  # a rollback that was killed did this already
     if digest(target) != entry.target_digest and not all(_holds(target, change) for change in entry.written):
         return _Undo(left=_LEFT)
-    restored = target
-    for change in entry.written:
-        restored = _set(restored, change.path, change.before)
+    restored = put_back(target, entry.written)
     return _Undo((update(entry.target_place, names, target, restored),))
 
 
@@ -213,16 +211,6 @@ def _holds(item: Item, change: Change) -> bool:
         return value is None and change.after is None
     # Of a secret only the digest was kept.
     return same({"": value}, {"": change.after}) or change.after == {"S": digest({"": value})}
-
-
-def _set(item: Item, path: tuple[str, ...], value: Any) -> Item:
-    head, *rest = path
-    if rest:
-        inner = item.get(head, {}).get("M", {})
-        return {**item, head: {"M": _set(inner, tuple(rest), value)}}
-    if value is None:
-        return {name: member for name, member in item.items() if name != head}
-    return {**item, head: value}
 
 
 def _of_content(context: Context, entry: Entry) -> _Undo:

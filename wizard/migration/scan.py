@@ -10,7 +10,7 @@ from typing import Any
 from wizard.aws import Account
 from wizard.catalog.model import Ids, Item, Table, starts, storage_key
 from wizard.catalog.pointers import share
-from wizard.migration.content_plan import Move, moves
+from wizard.migration.content_plan import ALL, Move, moves
 from wizard.migration.rewrite import Edit, Watch, everything, ids_only, pointers_only, rewrite, unknown_references
 from wizard.wire import digest, item_size, key_of, key_text
 
@@ -29,7 +29,7 @@ class Scope:
     watch: Watch
     tables: bool = True  # ids in items
     content: bool = True  # content and pointers to it
-    moves: bool = True  # content that becomes rows
+    builders: tuple[str, ...] = ALL  # of content that becomes rows
     audit: bool = False
     names: Mapping[str, str] = field(default_factory=dict)  # config key -> table name
 
@@ -120,8 +120,8 @@ def judge(task: ScanTask, item: Item, scope: Scope, page: Page) -> None:
         page.seen.append((key_of(item, task.key_names), known))
     if "entityType" in item and item["entityType"].get("S") == "received":
         page.received.extend(_received(item, ids))
-    if scope.moves and row.content:
-        page.moves.extend(moves(row, task.place, item, task.key_names, ids))
+    if scope.content and row.content:
+        page.moves.extend(moves(row, task.place, item, task.key_names, ids, scope.builders))
     if row.audit and not scope.audit:
         return
     if set(item) <= {"id", "user"} and item.get("id", {}).get("S") in ids and not row.rekeyed:
