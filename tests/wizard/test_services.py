@@ -224,7 +224,7 @@ def test_cancel_interrupts_the_command_and_its_children() -> None:
     started = time.monotonic()
     with pytest.raises(Interrupted):
         run("sleep 60 | cat", control)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 45
 
 
 @given(st.text(), st.integers(0, 20))
