@@ -33,7 +33,11 @@ THROTTLED = {
     "TransactionInProgressException", "503",  # the answer to a HEAD has no body, and so no code of its own
 }  # fmt: skip
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
-UNKNOWN_KEY = {"UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId"}  # expired only if known before
+UNKNOWN_KEY = {
+    "UnrecognizedClientException",
+    "InvalidClientTokenId",
+    "InvalidAccessKeyId",
+}  # expired only if known before
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"}
 ABSENT = {
     "ResourceNotFoundException",
@@ -291,7 +295,9 @@ class Account:
                     raise Blocked(
                         f"AWS does not know these credentials ({code}): check the access key, or the profile, and run again."
                     ) from error
-                if (code in THROTTLED or _throttled_transaction(error)) and time.monotonic() - started < PATIENCE_SECONDS:
+                if (
+                    code in THROTTLED or _throttled_transaction(error)
+                ) and time.monotonic() - started < PATIENCE_SECONDS:
                     attempt += 1
                     delay = min(20.0, 0.2 * 2 ** min(attempt, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
                     log.warning("%s is throttled (%s); waiting %.1f s", name, code, delay)

@@ -184,7 +184,6 @@ UNITS_A_CHANGE = 6
 UNIT_DOLLARS = 1.25e-6
 
 
-
 def _report() -> Action:
     """The report in the workspace, of what was done so far; each step that offers it has its own."""
     return action("report", "Write the report", "read", fixed("report"))

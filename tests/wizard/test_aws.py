@@ -31,14 +31,18 @@ def table(aws: Aws) -> str:
 
 
 def put(account: Account, user: str = "ann", **more: Any) -> None:
-    account.call("dynamodb", "put_item", TableName=TABLE, Item={"user": {"S": user}, "password": {"S": "hidden"}}, **more)
+    account.call(
+        "dynamodb", "put_item", TableName=TABLE, Item={"user": {"S": user}, "password": {"S": "hidden"}}, **more
+    )
 
 
 def stored(aws: Aws) -> list[str]:
     return sorted(item["user"]["S"] for item in aws.client("dynamodb").scan(TableName=TABLE)["Items"])
 
 
-def fail(account: Account, operation: str, code: str, times: int, status: int = 400, service: str = "dynamodb") -> list[int]:
+def fail(
+    account: Account, operation: str, code: str, times: int, status: int = 400, service: str = "dynamodb"
+) -> list[int]:
     """The first `times` calls of an operation are answered with an error; returns a list that grows with each call."""
     calls: list[int] = []
 
@@ -174,7 +178,9 @@ def own_credentials(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     return lambda **options: Account(region=REGION, endpoint_url=aws.endpoint, **options)
 
 
-def test_expired_credentials_pause_until_they_are_renewed(aws: Aws, table: str, own_credentials: Callable[..., Account]) -> None:
+def test_expired_credentials_pause_until_they_are_renewed(
+    aws: Aws, table: str, own_credentials: Callable[..., Account]
+) -> None:
     events: list[Event] = []
 
     def operator(event: Event) -> None:
@@ -203,7 +209,9 @@ def test_without_anybody_to_renew_them_the_run_ends_resumable(
 def test_renewed_credentials_of_another_account_are_refused(
     aws: Aws, table: str, own_credentials: Callable[..., Account]
 ) -> None:
-    account = own_credentials(feed=Feed(lambda e: e.answer.set_result("") if isinstance(e, Question) else None, answers=True))
+    account = own_credentials(
+        feed=Feed(lambda e: e.answer.set_result("") if isinstance(e, Question) else None, answers=True)
+    )
     account._identity = {"account": "210987654321", "arn": "arn"}
     fail(account, "PutItem", "ExpiredToken", times=99)
     with pytest.raises(MigrateError, match="not 210987654321"):
@@ -236,13 +244,19 @@ def test_all_pages_are_read(aws: Aws, table: str) -> None:
     for number in range(5):
         put(account, f"u{number}")
     pages = list(account.pages("dynamodb", "scan", TableName=TABLE, Limit=2))
-    assert sorted(item["user"]["S"] for page in pages for item in page["Items"]) == [f"u{number}" for number in range(5)]
+    assert sorted(item["user"]["S"] for page in pages for item in page["Items"]) == [
+        f"u{number}" for number in range(5)
+    ]
     assert len(pages) >= 3
     s3 = aws.client("s3")
     s3.create_bucket(Bucket="pages")
     for number in range(5):
         s3.put_object(Bucket="pages", Key=f"k{number}")
-    found = [one["Key"] for page in account.pages("s3", "list_objects_v2", Bucket="pages", MaxKeys=2) for one in page["Contents"]]
+    found = [
+        one["Key"]
+        for page in account.pages("s3", "list_objects_v2", Bucket="pages", MaxKeys=2)
+        for one in page["Contents"]
+    ]
     assert found == [f"k{number}" for number in range(5)]
 
 
@@ -264,7 +278,9 @@ def test_a_budget_is_paid_after_the_fact() -> None:
     assert Budget(0).wait_seconds() == 0.0
 
 
-def test_requests_wait_for_their_own_budget(aws: Aws, table: str, sleeps: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_wait_for_their_own_budget(
+    aws: Aws, table: str, sleeps: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     account = aws.account(max_write_units=5)
     clock = lambda: sum(sleeps)  # noqa: E731
     account.writes = Budget(5, clock=clock)

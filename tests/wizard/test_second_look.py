@@ -47,9 +47,7 @@ def test_users_without_a_row_are_named_and_the_rest_counted() -> None:
 
 def test_a_share_of_more_than_half_is_unusual_among_several_users_only() -> None:
     share = [{"user": "ada@example.edu", "changes": 9, "share": 0.9}]
-    assert unusual(largest_share=share) == [
-        "! Largest shares of the changes: ada@example.edu 90%. Is that likely?"
-    ]
+    assert unusual(largest_share=share) == ["! Largest shares of the changes: ada@example.edu 90%. Is that likely?"]
     assert not unusual(largest_share=share, users={"in_map": 2, "with_changes": 2, "without_data": []})
 
 

@@ -190,7 +190,8 @@ def _record(entry: Entry) -> tuple[Any, ...]:
         entry.source_place, encode_key(entry.source_key), entry.target_place, encode_key(entry.target_key),
         json.dumps(entry.users), encode_edits(entry.edits), _encode_written(entry.written),
         to_json_line(entry.removed) if entry.removed else "", json.dumps(entry.detail),
-        entry.source_digest, entry.target_digest, int(entry.intent), entry.state, entry.note, entry.attempts, time.time(), entry.turn,
+        entry.source_digest, entry.target_digest, int(entry.intent), entry.state, entry.note, entry.attempts, time.time(),
+        entry.turn,
     )  # fmt: skip
 
 
@@ -279,7 +280,8 @@ class Ledger:
         """Forget what was planned but not done: the new plan finds it again. Rows that were removed are never forgotten."""
         marks = ", ".join("?" for _ in OPEN)
         self._db.execute(
-            f"DELETE FROM changes WHERE intent = 0 AND removed = '' AND json_extract(detail, '$.was_made') IS NULL AND state IN ({marks})",
+            "DELETE FROM changes WHERE intent = 0 AND removed = '' AND json_extract(detail, '$.was_made') IS NULL"
+            f" AND state IN ({marks})",
             OPEN,
         )
 
@@ -308,6 +310,9 @@ class Ledger:
         before = self.find(entry.kind, entry.source_place, entry.source_key, entry.target_place, entry.target_key)
         if before is not None:
             entry = replace(entry, turn=before.turn + before.undoable)
+            if before.undoable and before.state in ("conflict", "failed"):
+                # What verify found wrong is taken up by the new turn; the record of what was written stays.
+                self._db.execute("UPDATE changes SET state = 'applied' WHERE id = ?", (before.id,))
         names = _COLUMNS.removeprefix("id, ")
         marks = ", ".join("?" for _ in names.split(", "))
         self._db.execute(
@@ -366,7 +371,10 @@ class Ledger:
         last = 1 << 62
         clause, values = ("AND row = ?", [row]) if row else ("", [])
         marks = ", ".join("?" for _ in states)
-        query = f"SELECT {_COLUMNS} FROM changes WHERE id < ? AND state IN ({marks}) AND kind = ? {clause} ORDER BY id DESC LIMIT ?"
+        query = (
+            f"SELECT {_COLUMNS} FROM changes WHERE id < ? AND state IN ({marks}) AND kind = ? {clause}"
+            " ORDER BY id DESC LIMIT ?"
+        )
         while records := self._db.execute(query, (last, *states, kind, *values, size)).fetchall():
             batch = [_entry(record) for record in records]
             yield batch

@@ -12,7 +12,10 @@ USERS = "object-access/cognito-users"
 def fill(stage: Stage) -> Stage:
     for user in (ANN, BOB, EVE):
         stage.put(ACCOUNTS, {"user": s(user), "accounts": {"L": [{"M": {"id": s("c"), "rate": n("1.10")}}]}})
-        stage.put(ACCESS, *({"object_id": s(f"o{i}"), "principal_id": s(user), "permission_level": s("read")} for i in range(4)))
+        stage.put(
+            ACCESS,
+            *({"object_id": s(f"o{i}"), "principal_id": s(user), "permission_level": s("read")} for i in range(4)),
+        )
         stage.put(CHATS, *({"id": s(f"{user}-{i}"), "user": s(user), "cost": n("1.50")} for i in range(4)))
         stage.put(COSTS, {"id": s(user), "accountInfo": s("c"), "dailyCost": n("0.1"), "note": s("x")})
         stage.put(TASKS, {"user": s(user), "taskId": s("t"), "active": n(1)})

@@ -130,7 +130,9 @@ def expected(moto_server: Aws, tmp_path_factory: pytest.TempPathFactory) -> Dump
     return stage.dump()
 
 
-@pytest.mark.parametrize(("operation", "count"), [("GetItem", 9), ("PutItem", 6), ("UpdateItem", 3), ("TransactWriteItems", 1)])
+@pytest.mark.parametrize(
+    ("operation", "count"), [("GetItem", 9), ("PutItem", 6), ("UpdateItem", 3), ("TransactWriteItems", 1)]
+)
 def test_it_pauses_asks_and_goes_on_with_renewed_ones(
     expected: Dump, aws: Aws, credentials: Credentials, tmp_path: Path, operation: str, count: int
 ) -> None:
@@ -210,9 +212,7 @@ def test_a_key_that_aws_never_knew_is_not_called_expired(aws: Aws, credentials: 
     assert operator.asked == []
 
 
-def test_what_comes_from_the_environment_is_said_not_to_be_renewable(
-    aws: Aws, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_comes_from_the_environment_is_said_not_to_be_renewable(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     reach(monkeypatch, aws.endpoint)
     of = Account(region=REGION)
     assert of.id == "123456789012"

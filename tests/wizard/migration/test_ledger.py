@@ -55,7 +55,9 @@ TARGETS = st.one_of(
 )
 
 
-@given(st.lists(st.builds(Edit, PATHS, st.one_of(st.none(), VALUES), st.one_of(st.none(), VALUES), TARGETS), max_size=3))
+@given(
+    st.lists(st.builds(Edit, PATHS, st.one_of(st.none(), VALUES), st.one_of(st.none(), VALUES), TARGETS), max_size=3)
+)
 def test_edits_come_back_as_they_were(edits: list[Edit]) -> None:
     assert decode_edits(encode_edits(edits)) == tuple(edits)
 
@@ -135,7 +137,11 @@ def test_the_best_state_of_a_target(ledger: Ledger) -> None:
 def test_content_of_one_source_is_not_that_of_one_whose_key_begins_alike(ledger: Ledger) -> None:
     for key in ("1", "12", '1"'):
         for part in ("a", "b"):
-            ledger.put(change(key, kind="content", source_key={"id": s(key), "part": s(part)}, target_key={"PK": s(key + part)}))
+            ledger.put(
+                change(
+                    key, kind="content", source_key={"id": s(key), "part": s(part)}, target_key={"PK": s(key + part)}
+                )
+            )
     assert [entry.source_key["part"]["S"] for entry in ledger.content_of("t", {"id": s("1")})] == ["a", "b"]
     assert len(ledger.content_of("t", {"id": s('1"')})) == 2
 
