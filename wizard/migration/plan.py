@@ -108,7 +108,7 @@ def combined_map(context: Context, new: UserMap, ledger: Ledger) -> Ids:
     union = UserMap(tuple(MapRow(line, old, identity) for line, (old, identity) in enumerate(together.items(), 2)))
     wrong = next((complaint for complaint in check_rows(union) if complaint.level == "error"), None)
     if wrong is not None:
-        raise BadInput(f"Together with the users migrated before, the map does not work: {wrong.text}")
+        raise BadInput(f"Together with the users migrated before, the map does not work; correct the map: {wrong.text}")
     return Ids(together)
 
 
@@ -135,15 +135,17 @@ def make_plan(context: Context, request: Request) -> dict[str, Any]:
                 ids=ids,
                 watch=Watch(ids),
                 tables=request.only != "buckets" and not request.buckets,
-                content=request.only != "tables",
+                # Pointers to what an earlier plan has copied follow in the tables' turn.
+                content=request.only != "tables" or any(one["only"] != "tables" for one in ledger.scopes()),
+                listed=request.only != "tables",
                 audit=request.include_audit_logs,
                 names=found.names,
-                builders=builders_of(request.buckets),
+                builders=builders_of(request.buckets) if request.only != "tables" else (),
             )
             census = Census(findings=list(found.findings))
             for finding in found.findings:
                 context.feed.emit(finding)
-            listings = list_buckets(context, ids, request.buckets, staging) if scope.content else Listings()
+            listings = list_buckets(context, ids, request.buckets, staging) if scope.listed else Listings()
             census.take(listings)
             scan_tables(context, found, scope, staging, census)
             summary = _record(context, request, ledger, staging, found, scope, census, listings, started)

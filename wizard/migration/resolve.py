@@ -359,7 +359,7 @@ class Resolver:
 
     def _item(self, rank: int, place: str, row: Table, candidate: Candidate) -> _Clash | None:
         resolved = [edit for one in candidate.edits if (edit := self._resolvable(one)) is not None]
-        if len(resolved) < len(candidate.edits):
+        if len(resolved) < len(candidate.edits) and self.scope.listed:
             self.held[(row.config_key, "what they lead to is not there")] += len(candidate.edits) - len(resolved)
         edits = tuple(edit for edit in resolved if edit.after != edit.before)
         entry = Entry(

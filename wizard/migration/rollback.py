@@ -52,6 +52,8 @@ def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
     if dry_run:
         context.account.read_only = True
     with Ledger(context.workspace.ledger, writable=not dry_run) as ledger:
+        if ledger.latest_plan() is None:
+            raise Blocked("There is no plan yet, so nothing was applied: `amplify-migrate migrate plan` comes first.")
         if cleaned := ledger.counts(where="state = 'cleaned'").get("cleaned"):
             raise Blocked(
                 f"{plural(cleaned, 'old item')} were deleted by cleanup and cannot be put back from the ledger. Restore from"

@@ -28,7 +28,8 @@ class Scope:
     ids: Ids
     watch: Watch
     tables: bool = True  # ids in items
-    content: bool = True  # content and pointers to it
+    content: bool = True  # pointers to content
+    listed: bool = True  # whether the buckets were listed, so that what is missing can be told
     builders: tuple[str, ...] = ALL  # of content that becomes rows
     audit: bool = False
     names: Mapping[str, str] = field(default_factory=dict)  # config key -> table name
