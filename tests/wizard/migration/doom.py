@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 
 from tests.conftest import Aws
 from wizard.aws import is_read
+from wizard.migration.scan import LOCK_KEY
 
 HOP = {"host", "connection", "transfer-encoding", "content-length", "expect", "accept-encoding"}
 
 
 @dataclass
 class Doom:
-    """Kills `victim` at its write number `at`, counting from 1; 0 lets it live.
+    """Kills `victim` at its write number `at`, counting from 1; 0 lets it live. The lock's writes do not count.
 
     `committed`: AWS carries the write out and the answer is withheld, and only writes that succeed count. Otherwise
     the write never arrives.
@@ -57,7 +58,7 @@ def doomed(aws: Aws) -> Iterator[tuple[Aws, Doom]]:
 
         def answer(self) -> None:
             body = self._body()
-            write = self._is_write()
+            write = self._is_write() and LOCK_KEY.encode() not in body
             if write and not doom.committed and doom.strikes():
                 doom.strike()
                 self.close_connection = True
