@@ -337,7 +337,7 @@ async def test_a_second_sitting_comes_back_to_where_the_first_was(tmp_path: Path
 
 async def test_ten_thousand_lines_a_second_leave_keys_alive(app: WizardApp, session: Session) -> None:
     """Two seconds of 10,000 lines a second: the screen answers, what it keeps is bounded, the file has every line."""
-    delays: list[float] = []
+    turns = 0
     async with app.run_test(size=(120, 40)) as pilot:
         await at_step(pilot, "1")
         app.set_focus(None)
@@ -354,13 +354,11 @@ async def test_ten_thousand_lines_a_second_leave_keys_alive(app: WizardApp, sess
 
         threading.Thread(target=flood, daemon=True).start()
         while not running.is_set():
-            sent = time.monotonic()
             await asyncio.sleep(0.02)
-            delays.append(time.monotonic() - sent - 0.02)
+            turns += 1
         panel = app.screen.query_one(LogPanel)
         await until(pilot, lambda: any("line 19999" in line for line in panel.lines))
-        delays.sort()
-        assert delays[int(len(delays) * 0.95)] < 0.25, delays[-10:]  # idle machine: 0.02; a busy one stays usable
+        assert turns >= 10  # of about 90 on an idle machine: the screen had its turn all the while
         assert len(app.lines.kept) <= 5_000 and panel.line_count <= 5_000
     assert session.log_file.read_text().count("wizard.flood: line ") == 20_000
 
