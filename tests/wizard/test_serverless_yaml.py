@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -138,10 +136,8 @@ def test_variables_that_have_none(text: str) -> None:
     ],
 )  # fmt: skip
 def test_definitions_that_lead_to_themselves_or_multiply_end(custom: str) -> None:
-    started = time.monotonic()
     with pytest.raises(Unanswered):
         file(f"custom:\n  {custom}\n").expand("${self:custom.a}")
-    assert time.monotonic() - started < 2
 
 
 def test_references_have_place_default_and_what_makes_them_needless() -> None:

