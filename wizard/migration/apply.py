@@ -358,13 +358,16 @@ class _Run:
                 entry = entry.becomes("applied", prepared.note or entry.note)
             return Result(replace(entry, attempts=entry.attempts + 1, intent=False))
         except Lost:
-            if entry.action == "copy" and entry.kind == "item":
+            # The answer of a write that was made may be lost, and the client's own repetition refused.
+            if entry.action in ("copy", "add") and entry.kind == "item":
                 standing = read(account, entry.target_place, entry.target_key)
-                if standing is not None:
-                    if digest(standing) == entry.target_digest:
-                        return Result(entry.becomes("applied", attempts=entry.attempts + 1, intent=False))
+                made = standing is not None and digest(standing) == entry.target_digest
+                if made and (entry.action == "copy" or read(account, entry.source_place, entry.source_key) is None):
+                    return Result(entry.becomes("applied", attempts=entry.attempts + 1, intent=False))
+                if standing is not None and entry.action == "copy":
                     return Result(entry, occupied=True)
-            return Result(replace(entry, attempts=entry.attempts + 1), again=True)
+            merged = entry.kind == "item" and entry.action in ("merge", "refresh")
+            return Result(replace(entry, attempts=entry.attempts + 1, intent=merged), again=True)
         except _AWS_ERRORS as error:
             return Result(replace(_failed(entry, error), intent=_may_be_made(error)))
 
