@@ -77,7 +77,8 @@ Connect = Callable[[Choice, Feed, Control], "Context"]
 @dataclass
 class Session:
     """See the module. `gather_facts` makes the facts of a context; `connect` is None where the deployment cannot be
-    chosen (the demo); `resume_command` comes back here if the choice does not say it; `log_to` replaces the log file."""
+    chosen (the demo); `resume_command` comes back here if the choice does not say it; `log_to` replaces the log file;
+    `lasting` is false where all of it is thrown away at the end."""
 
     journey: Journey
     gather_facts: Callable[[Context], Facts]
@@ -87,6 +88,7 @@ class Session:
     feed: Feed = field(default_factory=lambda: Feed(answers=True))
     resume_command: str = ""
     log_to: Path | None = None
+    lasting: bool = True
     find_results: Callable[[Context], Results | None] = of_workspace
 
     def __post_init__(self) -> None:
@@ -337,15 +339,23 @@ class Session:
     def epilogue(self) -> str:
         """What was done, where the log is and how to come back; for the terminal after a face has gone."""
         lines = [
-            f"{_mark(done.outcome.code)} step {done.step.id}, {done.action.label}: {plain(done.outcome.text, 300)}"
+            f"{_mark(done.outcome.code)} step {done.step.id}, {done.action.label}: {_gist(done.outcome.text)}"
             for done in self.history[-20:]
         ]
+        if not self.lasting:
+            return "\n".join([*lines, f"Nothing of this is kept. Another one, from the start: {self.resume}"])
         if self.log_file is not None:
             lines.append(f"Log: {self.log_file}")
         if self.context is not None:
             lines.append(f"Workspace: {self.context.workspace.folder}")
         lines.append(f"Go on any time, from where this ended: {self.resume}")
         return "\n".join(lines)
+
+
+def _gist(text: str) -> str:
+    """What an outcome says at the start and, where it is long, in its last line: there its sum stands."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    return plain(" … ".join(dict.fromkeys([*lines[:1], *lines[-1:]])), 300)
 
 
 def _mark(code: int) -> str:

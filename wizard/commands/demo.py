@@ -45,7 +45,11 @@ def run_demo(arguments: argparse.Namespace, context: None = None) -> Outcome:
             )
         )
         session = Session(
-            JOURNEY, _gather, context=demo.context(Path(folder) / "workspace"), resume_command="amplify-migrate demo"
+            JOURNEY,
+            _gather,
+            context=demo.context(Path(folder) / "workspace"),
+            resume_command="amplify-migrate demo",
+            lasting=arguments.workspace is not None,
         )
         arguments.confirm, arguments.yes = demo.confirmations(), True
         code = drive(session, arguments)
