@@ -91,6 +91,7 @@ class Running(Screen[Outcome]):
             words = words.append(text(f"\nLog file: {file}"))
         self.query_one("#outcome-words", Static).update(words)
         self.query_one("#outcome").display = True
+        self.query_one("#work").add_class("-ended")  # makes room for it; findings stand in the step as well
         self.query_one("#continue").focus()
         self.refresh_bindings()
         self._tick()

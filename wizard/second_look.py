@@ -28,12 +28,12 @@ def stop_and_think(summary: Mapping[str, Any]) -> list[str]:
     if summary["blocked"]:
         lines.append(f"! {plural(summary['blocked'], 'change')} cannot be made; see `migrate show --state failed`")
     if summary["kept"]:
-        lines.append(f"! {plural(summary['kept'], 'item')} stay beside another one; see `migrate show --state kept`")
+        lines.append(f"! Left beside another one: {plural(summary['kept'], 'item')}; see `migrate show --state kept`")
     for one in summary["unknown_references"][:20]:
         word = "an old id" if one["kind"] == "id" else "an old id in other case"
         lines.append(
-            f"! unknown reference: {one['place']} {plain(one['path'], 80)} holds {word} {one['count']:,} times, which"
-            " stays"
+            f"! unknown reference: {one['place']} {plain(one['path'], 80)} holds {word}, which stays:"
+            f" {plural(one['count'], 'time')}"
         )
     for finding in summary["findings"]:
         if finding["level"] != "note":

@@ -63,12 +63,12 @@ def test_everything_that_stays_as_it_is_is_told() -> None:
     assert [line.split(":")[0] for line in lines] == [
         "! 2 with data are not in the map and stay as they are",
         "! 1 change cannot be made; see `migrate show --state failed`",
-        "! 3 items stay beside another one; see `migrate show --state kept`",
+        "! Left beside another one",
         "! unknown reference",
         "! attention",
     ]
     assert "\x1b" not in "".join(lines)
-    assert "notes by holds an old id 1,200 times" in lines[3]
+    assert "notes by holds an old id, which stays: 1,200 times" in lines[3]
 
 
 def test_tables_are_counted_against_users() -> None:
