@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,7 +88,7 @@ def test_the_same_workspace_is_refused_while_the_first_run_lives(stage: Stage) -
 def test_the_same_workspace_takes_over_at_once(stage: Stage) -> None:
     context = stage.context()
     context.workspace.remember({"id": "mine"})
-    abandon(context, workspace="mine")
+    abandon(context, workspace="mine", owner=f"{getpass.getuser()}@{socket.gethostname()}")
     waited: list[float] = []
     context.control.sleep = waited.append  # type: ignore[method-assign]
     with exclusive(context):
@@ -108,7 +110,10 @@ def test_another_workspace_is_refused_while_the_holder_is_alive(stage: Stage, qu
     thread = threading.Thread(target=live)
     thread.start()
     try:
-        with pytest.raises(Blocked, match=r"somebody@elsewhere.*unlock --confirm somebody@elsewhere"), exclusive(context):
+        with (
+            pytest.raises(Blocked, match=r"somebody@elsewhere.*unlock --confirm somebody@elsewhere"),
+            exclusive(context),
+        ):
             pass
     finally:
         stop.set()
@@ -136,7 +141,8 @@ def test_of_two_that_take_over_at_the_same_instant_one_is_refused(stage: Stage, 
         if params.get("ConditionExpression") == "beat = :seen":
             abandon(context, "theirs", "quicker@elsewhere")
 
-    context.account.client("dynamodb").meta.events.register("provide-client-params.dynamodb.PutItem", meanwhile)
+    client = context.account.client("dynamodb", gated=False)
+    client.meta.events.register("provide-client-params.dynamodb.PutItem", meanwhile)
     # The one who abandons writes with the same client, but without a condition.
     with pytest.raises(Blocked, match="at the same moment"), exclusive(context):
         pass
@@ -177,7 +183,9 @@ def test_a_lock_that_somebody_else_took_stops_the_writes(stage: Stage, monkeypat
         for _ in range(200):
             waiting.wait(0.02)
             try:
-                context.account.call("dynamodb", "put_item", TableName=stage.name("lambda/accounts"), Item={"user": s("x")})
+                context.account.call(
+                    "dynamodb", "put_item", TableName=stage.name("lambda/accounts"), Item={"user": s("x")}
+                )
             except Blocked as error:
                 assert "taken by somebody else" in str(error)
                 break
