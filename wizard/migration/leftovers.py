@@ -46,7 +46,7 @@ def leftovers(context: Context, ledger: Ledger, plan: dict[str, Any], ids: Ids) 
                 if listings is not None:
                     resolver.objects(listings)
                 resolver.content()
-                resolver.items(census.failed)
+                resolver.items(census.failed, census.owners)
                 counts.update(ledger.counts("source_place", "plan = -1 AND state IN ('planned', 'failed')"))
                 raise _Unwanted
         except _Unwanted:

@@ -252,7 +252,7 @@ def _record(
         resolver = Resolver(context, ledger, staging, found, scope, plan)
         resolver.objects(listings)
         resolver.content()
-        resolver.items(census.failed)
+        resolver.items(census.failed, census.owners)
         census.findings.extend(resolver.findings)
         changed = ledger.counts("target_place", "kind <> 'object' AND state = 'planned'")
         census.findings.extend(recovery.findings(context, sorted(changed)))

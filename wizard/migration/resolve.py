@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from wizard.events import Finding
 from wizard.migration.apply_content import ContentTools, prepare_content
 from wizard.migration.content import LARGE, Origin, archive_key, artifact_item, oversize_artifact_key, parse_body
 from wizard.migration.content_plan import Move
-from wizard.migration.ledger import Entry, Ledger, encode_key
+from wizard.migration.ledger import Entry, Ledger
 from wizard.migration.listing import deleted_keys, etags_tell
 from wizard.migration.objects import ObjectCopy, read_object, same_object
 from wizard.migration.plan_buckets import Listings
@@ -33,6 +33,7 @@ from wizard.migration.staging import Staging
 from wizard.migration.targets import CONSOLIDATION, USER_DATA, Survey, bucket_name
 from wizard.migration.writes import read
 from wizard.parallel import each
+from wizard.storage_key import sanitise_user
 from wizard.text import plural
 from wizard.wire import digest, same
 
@@ -61,7 +62,7 @@ class Resolver:
             context, ledger, staging, found, scope, plan,
         )  # fmt: skip
         self.findings: list[Finding] = []
-        self._deleted: set[str] = set()
+        self._ambiguous: set[str] = set()  # spellings in user storage that two people share
         self._copied_before: set[str] = set()  # tables where an earlier run left copies
         self._consolidation = bucket_name(context.deployment, CONSOLIDATION)
         self._plain_etags: dict[str, bool] = {}
@@ -81,7 +82,8 @@ class Resolver:
         first = {key for _, move in self.staging.moves() if move.action == "disclosures" for _, key in move.objects}
         watched = listings.standing and self._uploads_become_versions()
         rivals = Counter[str]()
-        self._deleted = set(deleted_keys(self.context)) if listings.standing else set()
+        if listings.standing:
+            self.staging.add_deleted(deleted_keys(self.context))
         for rank, row, copy, others in self.staging.copies():
             if not listings.standing:
                 raise Blocked(
@@ -119,7 +121,7 @@ class Resolver:
             self.staging.set_ready(copy.target_bucket, copy.target_key)
             return
         standing = self.staging.object(copy.target_bucket, copy.target_key)
-        if standing is None and before is None and copy.target_key in self._deleted:
+        if standing is None and before is None and self.staging.is_deleted(copy.target_key):
             self._put(entry.becomes("kept", "somebody deleted it in the consolidation bucket; it is not brought back"))
             return
         self.staging.set_ready(copy.target_bucket, copy.target_key)
@@ -159,16 +161,13 @@ class Resolver:
 
     def content(self) -> None:
         """Record the rows that are to be made, each target once, where their sources exist."""
-        taken: set[tuple[str, str]] = set()
         standing: list[Entry] = []
         for rank, move in self.staging.moves():
             entry = self._move(rank, move)
             if entry is None:
                 continue
-            identity = (encode_key(entry.target_key), move.part if move.action == "disclosures" else "")
-            if identity in taken:
+            if not self.staging.claim(entry.target_key, move.part if move.action == "disclosures" else ""):
                 continue
-            taken.add(identity)
             if move.action == "shares" and (sort := self._received(entry)):
                 self._put_content(entry.becomes("verified", "was there already", detail={**entry.detail, "at": sort}))
             elif move.action == "artifacts" and (done := self._in_s3(entry)) is not None:
@@ -330,8 +329,14 @@ class Resolver:
 
     # --- items ---------------------------------------------------------------------------------------------------------
 
-    def items(self, unread: Sequence[str]) -> None:
-        """Record the changes of items; `unread` are tables that were not read whole: nothing leads there."""
+    def items(self, unread: Sequence[str], owners: Collection[str]) -> None:
+        """Record the changes of items; `unread` are tables that were not read whole: nothing leads there.
+
+        `owners` are ids that have data. One outside the map may be spelled in user storage as one of the map is.
+        """
+        ids = self.scope.ids
+        others = (owner for owner in owners if owner not in ids and owner not in ids.new)
+        self._ambiguous = {spelled for owner in others if (spelled := sanitise_user(owner)) in ids.spelled}
         clashes: list[_Clash] = []
         for rank, place, candidate in self.staging.candidates():
             if place in unread or candidate.target_place in unread:
@@ -370,6 +375,11 @@ class Resolver:
         before = self.ledger.find("item", place, candidate.source_key, candidate.target_place, candidate.target_key)
         if before is not None and before.state == "resolved" and before.source_digest == candidate.source_digest:
             return None  # the operator has seen to it, and it is still what they saw
+        if candidate.source_key.get("PK", {}).get("S", "").partition("#")[0] in self._ambiguous:
+            self._put(
+                entry.becomes("kept", "two people's ids are spelled alike in user storage; move their rows by hand")
+            )
+            return None
         if candidate.fault:
             self._put(entry.becomes("failed", candidate.fault, detail={"blocked": True}))
             return None

@@ -30,6 +30,8 @@ CREATE TABLE objects (bucket TEXT, key TEXT, size INTEGER, etag TEXT, modified T
 CREATE TABLE copies (seq INTEGER PRIMARY KEY, rank INTEGER, row TEXT, body TEXT, target TEXT UNIQUE, modified TEXT,
   rivals INTEGER);
 CREATE TABLE received (partition TEXT, key TEXT, sort TEXT, PRIMARY KEY (partition, key)) WITHOUT ROWID;
+CREATE TABLE deleted (key TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE claimed (target TEXT, part TEXT, PRIMARY KEY (target, part)) WITHOUT ROWID;
 CREATE TABLE ready (place TEXT, key TEXT, PRIMARY KEY (place, key)) WITHOUT ROWID;
 """
 
@@ -169,6 +171,18 @@ class Staging:
             "SELECT rank, row, body, rivals FROM copies ORDER BY rank, target"
         ):
             yield rank, row, ObjectCopy(**json.loads(body)), rivals
+
+    def add_deleted(self, keys: Iterable[str]) -> None:
+        """Keys of the consolidation bucket whose object somebody deleted."""
+        self._db.executemany("INSERT OR IGNORE INTO deleted VALUES (?)", ((key,) for key in keys))
+
+    def is_deleted(self, key: str) -> bool:
+        return self._db.execute("SELECT 1 FROM deleted WHERE key = ?", (key,)).fetchone() is not None
+
+    def claim(self, target: Item, part: str) -> bool:
+        """Whether this is the first change that makes a row; a second one of the same target is left out."""
+        cursor = self._db.execute("INSERT OR IGNORE INTO claimed VALUES (?, ?)", (encode_key(target), part))
+        return cursor.rowcount == 1
 
     def set_ready(self, place: str, key: Any) -> None:
         """This target exists, or will before anything that points to it is written."""
