@@ -133,7 +133,9 @@ class _Hold:
             if not self._lost:
                 new = uuid.uuid4().hex
                 try:
-                    _write(*self._place, new, "beat = :seen", {":seen": {"S": self.beat}})
+                    # Also when the beat is there already: an answer that was lost makes the client ask twice.
+                    ours = {":seen": {"S": self.beat}, ":new": {"S": new}}
+                    _write(*self._place, new, "beat = :seen OR beat = :new", ours)
                     self.beat, self._renewed = new, time.monotonic()
                 except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
                     self._lost = code_of(error) == "ConditionalCheckFailedException"

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from wizard.errors import BadInput, Failed
+from wizard.errors import BadInput, Blocked, Failed
 from wizard.migration.objects import ObjectCopy
 from wizard.migration.rewrite import Change as Difference
 from wizard.migration.rewrite import Edit
@@ -200,6 +200,8 @@ class Ledger:
 
     def __init__(self, path: Path, *, writable: bool = True):
         self.path = path
+        if not writable and not path.exists():
+            raise Blocked("There is no plan yet: run `amplify-migrate migrate plan` first.")
         try:
             if writable and not path.exists():
                 with open(path, "ab", opener=private_opener):

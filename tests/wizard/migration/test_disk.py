@@ -24,7 +24,9 @@ class Disk:
         self.folder, self.ballast = folder, folder / "ballast"
 
     def mount(self, size: str) -> None:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", self.folder], check=True, capture_output=True)
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", self.folder], check=True, capture_output=True
+        )
 
     def unmount(self) -> None:
         subprocess.run(["umount", self.folder], check=True)
@@ -60,7 +62,6 @@ def command(stage: Stage, workspace: Path, *words: str) -> tuple[int, str, str]:
     return ended.returncode, ended.stdout, ended.stderr
 
 
-
 def undisturbed(aws: Aws, folder: Path) -> Dump:
     stage = fill(Stage(aws, folder))
     stage.migrate()
@@ -70,7 +71,9 @@ def undisturbed(aws: Aws, folder: Path) -> Dump:
 
 
 @pytest.mark.parametrize("free", [0, 120_000])
-def test_a_full_disk_is_one_sentence_and_the_same_command_goes_on(aws: Aws, disk: Disk, tmp_path: Path, free: int) -> None:
+def test_a_full_disk_is_one_sentence_and_the_same_command_goes_on(
+    aws: Aws, disk: Disk, tmp_path: Path, free: int
+) -> None:
     expected = undisturbed(aws, tmp_path)
     stage = fill(Stage(aws, tmp_path))
     workspace = disk.folder / "w"

@@ -24,7 +24,7 @@ from tests.wizard.migration.stage import Dump, Item, Stage, n, run, s
 from wizard.aws import is_read
 from wizard.wire import canonical
 
-POOL = ("ann@example.edu", "ann@example.edu.org", "47", "471", 'o"neil+x\'y@example.edu', "dr who@example.edu", "Zoë")
+POOL = ("ann@example.edu", "ann@example.edu.org", "47", "471", "o\"neil+x'y@example.edu", "dr who@example.edu", "Zoë")
 FAULTS = (None, network.throttled, network.broken, network.reset, network.lost, network.truncated)
 ACCOUNTS, ACCESS, CHATS = "lambda/accounts", "object-access/object-access", "lambda/chat-usage"
 COSTS, HISTORY, TASKS = "lambda/cost-calculations", "lambda/history-cost-calculations", "agent-loop/scheduled-tasks"
@@ -94,7 +94,9 @@ def persist(stage: Stage, case: Case, *words: str) -> None:
     for turn in range(6):
         context = stage.context()
         if case.fault is not None and turn < 3:
-            Weather(context.account, case.fault, share=0.15, seed=case.seed + turn, writes_only=case.fault in WRITES_ONLY)
+            Weather(
+                context.account, case.fault, share=0.15, seed=case.seed + turn, writes_only=case.fault in WRITES_ONLY
+            )
         if turn == 0 and case.stop:
             _stop_before(context, case.stop)
         ended = run(context, *words)
@@ -166,7 +168,10 @@ def check(aws: Aws, case: Case, folder: Path) -> None:
 def _right(stage: Stage, case: Case, after: Dump) -> None:
     """Each mapped person's rows stand under the new id, whatever else stands there."""
     for table, item, _ in case.rows:
-        found, owner = after[stage.name(table)], {name: case.ids.get(value.get("S", ""), "") for name, value in item.items()}
+        found, owner = (
+            after[stage.name(table)],
+            {name: case.ids.get(value.get("S", ""), "") for name, value in item.items()},
+        )
         if table == CHATS and owner["user"]:
             assert found[key_text(stage.key(table, item))]["user"] == s(owner["user"])
         elif table in (ACCOUNTS, ACCESS, COSTS, TASKS, TAGS, USERS):

@@ -107,7 +107,9 @@ def test_a_rollback_that_was_killed_puts_everything_back(undisturbed: tuple[Stat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("command", "result"), [(APPLY, 1), (CLEANUP, 2), (ROLLBACK, 0)], ids=["apply", "cleanup", "rollback"])
+@pytest.mark.parametrize(
+    ("command", "result"), [(APPLY, 1), (CLEANUP, 2), (ROLLBACK, 0)], ids=["apply", "cleanup", "rollback"]
+)
 def test_killed_at_every_single_write(
     undisturbed: tuple[State, State, State], case: Case, command: tuple[str, ...], result: int
 ) -> None:
