@@ -9,6 +9,7 @@ from typing import Any
 
 from wizard import storage, users, wire
 from wizard.backup_files import read_items
+from wizard.batch_get import batch_get
 from wizard.catalog.model import Ids
 from wizard.catalog.tables import TABLES
 from wizard.context import Context
@@ -99,20 +100,9 @@ def count_missing(context: Context, table: str, items: Iterable[Item], key: Sequ
 
 def present_keys(context: Context, table: str, keys: Sequence[Item]) -> set[str]:
     """Which of at most 100 keys the table has, as key texts."""
-    there: set[str] = set()
     unique = {encode_key(key): key for key in keys}
-    if not unique:
-        return there
-    names = {f"#k{number}": name for number, name in enumerate(keys[0])}
-    shape = {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names, "ConsistentRead": True}
-    request: dict[str, Any] = {table: {"Keys": list(unique.values()), **shape}}
-    while request:
-        answer = context.account.call("dynamodb", "batch_get_item", RequestItems=request)
-        there |= {encode_key(key) for key in answer["Responses"].get(table, [])}
-        request = answer.get("UnprocessedKeys") or {}
-        if request:
-            context.control.sleep(0.2)
-    return there
+    names = tuple(keys[0]) if keys else ()
+    return {encode_key(key) for key in batch_get(context.account, table, list(unique.values()), names)}
 
 
 def check_waivers(context: Context) -> Fact:

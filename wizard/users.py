@@ -16,11 +16,12 @@ from typing import Literal
 
 import botocore.exceptions
 
-from wizard.aws import ABSENT, DENIED, PATIENCE_SECONDS, code_of, explain
+from wizard.aws import ABSENT, DENIED, code_of, explain
+from wizard.batch_get import MOST, batch_get
 from wizard.catalog.model import Table
 from wizard.catalog.tables import TABLES
 from wizard.context import Context
-from wizard.errors import BadInput, Blocked, Failed
+from wizard.errors import BadInput, Blocked
 from wizard.events import Progress
 from wizard.parallel import each
 from wizard.text import plain, plural
@@ -49,7 +50,6 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 USER_MAP = "csv_file"  # setting of the workspace: the user map that was checked last without errors
-BATCH = 100  # the most keys of one BatchGetItem
 _SYSTEM = re.compile(r".+-[0-9]{6}")  # `AppName-123456`, the owner of a system API key
 _ASSISTANT = re.compile(r"ast[a-z]*/.+")  # assistants are principals of object access
 
@@ -91,38 +91,16 @@ def look_up(context: Context, ids: Iterable[str]) -> dict[str, str]:
     table = cognito_users_table(context)
     known: dict[str, str] = {}
     wanted = sorted({user for user in ids if user and len(user.encode("utf-8", "replace")) <= HASH_KEY_BYTES})
-    batches = (tuple(wanted[start : start + BATCH]) for start in range(0, len(wanted), BATCH))
+    batches = (tuple(wanted[start : start + MOST]) for start in range(0, len(wanted), MOST))
 
     def fetch(batch: tuple[str, ...]) -> dict[str, str]:
-        return _fetch(context, table, batch)
+        keys = [{"user_id": {"S": user}} for user in batch]
+        rows = batch_get(context.account, table, keys, ("user_id", "email"))
+        return {row["user_id"]["S"]: row.get("email", {}).get("S", "") for row in rows}
 
     for _, rows in each(fetch, batches, workers=context.workers, control=context.control):
         known.update(rows)
     return known
-
-
-def _fetch(context: Context, table: str, batch: Sequence[str]) -> dict[str, str]:
-    request = {
-        table: {
-            "Keys": [{"user_id": {"S": user}} for user in batch],
-            "ProjectionExpression": "user_id, email",
-        }
-    }
-    rows: dict[str, str] = {}
-    waited = 0.0
-    for attempt in itertools.count():
-        answer = context.account.call("dynamodb", "batch_get_item", RequestItems=request)
-        for item in answer["Responses"].get(table, ()):
-            rows[item["user_id"]["S"]] = item.get("email", {}).get("S", "")
-        request = answer.get("UnprocessedKeys") or {}
-        if not request:
-            return rows
-        if waited > PATIENCE_SECONDS:
-            break
-        pause = min(10.0, 0.05 * 2**attempt)
-        waited += pause
-        context.control.sleep(pause)
-    raise Failed(f"{table} gave no answer for {PATIENCE_SECONDS / 60:.0f} minutes; try again when it is less busy.")
 
 
 def identity_map(context: Context) -> UserMap:

@@ -23,10 +23,11 @@ from wizard.errors import Blocked, MigrateError
 from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.apply_content import ContentTools, prepare_content
-from wizard.migration.apply_items import Prepared, Readiness, prepare_item
+from wizard.migration.apply_items import Prepared, Readiness, prepare_item, reads_of
 from wizard.migration.ledger import START, Entry, Ledger
 from wizard.migration.objects import copy_objects
 from wizard.migration.plan import catalog_digest, map_digest
+from wizard.migration.read_ahead import ReadAhead
 from wizard.migration.show import shown
 from wizard.migration.targets import (
     CONSOLIDATION,
@@ -238,8 +239,9 @@ class _Run:
 
     def _items(self, batch: list[Entry]) -> Iterator[Entry]:
         readiness = {entry.id: self._readiness(entry) for entry in batch}
+        ahead = ReadAhead(self.context, (one for entry in batch for one in reads_of(entry)))
         yield from self._write(
-            batch, lambda entry: prepare_item(self.context.account, self.ids, entry, readiness.get(entry.id, {}))
+            batch, lambda entry: prepare_item(self.context.account, self.ids, entry, readiness.get(entry.id, {}), ahead)
         )
 
     def _readiness(self, entry: Entry) -> Readiness:

@@ -11,6 +11,7 @@ from wizard.aws import Account
 from wizard.catalog.model import Ids, Table
 from wizard.catalog.tables import BY_KEY
 from wizard.migration.ledger import Entry
+from wizard.migration.read_ahead import Read
 from wizard.migration.rewrite import Edit, changes, rewrite
 from wizard.migration.scan import unmarked
 from wizard.migration.writes import Write, delete_unchanged, put_new, read, update
@@ -38,11 +39,19 @@ class Prepared:
         return bool(self.writes or self.first)
 
 
-def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness) -> Prepared:
+def reads_of(entry: Entry) -> list[tuple[str, Item]]:
+    """(table, key) of what `prepare_item` reads for a change."""
+    places = [(entry.source_place, entry.source_key)]
+    if entry.action in ("merge", "refresh", "add") or (entry.intent and entry.moves):
+        places.append((entry.target_place, entry.target_key))
+    return places
+
+
+def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness, read: Read = read) -> Prepared:
     """Read what stands and compute the writes, or why there are none."""
     row = BY_KEY[entry.row]
     source = read(account, entry.source_place, entry.source_key)
-    if went_through(account, entry, source):
+    if went_through(account, entry, source, read):
         return Prepared(entry.becomes("applied", "was done when the run was interrupted"))
     if source is None:
         return Prepared(entry.becomes("conflict", "the item is gone"))
@@ -54,7 +63,7 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness)
     return _move(row, ids, entry, source, existing, readiness)
 
 
-def went_through(account: Account, entry: Entry, source: Item | None) -> bool:
+def went_through(account: Account, entry: Entry, source: Item | None, read: Read = read) -> bool:
     """Whether a write whose answer never came was made: what stands is what it was to leave, and rollback knows it."""
     if entry.action == "add":
         return entry.intent and source is None

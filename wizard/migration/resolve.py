@@ -6,10 +6,11 @@ before; another one is a clash and goes by the row's rule. Pointers are kept onl
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,12 +28,11 @@ from wizard.migration.ledger import Entry, Ledger
 from wizard.migration.listing import deleted_keys, etags_tell
 from wizard.migration.objects import ObjectCopy, read_object, same_object
 from wizard.migration.plan_buckets import Listings
+from wizard.migration.read_ahead import ReadAhead
 from wizard.migration.rewrite import Edit, changes, rewrite
 from wizard.migration.scan import Candidate, Scope, unmarked
 from wizard.migration.staging import Staging
 from wizard.migration.targets import CONSOLIDATION, USER_DATA, Survey, bucket_name
-from wizard.migration.writes import read
-from wizard.parallel import each
 from wizard.storage_key import sanitise_user
 from wizard.text import plural
 from wizard.wire import digest, same
@@ -40,7 +40,7 @@ from wizard.wire import digest, same
 ARTIFACTS = "S3_ARTIFACTS_BUCKET"
 DISCLOSURES = "DATA_DISCLOSURE_STORAGE_BUCKET"
 DONE = ("applied", "verified", "cleaned", "resolved")
-_AT_ONCE = 1_000  # clashes that are settled together; what is held in memory
+_AT_ONCE = 100  # clashes that are settled together; what is held in memory
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,9 @@ class Resolver:
 
     def _settle_content(self, standing: Sequence[Entry]) -> None:
         """Look at the rows that stand already where content is to go, and decide."""
-        for entry, existing in self._each(self._read_target, standing):
+        ahead = ReadAhead(self.context, ((entry.target_place, entry.target_key) for entry in standing))
+        for entry in standing:
+            existing = ahead(self.context.account, entry.target_place, entry.target_key)
             self._put_content(self._as_it_stands(entry, existing))
 
     def _put_content(self, entry: Entry) -> None:
@@ -220,12 +222,6 @@ class Resolver:
     def _received(self, entry: Entry) -> str:
         key = entry.detail["waits"][1].removeprefix("shares/")
         return self.staging.received(entry.target_key["PK"]["S"], key)
-
-    def _read_target(self, entry: Entry) -> Item | None:
-        return read(self.context.account, entry.target_place, entry.target_key)
-
-    def _each(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
-        return each(function, tasks, workers=self.context.workers, control=self.context.control)
 
     def _move(self, rank: int, move: Move) -> Entry | None:
         """The change of one move; None when there is nothing (left) to do."""
@@ -410,14 +406,15 @@ class Resolver:
     def _settle(self, clashes: Sequence[_Clash]) -> None:
         """Look at both items of each clash and decide."""
         account = self.context.account
-
-        def look(clash: _Clash) -> tuple[Item | None, Item | None]:
-            one = clash.candidate
-            return read(account, clash.place, one.source_key), read(account, one.target_place, one.target_key)
-
-        for clash, (source, existing) in self._each(look, clashes):
+        places = [
+            ((clash.place, clash.candidate.source_key), (clash.candidate.target_place, clash.candidate.target_key))
+            for clash in clashes
+        ]
+        ahead = ReadAhead(self.context, itertools.chain.from_iterable(places))
+        for clash, (old, new) in zip(clashes, places, strict=True):
+            source = ahead(account, *old)
             if source is not None:
-                self._put(self._judge(clash, unmarked(source), existing))
+                self._put(self._judge(clash, unmarked(source), ahead(account, *new)))
 
     def _judge(self, clash: _Clash, source: Item, existing: Item | None) -> Entry:
         row, candidate = clash.row, clash.candidate

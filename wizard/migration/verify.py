@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import botocore.exceptions
@@ -20,6 +21,7 @@ from wizard.events import Progress
 from wizard.migration.apply import open_plan
 from wizard.migration.ledger import NEWEST, Entry, Ledger
 from wizard.migration.objects import ObjectCopy, verify_object
+from wizard.migration.read_ahead import Read, ReadAhead
 from wizard.migration.rewrite import Edit
 from wizard.migration.scan import unmarked
 from wizard.migration.show import shown
@@ -43,26 +45,36 @@ class Judgement:
     later: bool = False
 
 
-def judge(account: Account, entry: Entry) -> Judgement:
+def row_at_target(entry: Entry) -> tuple[str, Item] | None:
+    """(table, key) of the item that a change wrote; None where it wrote an object."""
+    if entry.kind == "object" or (entry.kind == "content" and entry.detail.get("pointer")):
+        return None
+    sort_key = {"SK": {"S": entry.detail["at"]}} if entry.detail.get("at") else {}
+    return entry.target_place, {**entry.target_key, **sort_key}
+
+
+def judge(account: Account, entry: Entry, read: Read = read) -> Judgement:
     """Whether the target of a change is there and holds what was written."""
     try:
         if entry.kind == "object":
             check = verify_object(account, entry.object_copy, entry.target_digest, entry.detail.get("version", ""))
             return Judgement(check.verdict, check.detail, check.later)
-        if entry.kind == "content" and entry.detail.get("pointer"):
+        where = row_at_target(entry)
+        if where is None:
             bucket, source, size, etag, *_ = entry.detail["sources"][0]
             copy = ObjectCopy(bucket, source, bucket, entry.detail["pointer"], size, etag)
             check = verify_object(account, copy, entry.detail.get("object_etag", ""))
             return Judgement(check.verdict, check.detail, check.later)
-        key = dict(entry.target_key)
-        if entry.detail.get("at"):
-            key["SK"] = {"S": entry.detail["at"]}
-        found = read(account, entry.target_place, key)
+        found = read(account, *where)
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
         return Judgement("unknown", explain(error))
     if found is None:
         return Judgement("missing", "nothing is at the target")
     return judge_item(entry, found)
+
+
+def _judging(account: Account, read: Read, entry: Entry) -> Judgement:
+    return judge(account, entry, read)
 
 
 def judge_item(entry: Entry, found: Item) -> Judgement:
@@ -119,9 +131,9 @@ def verify_plan(context: Context) -> dict[str, Any]:
             done = 0
             for batch in ledger.batches(("applied", "verified"), BATCH, where=NEWEST):
                 ended: list[Entry] = []
-                for entry, judgement in each(
-                    lambda entry: judge(account, entry), batch, workers=context.workers, control=context.control
-                ):
+                ahead = ReadAhead(context, (where for entry in batch if (where := row_at_target(entry))))
+                judging = partial(_judging, account, ahead)
+                for entry, judgement in each(judging, batch, workers=context.workers, control=context.control):
                     verdicts[judgement.verdict] += 1
                     later += judgement.later
                     done += 1

@@ -436,11 +436,11 @@ def test_an_answer_that_was_lost_is_found_to_be_done(stage: Stage) -> None:
     def lose(**_: Any) -> None:
         raise ConnectionClosedError(endpoint_url="x")
 
-    def begin(_: dict[str, Any]) -> None:  # the first item is read once the lock is held
+    def begin(_: dict[str, Any]) -> None:  # items are read once the lock is held
         for operation in ("PutItem", "UpdateItem", "TransactWriteItems"):
             context.account.client("dynamodb").meta.events.register(f"before-parse.dynamodb.{operation}", lose)
 
-    before(context, "GetItem", begin)
+    before(context, "BatchGetItem", begin)
     assert run(context, "migrate", "apply").document["states"] == {"failed": 5}
     assert stage.plan()["blocked"] == 0
     stage.apply()

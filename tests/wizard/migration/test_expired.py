@@ -131,7 +131,7 @@ def expected(moto_server: Aws, tmp_path_factory: pytest.TempPathFactory) -> Dump
 
 
 @pytest.mark.parametrize(
-    ("operation", "count"), [("GetItem", 9), ("PutItem", 6), ("UpdateItem", 3), ("TransactWriteItems", 1)]
+    ("operation", "count"), [("BatchGetItem", 3), ("PutItem", 6), ("UpdateItem", 3), ("TransactWriteItems", 1)]
 )
 def test_it_pauses_asks_and_goes_on_with_renewed_ones(
     expected: Dump, aws: Aws, credentials: Credentials, tmp_path: Path, operation: str, count: int

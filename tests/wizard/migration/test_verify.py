@@ -67,7 +67,8 @@ def test_a_new_item_that_is_gone_is_missing_and_made_again(stage: Stage) -> None
 def test_what_cannot_be_read_is_unknown_and_stays_applied(stage: Stage) -> None:
     applied(stage)
     context = stage.context()
-    deny(context.account, "dynamodb", "GetItem")
+    for operation in ("GetItem", "BatchGetItem"):
+        deny(context.account, "dynamodb", operation)
     ended = run(context, "migrate", "verify")
     assert (ended.code, ended.document["verdicts"]) == (1, {"unknown": 2})
     assert {entry.state for entry in stage.entries()} == {"applied"}
