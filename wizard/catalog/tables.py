@@ -242,10 +242,13 @@ TABLES: tuple[Table, ...] = (
         skip="usage history of releases up to v0.8.1; the newer chat-billing removes the table",
     ),
     Table(
+        # Two records of one instant both stay: neither stands for the other.
         "OP_LOG_DYNAMO_TABLE",
         "amplify-{dep}-assistants-api-{stage}-op-log",
         Key("user", "timestamp"),
-        skip="a record of what was done under the id of that time; `user` is part of its key",
+        ids=(USER,),
+        keep=("resultMessage", "actionPayload", "operationDefinition", "metadata", "result"),
+        audit=True,
     ),
     Table(
         # The schema of the private service is not public: DescribeTable decides whether the row applies.

@@ -128,11 +128,16 @@ def test_both_names_of_the_usage_table_are_migrated(stage: Stage) -> None:
 
 def test_audit_logs_only_on_request(stage: Stage) -> None:
     log = {"log_id": s(f"{ANN}/1"), "user": s(ANN), "details": s(f"by {ANN}")}
+    operation = {"user": s(ANN), "timestamp": s("2025-09-01T10:00:00"), "resultMessage": s(f"found {ANN}")}
     stage.put("admin/admin-logs", log)
+    stage.put("assistants-api/op-log", operation)
     assert places(stage.plan()) == {}
-    assert places(stage.plan(MAP, "--include-audit-logs")) == {stage.name("admin/admin-logs"): 1}
+    assert places(stage.plan(MAP, "--include-audit-logs")) == {
+        stage.name("admin/admin-logs"): 1, stage.name("assistants-api/op-log"): 1,
+    }  # fmt: skip
     stage.apply()
     assert stage.scan("admin/admin-logs") == [{**log, "user": s("a-100")}]
+    assert sorted(stage.scan("assistants-api/op-log"), key=str) == [{**operation, "user": s("a-100")}, operation]
 
 
 # --- what cannot be written -------------------------------------------------------------------------------------------
