@@ -19,7 +19,7 @@ fill_gaps = Clash(filled)
 fill_gaps_keeping = Clash(filled, keeps_loser=True)  # where an attribute that both have is somebody's work
 
 
-def union(attribute: str, *identity: str) -> Clash:
+def union(attribute: str, *identity: str, keeps_loser: bool = False) -> Clash:
     """Fill gaps, and add the members of a list whose `identity` (the first of these attributes it has) is not there yet."""
 
     def name(member: Item) -> object:
@@ -34,7 +34,7 @@ def union(attribute: str, *identity: str) -> Clash:
             merged[attribute] = {"L": [*mine, *(member for member in theirs if name(member) not in known)]}
         return merged
 
-    return Clash(rule)
+    return Clash(rule, keeps_loser)
 
 
 def one_default(union: Clash, attribute: str, flag: str) -> Clash:

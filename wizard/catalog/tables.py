@@ -116,7 +116,7 @@ TABLES: tuple[Table, ...] = (
         Key("user", "taskId"),
         ids=(USER, pointer("logs[].detailsKey", pointers.task_log)),
         keep=("notifyEmailAddresses[]", "apiKeyId"),
-        clash=fill_gaps_keeping,
+        clash=union("logs", "executionId", keeps_loser=True),
         retire="deactivate",
         content=("logs",),
     ),

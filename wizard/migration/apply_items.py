@@ -17,6 +17,8 @@ from wizard.migration.scan import unmarked
 from wizard.migration.writes import Write, delete_unchanged, put_new, read, update
 from wizard.wire import Item, digest, same
 
+_BESIDE = "another item stands under the new id; this one stays beside it"
+
 # (slot, value before) of a pointer -> whether it may change; a text is the value it gets instead of the planned one.
 Readiness = Mapping[tuple[tuple[str, ...], str], bool | str]
 
@@ -52,7 +54,7 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness,
     row = BY_KEY[entry.row]
     source = read(account, entry.source_place, entry.source_key)
     if went_through(account, entry, source, read):
-        return Prepared(entry.becomes("applied", "was done when the run was interrupted"))
+        return Prepared(finished(entry, "was done when the run was interrupted"))
     if source is None:
         return Prepared(entry.becomes("conflict", "the item is gone"))
     if entry.action == "update":
@@ -159,8 +161,6 @@ def _move(row: Table, ids: Ids, entry: Entry, source: Item, existing: Item | Non
         after = rewritten.item if entry.action == "refresh" else row.merged(existing, rewritten.item)
         writes = [update(entry.target_place, key_names, existing, after)] if changes(existing, after) else []
         written = _kept(row, existing, after)
-    if entry.action == "merge" and existing is not None and after_is_without(row, existing, after, rewritten.item):
-        return Prepared(entry.becomes("kept", "another item stands under the new id; this one stays beside it"))
     left = source
     removes = entry.action == "add"
     if removes:
@@ -168,6 +168,8 @@ def _move(row: Table, ids: Ids, entry: Entry, source: Item, existing: Item | Non
     elif row.retire == "deactivate" and source.get("active") == {"N": "1"}:
         left = {**source, "active": {"N": "0"}}
         writes.append(update(entry.source_place, key_names, source, left))
+    if entry.action == "merge" and existing is not None and after_is_without(row, existing, after, rewritten.item):
+        return _beside(entry, existing, left, writes)
     recorded = replace(
         entry,
         source_digest=digest(unmarked(left)),
@@ -179,6 +181,22 @@ def _move(row: Table, ids: Ids, entry: Entry, source: Item, existing: Item | Non
     if not writes:
         return Prepared(recorded.becomes("applied", "was merged already"))
     return Prepared(recorded, tuple(writes), note=_held_note(held))
+
+
+def _beside(entry: Entry, existing: Item, left: Item, writes: list[Write]) -> Prepared:
+    """An old item that is no copy of the one under the new id: it stays, but as a task it must not run a second time."""
+    if not writes:
+        return Prepared(entry.becomes("kept", _BESIDE))
+    made = {"created": False, "deactivated": True, "was_made": True, "beside": True}
+    recorded = replace(
+        entry, source_digest=digest(unmarked(left)), target_digest=digest(existing), detail={**entry.detail, **made}
+    )
+    return Prepared(recorded, tuple(writes), after=finished)
+
+
+def finished(entry: Entry, note: str = "") -> Entry:
+    """What a change becomes once its writes are made."""
+    return entry.becomes("kept", _BESIDE) if entry.detail.get("beside") else entry.becomes("applied", note)
 
 
 def after_is_without(row: Table, existing: Item, after: Item, rewritten: Item) -> bool:

@@ -5,8 +5,10 @@ Plan and rollback settle intents first, so that neither takes for untouched what
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from wizard.context import Context
-from wizard.migration.apply_items import went_through
+from wizard.migration.apply_items import finished, went_through
 from wizard.migration.ledger import Entry, Ledger
 from wizard.migration.objects import verify_object
 from wizard.migration.writes import read
@@ -44,7 +46,7 @@ def _look(context: Context, entry: Entry) -> Entry:
             if entry.action == "update" and source
             else went_through(account, entry, source)
         )
-        return entry.becomes("applied", note, intent=False) if made else open_again
+        return replace(finished(entry, note), intent=False) if made else open_again
     found = read(account, entry.target_place, entry.target_key)
     made = found is not None and digest(found) == entry.target_digest
     return entry.becomes("verified", note, intent=False) if made else open_again

@@ -437,10 +437,11 @@ class Resolver:
             # A service wrote under the old id after the copy, and nobody touched the copy: it follows.
             return replace(entry, action="refresh", edits=(*edits_between(row, existing, rewritten), *pointers))
         loses = row.clash is None or (row.clash.keeps_loser and same(row.merged(existing, rewritten), existing))
-        if loses and not same(rewritten, existing):
+        deactivates = row.retire == "deactivate" and candidate.active
+        if loses and not deactivates and not same(rewritten, existing):
             return entry.becomes("kept", "another item stands under the new id; this one stays beside it")
         edits = edits_between(row, existing, row.merged(existing, rewritten))
-        if not edits and not (row.retire == "deactivate" and candidate.active):
+        if not edits and not deactivates:
             return entry.becomes("verified", "was there already", target_digest=digest(existing))
         return replace(entry, edits=(*edits, *pointers))
 

@@ -95,7 +95,8 @@ def _undo_all(context: Context, ledger: Ledger, *, dry_run: bool) -> dict[str, A
             return explain(error)
 
     for kind, which in turns:
-        states = ("applied", "verified", "conflict", "failed")  # the last two where verify found what was written wrong
+        # The last three where something was written all the same: verify found it wrong, or the old item is no copy.
+        states = ("applied", "verified", "conflict", "failed", "kept")
         for batch in ledger.newest_first(states, BATCH, kind, *which):
             made = [one for one in batch if one.state in ("applied", "verified") or one.detail.get("was_made")]
             ended = []

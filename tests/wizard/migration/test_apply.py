@@ -449,3 +449,34 @@ def test_an_answer_that_was_lost_is_found_to_be_done(stage: Stage) -> None:
     assert stage.get(ACCESS, "o1", "b-200") == access("b-200", "owner")
     stage.cleanup()
     assert MAP[ANN] in {item["principal_id"]["S"] for item in stage.scan(ACCESS)}
+
+
+def test_of_two_tasks_of_one_key_only_one_runs_whatever_else_differs(stage: Stage) -> None:
+    """Earlier scripts copied tasks and left the old ones active: both ran, and each has logs of its own."""
+
+    def log(execution: str) -> dict[str, Any]:
+        return {"M": {"executionId": s(execution), "status": s("success")}}
+
+    def task(user: str, number: str, text: str, *executions: str) -> dict[str, Any]:
+        return {
+            "user": s(user), "taskId": s(number), "active": n(1), "taskInstructions": s(text),
+            "logs": {"L": [log(one) for one in executions]},
+        }  # fmt: skip
+
+    stage.put(TASKS, task(ANN, "t", "same", "1", "2"), task("a-100", "t", "same", "1", "3"))
+    stage.put(TASKS, task(ANN, "u", "old text", "1"), task("a-100", "u", "new text", "1"))
+    seeded = stage.dump()
+    stage.plan()
+    stage.apply()
+    assert stage.get(TASKS, "a-100", "t") == task("a-100", "t", "same", "1", "3", "2")
+    assert stage.get(TASKS, "a-100", "u") == task("a-100", "u", "new text", "1")
+    assert stage.get(TASKS, ANN, "u") == {**task(ANN, "u", "old text", "1"), "active": n(0)}
+    assert stage.plan()["changes"] == 0
+    assert stage.run("rollback").code == 0
+    assert stage.dump() == seeded
+    stage.plan()
+    stage.apply()
+    stage.verify()
+    stage.cleanup()
+    assert stage.get(TASKS, ANN, "t") is None
+    assert stage.get(TASKS, ANN, "u") is not None, "its text stands nowhere else"
