@@ -11,7 +11,7 @@ from wizard.errors import BadInput
 from wizard.events import Finding
 from wizard.serverless_yaml import Answers, Reference, ServerlessFile, TableName, Variable, read_variables
 from wizard.text import plain
-from wizard.yaml_nodes import LARGEST
+from wizard.yaml_nodes import LARGEST, repeated
 
 TEMPLATE = "example-service"  # the service of amplify-lambda-python-base, from which new services are copied
 
@@ -120,6 +120,16 @@ def _doubtful(services: list[Service]) -> list[Finding]:
         for service in services
         if not service.name
     ]
+    findings += [
+        Finding(
+            "attention", f"{service.file}:{key.start_mark.line + 1}",
+            f"{plain(key.value, 80)} stands twice in one mapping; the last counts here.",
+            "Remove one of them: serverless refuses such a file.",
+        )
+        for service in services
+        if not service.excluded
+        for key in repeated(service.definition.root)
+    ]  # fmt: skip
     owners: dict[str, Service] = {}
     for service in services:
         first = owners.setdefault(service.name, service)

@@ -109,13 +109,17 @@ class Missing:
     reason: str
 
 
+Readers = Mapping[str, list[tuple[str, Reference]]]
+
+
 @dataclass(frozen=True)
 class Plan:
-    """Every row, in the order of writing (shared first), and what is left unresolved after them."""
+    """Every row, in the order of writing (shared first), every reference, and what of them is left unresolved."""
 
     rows: tuple[Row, ...]
     unresolved: tuple[Missing, ...]
     findings: tuple[Finding, ...]
+    read: Readers
 
     @property
     def pending(self) -> tuple[Missing, ...]:
@@ -146,9 +150,6 @@ class Plan:
             if row.action != "skipped":
                 found[row.wanted.group].append(row)
         return dict(found)
-
-
-Readers = Mapping[str, list[tuple[str, Reference]]]
 
 
 def looks_secret(name: str) -> bool:
@@ -280,10 +281,10 @@ def compare(checkout: Checkout, entries: list[Wanted], stored: Mapping[str, Stor
             if reference.default is not None or there.intersection(reference.unless):
                 continue
             if reference.unresolved:
-                unresolved.append(Missing(path, place, f"{reference.unresolved} has no answer"))
+                unresolved.append(Missing(path, place, reference.unresolved))
             elif path not in there:
                 unresolved.append(Missing(path, place, why.get(path) or _undefined(path, checkout)))
-    return Plan(tuple(rows), tuple(unresolved), (*checkout.findings, *_findings(checkout, rows, read)))
+    return Plan(tuple(rows), tuple(unresolved), (*checkout.findings, *_findings(checkout, rows, read)), read)
 
 
 def _row(entry: Wanted, stored: Stored | None, read: Readers) -> Row:
@@ -312,6 +313,8 @@ def _undefined(path: str, checkout: Checkout) -> str:
     """Why nothing answers a path that no row is for."""
     nowhere = "and Parameter Store does not have it"
     parts = path.split("/")
+    if parts[:2] != ["", "amplify"]:
+        return "it is none of this deployment's paths, and Parameter Store does not have it"
     if len(parts) != 5 or parts[3] == SHARED:
         return f"it is not in {checkout.var_file}, {nowhere}"
     names = {service.name: {variable.name for variable in service.variables} for service in checkout.services}

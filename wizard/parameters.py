@@ -52,16 +52,16 @@ def checkout_root(context: Context, root: Path | None = None) -> Path:
 
 def load(context: Context, root: Path | None = None) -> Checkout:
     """The checkout, its `${cf:…}` answered by the stacks that exist. Raises BadInput."""
-    folder = checkout_root(context, root)
-    checkout = read_checkout(folder, context.deployment)
+    folder, known = checkout_root(context, root), {"aws:accountId": context.account.id}
+    checkout = read_checkout(folder, context.deployment, known)
     stacks = {
         reference.address
         for service in checkout.services
         for reference in service.references
         if reference.type == "cf" and not reference.unresolved
     }
-    known = parameter_store.outputs(context, stacks) if stacks else {}
-    return read_checkout(folder, context.deployment, known) if known else checkout
+    outputs = parameter_store.outputs(context, stacks) if stacks else {}
+    return read_checkout(folder, context.deployment, {**known, **outputs}) if outputs else checkout
 
 
 def plan(context: Context, root: Path | None = None) -> Plan:
@@ -126,13 +126,24 @@ def verify(context: Context, root: Path | None = None) -> Outcome:
     unresolved = [*found.unresolved, *found.pending]
     lines = [*said, *_table(wrong), *_problems(found), "", *_tally(found), ""]
     good = not wrong and not found.blocked
+    every = [reference for uses in found.read.values() for _, reference in uses]
+    defaults = sum(reference.default is not None for reference in every)
+    counts = f"{plural(len(every), 'reference')} to {plural(len(found.read), 'parameter')}, {defaults} with a default"
     if good:
-        lines.append("Every parameter is stored and every reference resolves.")
+        lines.append(f"Every parameter is stored and every reference resolves ({counts}).")
     else:
         references = plural(len(unresolved), "reference")
         lines.append(f"{plural(len(wrong), 'parameter')} missing or different, {references} unresolved.")
         lines.append("Run `amplify-migrate parameters populate`.")
-    details = {**_details(found), "unresolved": [_reference(missing) for missing in unresolved]}
+    details = {
+        **_details(found),
+        "unresolved": [_reference(missing) for missing in unresolved],
+        "references": [
+            {"name": path, "place": place, "default": reference.default}
+            for path, uses in found.read.items()
+            for place, reference in uses
+        ],
+    }
     return Outcome(0 if good else 1, "\n".join(lines).strip("\n"), details)
 
 

@@ -31,7 +31,8 @@ class Reference:
     """A `${type:address}` that something reads. `default` is the text after the comma; None without one.
 
     `unless` are the alternatives before it in the same variable: it is read only if none of those has an answer.
-    `address` is expanded; when it cannot be, it is the text as written and `unresolved` holds what has no answer.
+    `address` is expanded; when it cannot be, it is the text as written. `unresolved` says why it cannot be looked up
+    here, or is empty.
     """
 
     type: str
@@ -213,16 +214,20 @@ class ServerlessFile:
                 default = ", ".join(parts[index + 1 :]) if index + 1 < len(parts) else None
                 try:
                     source = Expansion(self._answer).source(part)
-                    address, unresolved = (source.address, self._elsewhere(source)) if source else (part, part)
+                    address, unresolved = (source.address, self._elsewhere(source)) if source else (part, "no address")
                 except Unanswered as error:
-                    address, unresolved = part, str(error)
+                    address, unresolved = part, f"{error} has no answer"
                 yield Reference(head, address, line, key, default, unresolved, tuple(earlier))
                 earlier.append(address)
 
     def _elsewhere(self, source: Source) -> str:
         """Why a source is not this region's (`${cf(eu-west-1):…}`), or ""."""
         region = re.search(r"\b[a-z]{2}(-[a-z]+)+-\d\b", source.parameter)
-        return f"it is read in {region[0]}" if region and region[0] != self._answers.region else ""
+        return (
+            f"it is read in {region[0]}, where nothing is looked up"
+            if region and region[0] != self._answers.region
+            else ""
+        )
 
     def _answer(self, source: Source, expansion: Expansion) -> str | None:
         answers = self._answers

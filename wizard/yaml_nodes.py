@@ -6,6 +6,7 @@ Texts are what stands in the file: numbers keep their digits, and only `true` an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import yaml
@@ -18,6 +19,8 @@ _DEEPEST = 100  # nested collections; libyaml's composer recurses without a limi
 _LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MERGE = "tag:yaml.org,2002:merge"
 _OWN_TAG = "tag:yaml.org,2002:"
+# js-yaml, which reads these files at a deployment, allows tabs before a comment and on an empty line; PyYAML does not.
+_TABS_BEFORE_NOTHING = re.compile(r"^[ \t]*\t[ \t]*(?=#|\r?$)", re.MULTILINE)
 
 Mapped = yaml.MappingNode
 Scalar = yaml.ScalarNode
@@ -28,22 +31,35 @@ def compose(text: str, place: str) -> Mapped:
     if len(text) > LARGEST:
         raise BadInput(f"{place} is larger than {LARGEST:,} bytes; this is no serverless.yml.")
     try:
+        root = _compose(text, place)
+    except BadInput:
+        spaced = _TABS_BEFORE_NOTHING.sub(lambda blank: " " * len(blank[0]), text)
+        if spaced == text:
+            raise
+        root = _compose(spaced, place)
+    if not isinstance(root, Mapped):
+        raise BadInput(f"{place} is not a mapping of keys to values.")
+    return root
+
+
+def _compose(text: str, place: str) -> yaml.Node | None:
+    try:
         depth = 0
         for event in yaml.parse(text, Loader=_LOADER):
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > _DEEPEST:
                 raise BadInput(f"{place} is nested more than {_DEEPEST} levels deep; this is no serverless.yml.")
-        root = yaml.compose(text, Loader=_LOADER)
+        root: yaml.Node | None = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = plain(getattr(error, "problem", None) or str(error).splitlines()[0], 200)
+        if mark is not None and "cannot start any token" in problem and "\t" in text[mark.index : mark.index + 1]:
+            problem = "a tab stands where YAML wants spaces"
         line = f":{mark.line + 1}" if mark is not None else ""
         raise BadInput(f"{place}{line} is not YAML: {problem}.") from error
     except (ValueError, OverflowError, UnicodeError) as error:  # libyaml's complaints about lone surrogates and NUL
         raise BadInput(f"{place} is not YAML: {plain(error, 200)}.") from error
-    if not isinstance(root, Mapped):
-        raise BadInput(f"{place} is not a mapping of keys to values.")
     return root
 
 
@@ -68,10 +84,13 @@ def pairs(node: yaml.Node | None) -> dict[str, tuple[Scalar, yaml.Node]]:
 
 
 def at(root: yaml.Node | None, *path: str) -> yaml.Node | None:
-    """The node under a path of keys, or None."""
+    """The node under a path of keys, and of numbers from 0 where there is a list, or None."""
     node = root
     for name in path:
-        node = pairs(node).get(name, (None, None))[1]
+        if isinstance(node, yaml.SequenceNode):
+            node = dict(enumerate(node.value)).get(int(name)) if re.fullmatch(r"[0-9]{1,6}", name) else None
+        else:
+            node = pairs(node).get(name, (None, None))[1]
     return node
 
 
@@ -123,3 +142,15 @@ def mappings(root: yaml.Node) -> Iterator[Mapped]:
             pending += [child for pair in node.value for child in pair]
         else:
             pending += node.value
+
+
+def repeated(root: yaml.Node) -> list[Scalar]:
+    """The keys that stand again in their mapping, in the order of the file: the last counts here, js-yaml refuses them."""
+    found = []
+    for mapping in mappings(root):
+        seen: set[str] = set()
+        for key, _ in mapping.value:
+            if isinstance(key, Scalar) and key.tag != MERGE:
+                found += [key] if key.value in seen else []
+                seen.add(key.value)
+    return sorted(found, key=lambda key: key.start_mark.line)

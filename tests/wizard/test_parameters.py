@@ -460,6 +460,9 @@ def test_verify_before_and_after(ready: Context, aws: Aws) -> None:
     parameters.populate(ready)
     after = parameters.verify(ready)
     assert after.code == 0 and after.details["unresolved"] == []
+    guardrail = {"name": "/amplify/dev/shared/BEDROCK_GUARDRAIL_ID", "place": "amplify-lambda/serverless.yml:32"}
+    assert {**guardrail, "default": "''"} in after.details["references"]
+    assert "7 references to 6 parameters, 1 with a default" in after.text
     aws.client("ssm").delete_parameter(Name="/amplify/dev/shared/ADMINS")
     put(aws, f"{LAMBDA_PATH}/PORT", "1", Overwrite=True)
     broken = parameters.verify(ready)
@@ -483,6 +486,13 @@ def test_every_unresolved_reference_is_named_with_file_and_line(ready: Context) 
     }  # fmt: skip
     assert "var/dev-var.yml" in reasons["/amplify/dev/shared/UNKNOWN"]
     assert "no service of this checkout is called nobody" in reasons["/amplify/dev/nobody/X"]
+    assert "none of this deployment's paths" in reasons["/elsewhere/Y"]
+
+
+def test_the_account_is_an_answer(ready: Context, aws: Aws) -> None:
+    write_service(parameters.checkout_root(ready), "a", section("TOPIC: x-${aws:accountId}", service="a"))
+    parameters.populate(ready)
+    assert stored(aws)["/amplify/dev/a/TOPIC"] == "x-123456789012"
 
 
 def test_the_first_alternative_that_exists_is_enough(ready: Context, aws: Aws) -> None:

@@ -62,6 +62,16 @@ def test_windows_line_ends_change_nothing() -> None:
     assert values(LAMBDA.replace("\n", "\r\n")) == values(LAMBDA)
 
 
+def test_tabs_before_a_comment_and_on_an_empty_line_are_nothing() -> None:
+    tabbed = LAMBDA.replace("    # another comment", "\t # another comment").replace(
+        "   # a trailing", "\t# a trailing"
+    )
+    assert "\t #" in tabbed and "\t# a" in tabbed
+    assert values(tabbed.replace("\n\n", "\n \t\n")) == values(LAMBDA)
+    with pytest.raises(BadInput, match="yml:5 is not YAML: a tab stands where YAML wants spaces"):
+        file(section("A: b").replace("    A", "\tA").replace("    #", "#", 1))
+
+
 def test_what_cloudformation_alone_knows_is_skipped_with_its_reason() -> None:
     reasons = {variable.name: variable.skipped for variable in file(ADMIN).variables}
     assert "!Ref" in reasons["CRITICAL_ERRORS_SNS_TOPIC_ARN"]
@@ -95,6 +105,7 @@ def test_aliased_values_and_merged_keys() -> None:
         ("${env:NOBODY, 5}", "5"),
         ("${self:custom.${self:custom.none, 'depName'}}", "v6"),
         ("${aws:region}", "us-east-1"),
+        ("${self:provider.iam.role.statements.0.Effect}", "Allow"),
         ("${cf:stack.Out}", "url"),
         ("${cf(us-east-1):stack.Out}", "url"),
         ("no variable $ { }", "no variable $ { }"),
@@ -114,6 +125,8 @@ def test_variables_that_have_an_answer(text: str, expected: str) -> None:
         "${AWS::Region}",
         "${self:custom.stageVars}",
         "${self:provider}",
+        "${self:provider.iam.role.statements.1.Effect}",
+        "${self:provider.iam.role.statements.-1.Effect}",
         "${Logical}",
         "${}",
     ],
