@@ -87,7 +87,9 @@ def build_parser(groups: Sequence[str] = _GROUPS) -> argparse.ArgumentParser:
     faces = parser.add_mutually_exclusive_group()
     faces.add_argument("--plain", action="store_true", help="plain prompts instead of screens")
     faces.add_argument("--auto", action="store_true", help="ask nothing")
-    parser.set_defaults(run=None, effect="read", needs="account", word="", question=None, dry_run=False, root=None)
+    parser.set_defaults(
+        run=None, effect="read", needs="account", word="", question=None, dry_run=False, root=None, live=False
+    )
     # A command's own copy of the common options must not reset what stood before it.
     inherited = common_options()
     for action in inherited._actions:
@@ -303,7 +305,8 @@ def _signals(control: Control) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _logging(arguments: argparse.Namespace, context: Context | None) -> Iterator[None]:
-    """Every line of ours into the log file; warnings on stderr as well. Never botocore's, which shows bodies."""
+    """Every line of ours into the log file; warnings, and all of a `live` command, on stderr as well. Never botocore's,
+    which shows bodies."""
     ours = logging.getLogger("wizard")
     ours.setLevel(logging.DEBUG if arguments.debug else logging.INFO)
     ours.propagate = False
@@ -311,7 +314,8 @@ def _logging(arguments: argparse.Namespace, context: Context | None) -> Iterator
 
     handlers: list[logging.Handler] = []
     console = logging.StreamHandler(sys.stderr)
-    console.setLevel(logging.DEBUG if arguments.debug else logging.WARNING)
+    shown = logging.INFO if arguments.live else logging.WARNING
+    console.setLevel(logging.DEBUG if arguments.debug else shown)
     console.setFormatter(PlainFormatter("%(message)s"))
     handlers.append(console)
     if context is not None:

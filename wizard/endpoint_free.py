@@ -11,7 +11,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from wizard import endpoint, rules, storage
+from wizard import endpoint, rules, serverless_command, storage
 from wizard.aws import ABSENT, code_of, explain
 from wizard.checkout import read_checkout
 from wizard.context import Context
@@ -20,7 +20,7 @@ from wizard.errors import BadInput, Blocked, Failed, Interrupted
 from wizard.events import Finding, Progress
 from wizard.journey import Outcome
 from wizard.preflight import gather
-from wizard.services import describe_stack, serverless_command
+from wizard.services import describe_stack
 from wizard.subprocesses import run_lines
 from wizard.text import plain
 
@@ -220,7 +220,7 @@ def _remove(context: Context, stack: str, dry_run: bool, poll: float) -> str:
             f"{context.root} has no service whose stack is {stack}: give the checkout of the release that basic-ops was"
             " deployed from with --root, or use --how stack."
         )
-    command = serverless_command(context)
+    command = serverless_command.find(context)
     if command is None:
         raise BadInput(
             "There is no `serverless` command here: install it (npm install -g serverless@3), or use --how stack."
@@ -230,7 +230,7 @@ def _remove(context: Context, stack: str, dry_run: bool, poll: float) -> str:
     if dry_run:
         return f"Would run {line}"
     log.info("%s", line)
-    environment = context.account.environment()
+    environment = serverless_command.environment(context, command)
     status = run_lines(
         [*command, *arguments], service.directory, environment, context.control, lambda text: log.info("%s", text)
     )

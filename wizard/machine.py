@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from wizard import serverless_command
 from wizard.context import Context
 from wizard.deployment import read_config
 from wizard.facts import Fact
@@ -53,13 +54,11 @@ def check_var_file(context: Context) -> Fact:
 
 def check_serverless(context: Context) -> Fact:
     """The command that deploys; without it the wizard shows the commands and watches CloudFormation."""
-    from wizard.services import serverless_command
-
-    command = serverless_command(context)
+    command = serverless_command.find(context)
     if command:
         return Fact("serverless", "ok", "serverless command", " ".join(command), "", command)
     return Fact(
-        "serverless", "attention", "serverless command", "not found on PATH",
+        "serverless", "attention", "serverless command", "neither in the checkout (node_modules) nor on PATH",
         "Install it (`npm install -g serverless@3`), or run the commands that the wizard shows elsewhere.", [],
     )  # fmt: skip
 

@@ -151,6 +151,17 @@ class ServerlessFile:
             given = ""
         return given or f"{self.service}-{self._answers.stage}"
 
+    @property
+    def region(self) -> str:
+        """Where serverless deploys without `--region`: `provider.region`, else us-east-1; "" when it cannot be told."""
+        written = text_of(at(self.root, "provider", "region"))
+        alone = copy.copy(self)
+        alone._answers = replace(self._answers, region="")
+        try:
+            return alone.expand(written) if written else "us-east-1"
+        except Unanswered:
+            return ""
+
     def expand(self, text: str) -> str:
         """`text` with every variable replaced; raises Unanswered."""
         return Expansion(self._answer).text(text)
@@ -234,10 +245,8 @@ class ServerlessFile:
         match source.type, source.address:
             case "sls" | "opt", "stage":
                 return answers.stage
-            case "opt", "region":
-                return answers.region
-            case "aws", "region":
-                return answers.region
+            case "opt" | "aws", "region":
+                return answers.region or None
             case "self", address:
                 return self._self(address.split("."), expansion)
             case "file", name if source.parameter.rpartition("/")[2] == f"{answers.stage}-var.yml":

@@ -9,10 +9,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import shutil
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 import botocore.exceptions
 import yaml
 
-from wizard import storage
+from wizard import serverless_command, storage
 from wizard.aws import code_of
 from wizard.checkout import read_checkout
 from wizard.context import Context
@@ -44,6 +43,7 @@ KNOWN = (
 COMPLETE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
 SETTLED = (*COMPLETE, "UPDATE_ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE", "DELETE_COMPLETE")
 WATCH_SECONDS = 2 * 3_600.0  # how long stacks are watched while the operator deploys by hand
+_REMEMBERED_LINES = 500  # of the command's output, to find the error in
 _NOT_SOURCE = {"node_modules", ".serverless", ".git", "__pycache__", ".pytest_cache", ".venv", "venv"}
 
 
@@ -55,10 +55,13 @@ class Service:
     directory: Path
     stack: str
     composed: bool
+    region: str  # where serverless would deploy it without `--region`
 
-    def command(self, stage: str) -> list[str]:
-        """The arguments after `serverless`, to be run in `place`."""
-        return [f"{self.name}:deploy" if self.composed else "deploy", "--stage", stage]
+    def command(self, deployment: Deployment) -> list[str]:
+        """The arguments after `serverless`, to be run in the root, or in its directory when compose does not know it."""
+        verb = f"{self.name}:deploy" if self.composed else "deploy"
+        elsewhere = ["--region", deployment.region] if self.region != deployment.region else []
+        return [verb, "--stage", deployment.stage, *elsewhere]
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def read_order(root: Path, deployment: Deployment) -> Order:
     for found in checkout.services:
         directory = found.directory.resolve()
         name = by_directory.get(directory, directory.name)
-        services[name] = Service(name, directory, found.stack, directory in by_directory)
+        services[name] = Service(name, directory, found.stack, directory in by_directory, found.definition.region)
     depends = {name: compose.get(name, {}).get("dependsOn", []) for name in services}
     return Order(tuple(services[name] for name in sort_names(list(services), depends)), missing, checkout.root)
 
@@ -185,21 +188,13 @@ def release_time(context: Context) -> datetime | None:
     return None if table is None else table["CreationDateTime"]
 
 
-def serverless_command(context: Context) -> list[str] | None:
-    """The `serverless` command as an argument list; the sandbox brings its own, None where there is none."""
-    if context.sandbox:
-        return [sys.executable, "-m", "wizard.sandbox.serverless"]
-    path = next((found for name in ("serverless", "sls", "osls") if (found := shutil.which(name))), None)
-    return [path] if path else None
-
-
 def deploy(context: Context, services: Sequence[Service], order: Order) -> Outcome:
     """Deploy services one after another; stop at the first failure, with CloudFormation's reason.
 
     What is complete and unchanged since it was deployed from here is skipped, so that the same call goes on from where
     it stopped. Without a `serverless` command the commands are shown, and CloudFormation is watched instead.
     """
-    command = serverless_command(context)
+    command = serverless_command.find(context)
     results: dict[str, str] = {}
     if command is None:
         return watch(context, services, order)
@@ -211,26 +206,26 @@ def deploy(context: Context, services: Sequence[Service], order: Order) -> Outco
             results[service.name] = f"skipped: {reason}"
             continue
         place = order.root if service.composed else service.directory
-        arguments = [*command, *service.command(context.deployment.stage)]
-        log.info("%s: %s", service.name, " ".join(["serverless", *service.command(context.deployment.stage)]))
-        started = time.time()
-        code = run_lines(
-            arguments, place, context.account.environment(), context.control, lambda line: log.info("%s", line)
-        )
+        arguments = service.command(context.deployment)
+        log.info("%s: serverless %s", service.name, " ".join(arguments))
+        started, said = time.time(), deque[str](maxlen=_REMEMBERED_LINES)
+
+        def show(line: str, said: deque[str] = said) -> None:
+            log.info("%s", line)
+            said.append(line)
+
+        environment = serverless_command.environment(context, command)
+        code = run_lines([*command, *arguments], place, environment, context.control, show)
         stack = describe_stack(context, service.stack)
         if code != 0 or stack is None or stack["StackStatus"] not in COMPLETE:
-            reason = failure_reason(context, service.stack, started) or (
-                f"serverless ended with status {code}"
-                if code
-                else f"the stack is {stack['StackStatus'] if stack else 'absent'}"
-            )
+            reason = failure_reason(context, service.stack, started) or _ended(code, said, stack)
             results[service.name] = f"failed: {reason}"
             context.feed.emit(Finding("blocked", service.name, reason, advice(reason)))
             left = [later.name for later in services[number + 1 :]]
-            return Outcome(
-                1, f"{service.name} was not deployed: {reason} {advice(reason)} Run it again then: it goes on here.",
-                {"services": results, "left": left},
-            )  # fmt: skip
+            text = " ".join(
+                part for part in (f"{service.name} was not deployed: {reason.rstrip('.')}.", advice(reason)) if part
+            )
+            return Outcome(1, f"{text} Run it again then: it goes on here.", {"services": results, "left": left})
         results[service.name] = "deployed"
         _remember(context, service, order.root, stack)
     context.feed.emit(Progress("services", len(services), len(services), "services"))
@@ -242,12 +237,23 @@ def deploy(context: Context, services: Sequence[Service], order: Order) -> Outco
     )
 
 
+def _ended(code: int, said: Iterable[str], stack: Mapping[str, Any] | None) -> str:
+    """Why a deployment failed that CloudFormation knows nothing of."""
+    if code:
+        return serverless_command.error_in(said) or f"serverless ended with status {code} and without a word."
+    return f"serverless ended well, but the stack is {stack['StackStatus'] if stack else 'absent'}."
+
+
 def advice(reason: str) -> str:
     """What to do about a CloudFormation reason, for those that the guide knows."""
     if "same parent already has this name" in reason:
         return "Another stack owns the path /user-data: free it first (step 4b)."
     if "ssm" in reason.lower() and ("resolve" in reason.lower() or "not found" in reason.lower()):
         return "Store the missing parameter first (steps 1 and 2)."
+    if "frameworkVersion" in reason:
+        return "Install the version that serverless.yml asks for (such as npm install -g serverless@3, or osls@3)."
+    if "/compose" in reason:
+        return "Install the compose package that package.json names (npm install in the root of the checkout)."
     if "No export named" in reason:
         return "Deploy amplify-lambda first (step 4c)."
     if "AccessDenied" in reason or "not authorized" in reason:
@@ -287,7 +293,7 @@ def failure_reason(context: Context, stack: str, since: float) -> str:
 def watch(context: Context, services: Sequence[Service], order: Order, patience: float = WATCH_SECONDS) -> Outcome:
     """Show the exact commands and wait until each stack was deployed by hand and is complete."""
     begun = {service.name: _changed(describe_stack(context, service.stack)) for service in services}
-    commands = commands_by_hand(services, order, context.deployment.stage)
+    commands = commands_by_hand(services, order, context.deployment)
     started, deadline = time.time(), time.monotonic() + patience
     results: dict[str, str] = {}
     log.info("No serverless command here. Run these, in this order; this watches CloudFormation:")
@@ -319,11 +325,11 @@ def watch(context: Context, services: Sequence[Service], order: Order, patience:
     )
 
 
-def commands_by_hand(services: Sequence[Service], order: Order, stage: str) -> list[str]:
+def commands_by_hand(services: Sequence[Service], order: Order, deployment: Deployment) -> list[str]:
     """The shell lines that deploy these services, for an operator to copy; run at the root of the checkout."""
     return [
-        f"serverless {' '.join(service.command(stage))}" if service.composed
-        else f"(cd {service.directory.relative_to(order.root)} && serverless {' '.join(service.command(stage))})"
+        f"serverless {' '.join(service.command(deployment))}" if service.composed
+        else f"(cd {service.directory.relative_to(order.root)} && serverless {' '.join(service.command(deployment))})"
         for service in services
     ]  # fmt: skip
 

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import Aws
+from tests.wizard.cli_run import options, reach
 from wizard import endpoint_free, locks, parameters
+from wizard.cli import main
 from wizard.commands import services as commands
 from wizard.context import Context
 from wizard.errors import BadInput, Blocked, Failed, Interrupted
@@ -62,7 +64,7 @@ def test_the_order_of_the_checkout(ready: Context) -> None:
         "amplify-lambda-assistants-api-office365",
     }
     assert names.index("amplify-lambda-admin") < names.index("amplify-agent-loop-lambda")
-    lines = commands_by_hand(order.services, order, "dev")
+    lines = commands_by_hand(order.services, order, ready.deployment)
     assert lines[0] == "serverless amplify-lambda:deploy --stage dev"
     assert "(cd amplify-agent-loop-lambda && serverless deploy --stage dev)" in lines
     with pytest.raises(BadInput, match="nobody"):
@@ -163,6 +165,41 @@ def test_without_the_command_the_stacks_are_watched(aws: Aws, ready: Context, mo
     assert (outcome.code, outcome.details["services"]) == (0, {"amplify-object-access": "deployed"})
 
 
+def test_a_command_that_fails_before_cloudformation_is_quoted_and_its_output_is_shown(
+    aws: Aws, ready: Context, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert ready.root is not None
+    program = ready.root / "node_modules" / ".bin" / "serverless"  # the checkout's own comes before any on PATH
+    program.parent.mkdir(parents=True)
+    program.write_text(
+        '#!/bin/sh\n[ "$(command -v serverless)" = "$0" ] || exit 9\n'
+        "echo working\nprintf 'Error:\\nNothing of the kind\\n\\nDocs: x\\n'; exit 1\n"
+    )
+    program.chmod(0o755)
+    reach(monkeypatch, aws.endpoint)
+    monkeypatch.setattr("wizard.locks.require", lambda *_: None)
+    common = ["--root", str(ready.root), *options(ready.deployment, ready.workspace.folder), "--yes"]
+    assert main(["services", "deploy", "amplify-lambda", *common]) == 1
+    out, err = capfd.readouterr()
+    assert out == "amplify-lambda was not deployed: Nothing of the kind. Run it again then: it goes on here.\n"
+    assert err.splitlines()[:2] == ["amplify-lambda: serverless amplify-lambda:deploy --stage dev", "working"]
+
+
+def test_a_service_that_would_go_elsewhere_gets_the_region(ready: Context) -> None:
+    assert ready.root is not None
+    path = ready.root / "object-access" / "serverless.yml"
+    for written, arguments_ in (
+        ("us-east-1", []),
+        ("${opt:region, 'us-east-1'}", []),
+        ("${opt:region, 'eu-west-1'}", ["--region", "us-east-1"]),
+        ("${env:NOBODY_KNOWS}", ["--region", "us-east-1"]),
+    ):
+        text = "\n".join(line for line in path.read_text().splitlines() if not line.startswith("  region:"))
+        path.write_text(text.replace("provider:\n", f"provider:\n  region: {written}\n"))
+        (service,) = read_order(ready.root, ready.deployment).named(["object-access"])
+        assert service.command(ready.deployment) == ["amplify-object-access:deploy", "--stage", "dev", *arguments_]
+
+
 def test_locks_name_the_step(ready: Context) -> None:
     with pytest.raises(Blocked, match=r"Step 4c is locked: not every reference .* \(step 2\)"):
         locks.require(ready, "4c")
@@ -186,6 +223,8 @@ def test_names_or_all(ready: Context, words: tuple[str, ...]) -> None:
         ("Cannot resolve variable: ssm parameter /a not found", "steps 1 and 2"),
         ("No export named dev-RestApiId found", "4c"),
         ("User is not authorized to perform: iam:CreateRole", "permission"),
+        ('The osls version (4.3.1) does not satisfy the "frameworkVersion" (3) in serverless.yml', "serverless@3"),
+        ('Make sure the "@serverless/compose" package is required', "npm install"),
         ("something else", ""),
     ],
 )

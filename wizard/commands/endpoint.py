@@ -29,7 +29,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: a
     )
     free.add_argument("--root", metavar="DIR", type=Path, help="the checkout (default: this folder)")
     free.add_argument("--dry-run", action="store_true", help="make every check and say what would be done")
-    free.set_defaults(run=run_free, effect="destroy", word=word)
+    free.set_defaults(run=run_free, effect="destroy", word=word, live=True)
 
 
 def word(arguments: argparse.Namespace, context: Context) -> str:

@@ -43,13 +43,13 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
         "--tried", action="append", default=[], choices=TRY_BY_HAND, help="what was tried by hand and works"
     )
     parser.add_argument("--root", type=Path, help="the backend checkout")
-    parser.set_defaults(run=run_verify)
+    parser.set_defaults(run=run_verify, live=True)
 
     parser = actions.add_parser("deploy", parents=[common], help="deploy services in order")
     parser.add_argument("names", nargs="*", metavar="NAME", help="a service, as `services list` names it")
     parser.add_argument("--all", action="store_true", help="every service that is not deployed and unchanged")
     parser.add_argument("--root", type=Path, help="the backend checkout")
-    parser.set_defaults(run=run_deploy, effect="write")
+    parser.set_defaults(run=run_deploy, effect="write", live=True)
 
 
 def _order(arguments: argparse.Namespace, context: Context) -> Order:
@@ -74,7 +74,7 @@ def run_list(arguments: argparse.Namespace, context: Context) -> Outcome:
         state = states.get(service.stack.removeprefix(prefix).removesuffix(suffix), "")
         rows.append({"name": service.name, "stack": service.stack, "state": state,
                      "skipped": unchanged(context, service, order.root)})  # fmt: skip
-    commands = commands_by_hand(services, order, context.deployment.stage)
+    commands = commands_by_hand(services, order, context.deployment)
     width = max(len(service.name) for service in services)
     lines = [
         f"{number:>2}. {row['name']:<{width}}  {row['state']:<20} {row['skipped']}".rstrip()
@@ -96,7 +96,8 @@ def run_deploy(arguments: argparse.Namespace, context: Context) -> Outcome:
     locks.require(context, "4c" if first else "5")
     for name in order.missing:
         text = "serverless-compose.yml names it, but its directory does not exist"
-        context.feed.emit(Finding("attention", name, text, "Remove the entry, or compose itself refuses to run."))
+        todo = "Remove the entry: deploying all at once by hand (`serverless deploy`) fails on it."
+        context.feed.emit(Finding("attention", name, text, todo))
     return deploy(context, chosen, order)
 
 

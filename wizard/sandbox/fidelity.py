@@ -1,11 +1,12 @@
 """What moto does not do as AWS does, taught to it: without it, freeing `/user-data` could not be shown.
 
-- Two API resources of the same name under one parent are refused, as API Gateway does.
+- Two API resources of the same name under one parent are refused, as API Gateway does; a method may have no backend.
 - A stack takes its API resources with it, and refuses to go while one of its buckets holds objects.
 - A failed create or update ends in ROLLBACK_COMPLETE or UPDATE_ROLLBACK_COMPLETE with the reason among its events;
   what a template no longer has goes last.
 - Recovery, expiry and versioning of a template are applied; a table of another name replaces the old one; an update
   of a function or role changes its environment or policies, and a stack knows when it was updated.
+- A change set is executed as a creation or an update is, outputs, exports and failures included: osls deploys by them.
 - `ListImports` answers.
 """
 
@@ -26,6 +27,7 @@ def teach() -> None:
     _buckets()
     _functions()
     _stacks()
+    _change_sets()
     _imports()
 
 
@@ -51,8 +53,19 @@ def _api_resources() -> None:
         for resource in [one for one in resources.values() if one.parent_id == self.id] + [self]:
             resources.pop(resource.id, None)
 
+    create_method = gateway.Method.create_from_cloudformation_json
+
+    def create_mock(
+        cls: Any, /, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **options: Any
+    ) -> Any:
+        properties = cloudformation_json["Properties"]  # the OPTIONS method of `cors: true` has no backend to call
+        integration = {"IntegrationHttpMethod": None, "Uri": None, **properties["Integration"]}
+        definition = {**cloudformation_json, "Properties": {**properties, "Integration": integration}}
+        return create_method(resource_name, definition, account_id, region_name, **options)
+
     _give(gateway.APIGatewayBackend, create_resource=create_unique)
     _give(gateway.Resource, delete=delete_with_children)
+    _give(gateway.Method, create_from_cloudformation_json=classmethod(create_mock))
 
 
 def _tables() -> None:
@@ -193,6 +206,31 @@ def _stacks() -> None:
     _give(formation.Stack, update=update)
     _give(formation.Stack, delete=delete)
     _give(formation.CloudFormationBackend, delete_stack=delete_unless_stuck)
+
+
+def _change_sets() -> None:
+    from moto.cloudformation import models as formation
+    from moto.cloudformation.exceptions import ValidationError
+
+    def execute(self: Any, change_set_name: str, stack_name: str | None = None) -> None:
+        named = (one for id_, one in self.change_sets.items() if change_set_name in (id_, one.change_set_name))
+        chosen = next((one for one in named if stack_name in (None, one.stack_name, one.stack_id)), None)
+        if chosen is None:
+            raise ValidationError(stack_name)
+        stack = self.stacks[chosen.stack_id]
+        stack.cross_stack_resources = stack.resource_map.cross_stack_resources = self.exports
+        if chosen.change_set_type == "CREATE":
+            stack.template, stack.parameters = chosen.template, chosen.parameters
+            stack._parse_template()
+            stack.resource_map, stack.output_map = stack._create_resource_map(), stack._create_output_map()
+            stack._add_stack_event("CREATE_IN_PROGRESS", resource_status_reason="User Initiated")
+            stack.create_resources()
+        else:
+            stack.update(chosen.template, chosen.role_arn, chosen.parameters, chosen.tags)
+        self.exports.update({one.name: one for one in stack.exports})
+        chosen.execution_status = "EXECUTE_COMPLETE"
+
+    _give(formation.CloudFormationBackend, execute_change_set=execute)
 
 
 def _imports() -> None:
