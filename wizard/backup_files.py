@@ -167,12 +167,14 @@ def check(data: Path, manifest: Manifest) -> Tally:
         unchanged = sha256_of(data) == manifest.sha256
     except OSError as error:
         raise BadInput(f"{data} cannot be read: {error.strerror}.") from error
+    if not unchanged:
+        raise BadInput(f"{data} was changed or damaged since it was written: its SHA-256 differs. Use another backup.")
     tally = Tally()
     for item in read_items(data):
         tally.add(item)
-    if (tally.rows, tally.digest) != (manifest.rows, manifest.digest) or not unchanged:
+    if (tally.rows, tally.digest) != (manifest.rows, manifest.digest):
         raise BadInput(
             f"{data} is not what its manifest says ({tally.rows:,} rows read, {manifest.rows:,} recorded):"
-            " it was changed or damaged since; use another backup."
+            " the manifest was changed or damaged since; use another backup."
         )
     return tally

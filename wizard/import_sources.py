@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import base64
 import csv
+import functools
 import hashlib
 import json
 from collections import Counter
@@ -19,18 +20,20 @@ from typing import Any
 from wizard import backup_files, wire
 from wizard.backup_files import MANIFEST
 from wizard.errors import BadInput
-from wizard.text import plural
+from wizard.text import plain, plural
 from wizard.wire import Item
 
 # Attributes of user storage rows whose type the old script's CSV did not keep (domain: user-data-storage).
 TEXT = {"PK", "SK", "UUID", "appId", "entityType", "itemId", "rangeKey"}
 NUMBERS = {"createdAt", "updatedAt", "sharedAt"}
+LISTING, SUMMARY = "manifest-files.json", "manifest-summary.json"  # of DynamoDB's export to S3
+FORMAT, FULL = "DYNAMODB_JSON", "FULL_EXPORT"
 STAMP = "_backup_timestamp"  # a column that the old script added
 
 
 @dataclass(frozen=True)
 class Source:
-    """Saved items. `table` is the table they come from, "" when the file does not say; `count` -1 likewise.
+    """Saved items. `table` and `account` are where they come from, "" when the file does not say; `count` -1 likewise.
 
     `lost` says, after the rows were read, what this kind of file does not give back.
     """
@@ -41,6 +44,7 @@ class Source:
     table: str = ""
     count: int = -1
     lost: Callable[[], list[str]] = field(default=list)
+    account: str = ""
 
     def check_count(self, rows: int) -> None:
         """BadInput when the file's manifest says another number of rows."""
@@ -53,52 +57,79 @@ class Source:
 def open_source(path: Path) -> Source:
     """What stands at `path`. BadInput when it is nothing that can be imported, or does not fit its manifest."""
     if path.is_dir():
-        return _export(path)
+        return _folder(path)
     if not path.is_file():
         raise BadInput(f"{path} does not exist; give the backup's .json.gz file, an export's folder, or a CSV.")
+    if path.stat().st_size == 0:
+        raise BadInput(f"{path} is empty: no backup has no bytes. Use another copy of it.")
     if path.suffix.lower() == ".csv":
         return _csv(path)
+    if path.name in (LISTING, SUMMARY):
+        return _export(path.parent, path.with_name(LISTING))
     if path.name.endswith(MANIFEST):
         path = path.with_name(path.name.removesuffix(MANIFEST) + backup_files.DATA)
     if backup_files.manifest_path(path).is_file():
         manifest = backup_files.read_manifest(backup_files.manifest_path(path))
         backup_files.check(path, manifest)
-        return Source(path, "backup", lambda: backup_files.read_items(path), manifest.table, manifest.rows)
+        rows = functools.partial(backup_files.read_items, path)
+        return Source(path, "backup", rows, manifest.table, manifest.rows, account=manifest.account)
+    if (listing := path.parent.with_name(LISTING)).is_file():
+        return _export(path, listing, only=path.name)
     return Source(path, "export", lambda: backup_files.read_items(path))
 
 
-def _export(folder: Path) -> Source:
-    """A folder that DynamoDB's export wrote, or one above it: its data files, as its manifest lists them."""
-    listings = sorted(folder.rglob("manifest-files.json"))
+def _folder(folder: Path) -> Source:
+    """A folder with one backup of ours, or one that DynamoDB's export wrote, or one above it."""
+    if manifests := sorted(folder.rglob(f"*{MANIFEST}")):
+        if len(manifests) > 1:
+            raise BadInput(f"{folder} holds {len(manifests)} backups; give the .json.gz file of one.")
+        return open_source(manifests[0])
+    listings = sorted(folder.rglob(LISTING))
     if len(listings) > 1:
         raise BadInput(f"{folder} holds {len(listings)} exports; give the folder of one (below AWSDynamoDB).")
-    if not listings:
-        files = sorted(path for path in folder.rglob("*.json.gz") if path.is_file())
-        if not files:
-            raise BadInput(f"{folder} holds no *.json.gz file: it is no export in DynamoDB JSON.")
-        return Source(folder, "export", lambda: _all_items(files))
+    if listings:
+        return _export(folder, listings[0])
+    files = sorted(path for path in folder.rglob(f"*{backup_files.DATA}") if path.is_file())
+    if not files:
+        raise BadInput(f"{folder} holds no *.json.gz file: it is no export in DynamoDB JSON.")
+    return Source(folder, "export", lambda: _all_items(files))
+
+
+def _export(path: Path, listing: Path, only: str = "") -> Source:
+    """The data files of DynamoDB's export as its manifest lists them, or `only` one of them, each with its checksum."""
     files, count = [], 0
     try:
-        for line in listings[0].read_text(encoding="utf-8").splitlines():
+        arn = _exported_table(listing.with_name(SUMMARY))
+        for line in listing.read_text(encoding="utf-8").splitlines():
             entry = json.loads(line)
-            file = listings[0].parent / "data" / Path(entry["dataFileS3Key"]).name
-            if not file.is_file():
-                raise BadInput(f"{file} is missing; {listings[0]} lists it. Download the export again.")
+            name = Path(entry["dataFileS3Key"]).name
+            if only not in ("", name):
+                continue
+            places = (listing.parent / "data" / name, listing.with_name(name))
+            file = next((place for place in places if place.is_file()), None)
+            if file is None:
+                raise BadInput(f"{places[0]} is missing; {listing} lists it. Download the export again.")
             if entry.get("md5Checksum") and _md5(file) != entry["md5Checksum"]:
                 raise BadInput(f"{file} is damaged: its checksum is not that of the manifest. Download it again.")
             files.append(file)
             count += int(entry["itemCount"])
-        table = _export_table(listings[0].with_name("manifest-summary.json"))
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise BadInput(f"{listings[0]} is not the manifest of a DynamoDB export; download the export again.") from error
-    return Source(folder, "export", lambda: _all_items(files), table, count)
+        raise BadInput(f"{listing} is not the manifest of a DynamoDB export; download the export again.") from error
+    if only and not files:
+        raise BadInput(f"{path} is not among the files that {listing} lists; download the export again.")
+    account, table = (arn.split(":")[4], arn.rpartition("/")[2]) if arn.count(":") >= 5 else ("", arn)
+    return Source(path, "export", lambda: _all_items(files), table, count, account=account)
 
 
-def _export_table(summary: Path) -> str:
-    """The table's name from `manifest-summary.json`, "" without that file."""
+def _exported_table(summary: Path) -> str:
+    """The table's ARN from `manifest-summary.json`, "" without that file. BadInput for what is no full DynamoDB JSON."""
     if not summary.is_file():
         return ""
-    return str(json.loads(summary.read_text(encoding="utf-8"))["tableArn"]).rpartition("/")[2]
+    said = json.loads(summary.read_text(encoding="utf-8"))
+    if said.get("outputFormat", FORMAT) != FORMAT or said.get("exportType", FULL) != FULL:
+        kind = plain(f"{said.get('exportType', FULL)} in {said.get('outputFormat', FORMAT)}", 80)
+        raise BadInput(f"{summary.parent} is {kind}; export the table as a whole ({FULL}) in {FORMAT}.")
+    return str(said["tableArn"])
 
 
 def _md5(path: Path) -> str:

@@ -74,14 +74,14 @@ def definition(description: dict[str, Any]) -> dict[str, Any]:
 
 
 def has_rows(account: Account, table: str) -> bool:
-    """Whether a table exists and holds anything; one request for a page of one."""
+    """Whether a table exists and holds anything: pages of one until the first row, as a page may be empty."""
     try:
-        page = account.call("dynamodb", "scan", TableName=table, Limit=1, ConsistentRead=True)
+        pages = account.pages("dynamodb", "scan", TableName=table, Limit=1, ConsistentRead=True)
+        return any(page["Items"] for page in pages)
     except botocore.exceptions.ClientError as error:
         if code_of(error) in ABSENT:
             return False
         raise
-    return bool(page["Items"])
 
 
 def tally_of(context: Context, table: str) -> Tally:
@@ -131,7 +131,7 @@ def back_up(context: Context, table: str, output: Path | None = None) -> Backup:
         )
         backup_files.write_manifest(path, manifest)
     except OSError as error:
-        raise Failed(f"The backup {path} cannot be written: {error.strerror}.") from error
+        raise Failed(f"The backup {path} cannot be written: {error.strerror}. Give another --output.") from error
     log.info("Saved %s of %s to %s", plural(manifest.rows, "row"), table, path)
     return verify(context, Backup(path, manifest))
 

@@ -10,8 +10,9 @@ import dataclasses
 import decimal
 import itertools
 import logging
+import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,6 +73,24 @@ class Imported:
         return dataclasses.asdict(self)
 
 
+class _Foreseen:
+    """What a dry run would have written by now, by key: rows of one file may meet under one mapped key.
+
+    In a temporary database of SQLite's, on disk and without a name, so that memory stays flat.
+    """
+
+    def __init__(self) -> None:
+        self._rows = sqlite3.connect("")
+        self._rows.execute("CREATE TABLE row (key TEXT PRIMARY KEY, item TEXT)")
+
+    def get(self, key: str) -> Item | None:
+        found = self._rows.execute("SELECT item FROM row WHERE key = ?", (key,)).fetchone()
+        return wire.from_json_line(found[0]) if found else None
+
+    def put(self, key: str, item: Item) -> None:
+        self._rows.execute("INSERT OR REPLACE INTO row VALUES (?, ?)", (key, wire.to_json_line(item)))
+
+
 class _Replaced:
     """The rows that an import replaces, appended to a private file of JSON lines before the first write over them."""
 
@@ -114,12 +133,13 @@ def import_rows(
     replaced = _Replaced(context.workspace.backups / f"{table}-replaced-{moment}.json")
     done = Imported(table, lost=list(source.lost()))
 
-    def place(item: Item) -> tuple[Verdict, str, str]:
-        return _place(context, table, keys, item, None if dry_run else replaced)
-
     rows = (transform(item) for item in source.rows())
+    if dry_run:
+        outcomes = _foresee(context, table, keys, rows)
+    else:
+        outcomes = _write(context, table, keys, rows, replaced)
     try:
-        for _, (verdict, key, why) in each(place, rows, workers=context.workers, control=context.control):
+        for verdict, key, why in outcomes:
             done.take(verdict, key, why)
             if done.rows % 100 == 0 or done.rows == total:
                 context.feed.emit(Progress(table, done.rows, total, phase="import"))
@@ -129,7 +149,7 @@ def import_rows(
         raise Failed(f"{replaced.path} cannot be written: {error.strerror}; no row was replaced unsaved.") from error
     done.replaced_rows = str(replaced.path) if replaced.used else ""
     for note in done.notes:
-        log.warning("%s: %s, %s", note.key, note.verdict, note.why)
+        log.info("%s: %s, %s", note.key, note.verdict, note.why)
     return done
 
 
@@ -151,42 +171,73 @@ def _check(context: Context, source: Source, keys: list[str], types: dict[str, s
     return count
 
 
-def _place(
-    context: Context, table: str, keys: list[str], item: Item, replaced: _Replaced | None
-) -> tuple[Verdict, str, str]:
-    """Put one row where nothing stands: what became of it, its key as text, and why. `replaced` None only looks."""
+def _write(
+    context: Context, table: str, keys: list[str], rows: Iterator[Item], replaced: _Replaced
+) -> Iterator[tuple[Verdict, str, str]]:
+    """Put rows side by side: of each what became of it, its key as text, and why."""
+
+    def place(item: Item) -> tuple[Verdict, str, str]:
+        return _place(context, table, keys, item, replaced)
+
+    for _, outcome in each(place, rows, workers=context.workers, control=context.control):
+        yield outcome
+
+
+def _foresee(context: Context, table: str, keys: list[str], rows: Iterator[Item]) -> Iterator[tuple[Verdict, str, str]]:
+    """What `_write` would come to, read only."""
+    foreseen = _Foreseen()
+
+    def stands(item: Item) -> Item | None:
+        return _read(context, table, wire.key_of(item, keys))
+
+    for item, found in each(stands, rows, workers=context.workers, control=context.control):
+        key = wire.key_text(wire.key_of(item, keys))
+        verdict, why = judge(foreseen.get(key) or found, item)
+        if verdict in ("written", "replaced"):
+            foreseen.put(key, item)
+        yield verdict, key, why
+
+
+def _place(context: Context, table: str, keys: list[str], item: Item, replaced: _Replaced) -> tuple[Verdict, str, str]:
+    """Put one row where nothing, or an older row, stands."""
     key = wire.key_of(item, keys)
     shown = wire.key_text(key)
     free = {"ConditionExpression": "attribute_not_exists(#k)", "ExpressionAttributeNames": {"#k": keys[0]}}
-    verdict: Verdict = "written"
-    condition, why = free, ""
+    condition, verdict, why = free, *judge(None, item)
     for _ in range(ATTEMPTS):
         try:
-            if replaced is not None:
-                context.account.call("dynamodb", "put_item", TableName=table, Item=item, **condition)
-                return verdict, shown, why
+            context.account.call("dynamodb", "put_item", TableName=table, Item=item, **condition)
+            return verdict, shown, why
         except botocore.exceptions.ClientError as error:
             if code_of(error) != "ConditionalCheckFailedException":
                 if code_of(error) in DENIED | ABSENT:
                     raise Blocked(f"{table} cannot be written: {explain(error)}. Check the permissions.") from error
                 return "failed", shown, explain(error)
-        stands = context.account.call("dynamodb", "get_item", TableName=table, Key=key, ConsistentRead=True).get("Item")
-        if stands is None:
-            if replaced is None:
-                return "written", shown, ""
-            condition, verdict, why = free, "written", ""
-            continue
-        if wire.same(stands, item):
-            return "present", shown, ""
-        if moment_of(stands) >= moment_of(item):
-            return "kept", shown, "the row in the table is as new or newer and stays"
-        verdict, why = "replaced", "the row in the table was older"
-        if replaced is None:
+        stands = _read(context, table, key)
+        verdict, why = judge(stands, item)
+        if verdict in ("present", "kept"):
             return verdict, shown, why
-        replaced.save(stands)
-        names = itertools.chain(keys, (name for name in stands if name not in keys))
-        condition = wire.unchanged_condition(stands, names)
+        condition = free
+        if stands is not None:
+            replaced.save(stands)
+            names = itertools.chain(keys, (name for name in stands if name not in keys))
+            condition = wire.unchanged_condition(stands, names)
     return "failed", shown, "the row in the table keeps changing; stop what writes to it and import again"
+
+
+def _read(context: Context, table: str, key: Item) -> Item | None:
+    return context.account.call("dynamodb", "get_item", TableName=table, Key=key, ConsistentRead=True).get("Item")
+
+
+def judge(stands: Item | None, item: Item) -> tuple[Verdict, str]:
+    """What becomes of a row where `stands` is in the table, and why; the newer of the two stays."""
+    if stands is None:
+        return "written", ""
+    if wire.same(stands, item):
+        return "present", ""
+    if moment_of(stands) >= moment_of(item):
+        return "kept", "the row in the table is as new or newer and stays"
+    return "replaced", "the row in the table was older"
 
 
 def moment_of(item: Item) -> decimal.Decimal:

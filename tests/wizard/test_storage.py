@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +148,33 @@ def test_a_damaged_file_is_refused_in_a_sentence(client: Any, context: Context, 
             "endless line": gzip.compress(b"{" * (backup_files.LONGEST_LINE + 1)),
         }[damage]
     )
-    with pytest.raises(BadInput, match=r"[.]$"):
+    with pytest.raises(BadInput, match=r"changed or damaged .* Use another backup[.]$"):
         backup_files.check(backup.path, backup.manifest)
+    if damage != "fewer":  # a whole file of other rows: only the manifest tells
+        with pytest.raises(BadInput, match=r"[.]$"):
+            list(backup_files.read_items(backup.path))
+
+
+def test_a_manifest_with_another_count_is_refused(client: Any, context: Context) -> None:
+    put(client, OLD, [row("doej1", "1")])
+    backup = storage.back_up(context, OLD)
+    with pytest.raises(BadInput, match=r"1 rows read, 2 recorded"):
+        backup_files.check(backup.path, replace(backup.manifest, rows=2))
+
+
+def test_an_empty_page_is_not_an_empty_table(client: Any, context: Context) -> None:
+    """DynamoDB may answer a scan with no item and a key to go on from."""
+    put(client, OLD, [row("doej1", "1"), row("doej1", "2")])
+    pages = []
+
+    def emptied(parsed: dict[str, Any], **_: Any) -> None:
+        if not pages:
+            parsed["Items"] = []
+        pages.append(parsed)
+
+    context.account.client("dynamodb").meta.events.register("after-call.dynamodb.Scan", emptied)
+    assert storage.has_rows(context.account, OLD)
+    assert len(pages) == 2
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,38 @@ def test_dynamodbs_own_export_is_imported(client: Any, context: Context, tmp_pat
     assert digests(scan(client, NEW)) == digests(items)
 
 
+def test_an_export_is_found_from_any_of_its_files(client: Any, context: Context, tmp_path: Path) -> None:
+    place = export(tmp_path, [[row("doej1", "1"), row("doej1", "2")], [row("doej1", "3")]])
+    for name in ("manifest-summary.json", "manifest-files.json"):
+        assert open_source(place / name).count == 3
+    one = open_source(place / "data" / "part1.json.gz")
+    assert (one.table, one.account, one.count, len(list(one.rows()))) == (OLD, "123456789012", 1, 1)
+    for file in (place / "data").iterdir():
+        file.rename(place / file.name)  # as a download without folders leaves them
+    assert len(list(open_source(place).rows())) == 3
+
+
+@pytest.mark.parametrize("said", [{"outputFormat": "ION"}, {"exportType": "INCREMENTAL_EXPORT"}])
+def test_an_export_of_another_kind_is_named(tmp_path: Path, said: dict[str, str]) -> None:
+    place = export(tmp_path, [[row("doej1", "1")]])
+    summary = place / "manifest-summary.json"
+    summary.write_text(json.dumps({**json.loads(summary.read_text()), **said}))
+    with pytest.raises(BadInput, match=next(iter(said.values()))):
+        open_source(tmp_path)
+
+
+def test_a_folder_of_backups_is_never_poured_together(client: Any, context: Context) -> None:
+    put(client, OLD, [row("doej1", "1")])
+    first = storage.back_up(context, OLD)
+    assert open_source(context.workspace.backups).count == 1
+    storage.back_up(context, OLD)
+    with pytest.raises(BadInput, match="2 backups"):
+        open_source(context.workspace.backups)
+    first.path.write_bytes(b"")
+    with pytest.raises(BadInput, match="is empty"):
+        open_source(first.path)
+
+
 @pytest.mark.parametrize("damage", ["missing", "changed", "listing"])
 def test_an_incomplete_export_is_refused(tmp_path: Path, damage: str) -> None:
     place = export(tmp_path, [[row("doej1", "1")], [row("doej1", "2")]])

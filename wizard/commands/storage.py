@@ -109,10 +109,15 @@ def run_import(arguments: argparse.Namespace, context: Context) -> Outcome:
 
 
 def _target(context: Context, source: Source) -> str:
-    """The new user storage table; a file that says it is of another table needs `--table`."""
+    """The new user storage table; a file that says it is of another table or account needs `--table`."""
     old, new = storage.old_table(context.deployment), storage.new_table(context.deployment)
     if source.table not in ("", old, new):
         raise BadInput(f"{source.path} is of the table {plain(source.table)}: say with --table where its rows go.")
+    if source.account not in ("", context.account.id):
+        raise BadInput(
+            f"{source.path} is of account {plain(source.account)}, this is {context.account.id}: if its rows belong here"
+            " all the same, say with --table where they go."
+        )
     return new
 
 
@@ -137,12 +142,16 @@ def _told(done: Imported, dry_run: bool) -> str:
         f" {counts['present']:,} were there already."
     ]
     if counts["kept"]:
-        lines.append(f"{counts['kept']:,} clash with a row that is as new or newer, which stays.")
+        lines.append(
+            f"{plural(counts['kept'], 'row clashes', 'rows clash')} with one that is as new or newer and stays."
+        )
     if counts["replaced"]:
         saved = f" (saved to {done.replaced_rows})" if done.replaced_rows else ""
-        lines.append(f"{counts['replaced']:,} {would}put in the place of an older row{saved}.")
+        lines.append(f"{plural(counts['replaced'], 'row')} {would}put in the place of an older one{saved}.")
     if counts["failed"]:
-        lines.append(f"{counts['failed']:,} could not be written; run the import again when the cause is mended.")
+        lines.append(
+            f"{plural(counts['failed'], 'row')} could not be written; run the import again when the cause is mended."
+        )
     lines += [f"  {note.verdict}: {note.key} ({plain(note.why, 200)})" for note in done.notes[:20]]
     if len(done.notes) > 20:
         lines.append("  … the log and --json list more")

@@ -16,6 +16,7 @@ from wizard.context import Context
 from wizard.errors import BadInput, Blocked
 from wizard.journey import Outcome
 from wizard.migration.ledger import Ledger
+from wizard.wire import Item
 
 
 def call(context: Context, *words: str) -> Outcome:
@@ -91,12 +92,40 @@ def test_another_tables_backup_needs_its_table_named(client: Any, context: Conte
     assert len(scan(client, NEW)) == 1
 
 
+def test_another_accounts_backup_needs_its_table_named(client: Any, context: Context) -> None:
+    file = Path(call(context, "storage", "backup").details["backups"][0]["file"])
+    manifest = file.with_name(file.name.replace(".json.gz", ".manifest.json"))
+    manifest.write_text(manifest.read_text().replace(context.account.id, "999988887777"))
+    with pytest.raises(BadInput, match="of account 999988887777"):
+        call(context, "storage", "import", str(file))
+    assert scan(client, NEW) == []
+    call(context, "storage", "import", str(file), "--table", NEW)
+    assert len(scan(client, NEW)) == 2
+
+
+def test_a_dry_run_counts_rows_that_meet_under_one_key_as_the_import_does(
+    client: Any, context: Context, tmp_path: Path
+) -> None:
+    def settings(app: str, moment: str) -> Item:
+        keys = {"PK": {"S": f"doej1#{app}#user-settings"}, "appId": {"S": f"doej1#{app}"}}
+        return row("doej1", "1") | keys | {"entityType": {"S": "user-settings"}, "updatedAt": {"N": moment}}
+
+    put(client, OLD, [settings("amplify-user-settings", "20"), settings("doej1-amplify-user-settings", "10")])
+    file = call(context, "storage", "backup").details["backups"][0]["file"]
+    words = ("storage", "import", file, "--csv-file", user_map(tmp_path, "doej1,u-1"))
+    foreseen = call(context, *words, "--dry-run").details["counts"]
+    assert scan(client, NEW) == []
+    done = call(context, *words).details["counts"]
+    assert foreseen["written"] == done["written"] == 3
+    assert foreseen["kept"] + foreseen["replaced"] == done["kept"] + done["replaced"] == 1
+
+
 def test_clashes_are_told(client: Any, context: Context) -> None:
     put(client, NEW, [row("doej1", "1", updatedAt={"N": "1800000000"}, data={"S": "newer"})])
     file = call(context, "storage", "backup").details["backups"][0]["file"]
     outcome = call(context, "storage", "import", file)
     assert outcome.code == 0
-    assert "1 clash with a row that is as new or newer, which stays" in outcome.text
+    assert "1 row clashes with one that is as new or newer and stays" in outcome.text
     assert "PK=doej1#notes#note, SK=1" in outcome.text
 
 
