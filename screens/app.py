@@ -16,6 +16,7 @@ from rich.text import Text
 from textual import work
 from textual.app import App
 from textual.binding import Binding
+from textual.events import Resize
 
 from screens.asking import Ask, AskForWord, TooSmall, too_small
 from screens.journey import JourneyScreen
@@ -61,8 +62,8 @@ class WizardApp(App[int]):
             for number in (signal.SIGTERM, signal.SIGHUP):
                 loop.add_signal_handler(number, self.leave_at_once)
 
-    def on_resize(self) -> None:
-        if too_small(self.size) and not isinstance(self.screen, TooSmall):
+    def on_resize(self, event: Resize) -> None:
+        if too_small(event.size) and not isinstance(self.screen, TooSmall):
             self.push_screen(TooSmall())
 
     # What the engine reports
@@ -121,6 +122,8 @@ class WizardApp(App[int]):
             answer = "renewed"
             if not agreed:
                 self.session.control.cancel()
+                self._paused = False
+                self.show_where()
                 return
         else:
             agreed = await self.push_screen_wait(Ask("The work asks", [question.text], "Yes", "No", over=over))

@@ -10,9 +10,10 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.geometry import Size
 from textual.screen import ModalScreen
-from textual.widgets import Button, Input, Static
+from textual.widgets import Button, Footer, Input, Static
 
 from screens.shown import button, text
+from screens.widgets.prose import Prose
 
 
 class Asking(ModalScreen[bool]):
@@ -23,12 +24,12 @@ class Asking(ModalScreen[bool]):
         Binding("down", "scroll(1)", show=False),
         Binding("pageup", "scroll(-8)", show=False),
         Binding("pagedown", "scroll(8)", show=False),
+        Binding("ctrl+q", "app.quit", "Quit"),
     ]
 
     def compose_lines(self, lines: Sequence[str]) -> ComposeResult:
         with VerticalScroll(id="lines", can_focus=False):
-            for line in lines:
-                yield Static(text(line), classes="line")
+            yield Prose("\n".join(lines))
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._tell_of_more)
@@ -72,6 +73,7 @@ class Ask(Asking):
             with Horizontal(id="buttons"):
                 yield Button(button(f"{self._no} (n)"), id="no", variant="primary", compact=True)
                 yield Button(button(f"{self._yes} (y)"), id="yes", variant="error", compact=True)
+        yield Footer(compact=True)
 
     def on_mount(self) -> None:
         self.set_interval(0.2, self._close_when_over)
@@ -117,6 +119,7 @@ class AskForWord(Asking):
             with Horizontal(id="buttons"):
                 yield Button(button("Cancel (Esc)"), id="no", variant="primary", compact=True)
                 yield Button(button(self._yes), id="yes", variant="error", compact=True, disabled=True)
+        yield Footer(compact=True)
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
@@ -142,7 +145,11 @@ class Tell(ModalScreen[None]):
     """Something to read: help, or a failure with its cause, what to do, and where the log is."""
 
     AUTO_FOCUS = "#lines"
-    BINDINGS = [Binding("escape,enter,question_mark,f1,ctrl+c", "close", "Close", priority=True)]  # noqa: RUF012
+    BINDINGS = [  # noqa: RUF012 - Textual reads a plain list
+        Binding("escape,enter", "close", "Close", key_display="Esc or Enter", priority=True),
+        Binding("question_mark,f1,ctrl+c", "close", show=False, priority=True),
+        Binding("ctrl+q", "app.quit", "Quit"),
+    ]
 
     def __init__(self, title: str, lines: Sequence[str]):
         super().__init__()
@@ -152,12 +159,22 @@ class Tell(ModalScreen[None]):
         with Vertical(id="dialog"):
             yield Static(text(self._heading), id="heading")
             with VerticalScroll(id="lines"):
-                for line in self._lines:
-                    yield Static(text(line), classes="line")
-            yield Static("Esc closes; arrow keys scroll", classes="help")
+                yield Prose("\n".join(self._lines))
+        yield Footer(compact=True)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._tell_of_more)
+
+    def _tell_of_more(self) -> None:
+        more = any(scroll.max_scroll_y for scroll in self.query("#lines"))
+        self.query_one("#dialog").border_subtitle = "↑ ↓ scroll: there is more" if more else ""
 
     def action_close(self) -> None:
         self.dismiss(None)
+
+
+class Arrival(Tell):
+    """What is shown before anything else; its own type, so that it is not taken for another text."""
 
 
 MINIMUM = (60, 15)  # columns, lines: below this the parts of a screen cover each other

@@ -16,18 +16,18 @@ WORST_FIRST = ("blocked", "attention", "unknown", "ok")
 class Checks(Sheet):
     """One row per check; Enter shows it whole."""
 
-    COLUMNS = ("state", "check", "found", "to do")
+    COLUMNS = ("state", "check", "found, and what to do")
 
     def __init__(self, facts: list[Fact]):
         super().__init__("What was found out, the worst first")
         self._facts = {fact.name: fact for fact in sorted(facts, key=lambda fact: WORST_FIRST.index(fact.verdict))}
 
     def load(self) -> None:
+        room = max(20, self.app.size.width - 13 - 28 - 6)  # beside state and check
         for name, fact in self._facts.items():
             mark, word, _ = LEVELS[fact.verdict]
-            self.table.add_row(
-                cell(f"{mark} {word}"), cell(fact.title, 30), cell(fact.found, 60), cell(fact.todo, 60), key=name
-            )
+            told = f"{fact.found}{f' → {fact.todo}' if fact.todo else ''}"
+            self.table.add_row(cell(f"{mark} {word}"), cell(fact.title, 28), cell(told, room), key=name)
         self.note("Enter shows a check whole. Back on the step, r looks again.")
 
     @on(DataTable.RowSelected)

@@ -13,7 +13,7 @@ from textual.containers import Container, Horizontal
 from textual.screen import Screen
 from textual.widgets import Footer, Input, OptionList, Static
 
-from screens.asking import Ask, AskForWord, Tell
+from screens.asking import Arrival, Ask, AskForWord, Tell
 from screens.checks import Checks
 from screens.choose import FRAGILE, fragile_line
 from screens.help import HELP
@@ -25,7 +25,7 @@ from screens.widgets.log_panel import LogPanel
 from screens.widgets.rail import Rail
 from screens.widgets.start import StartForm
 from screens.widgets.step_body import ActionRow, StepBody
-from wizard.errors import MigrateError
+from wizard.errors import Interrupted, MigrateError
 from wizard.forms import filled
 from wizard.journey import Action, Outcome, Step, Values
 from wizard.session import Choice, crash, in_thread
@@ -156,6 +156,8 @@ class JourneyScreen(Screen[None]):
         if then_go:
             self.step_id = session.journey.first_open(session.facts).id
         await self._draw()
+        if then_go:
+            self.app.push_screen(Arrival("Is this the right account?", session.arrival()))
         return True
 
     async def _failed(self, title: str, cause: str) -> None:
@@ -187,6 +189,8 @@ class JourneyScreen(Screen[None]):
         """Open a deployment; why it cannot be, or ""."""
         try:
             await asyncio.wrap_future(in_thread(lambda: self.app.session.choose(choice)))
+        except Interrupted:
+            return "Not opened, since the credentials were not renewed. Renew them, then press “Use this deployment”."
         except MigrateError as error:
             return str(error)
         except Exception as error:
@@ -240,10 +244,10 @@ class JourneyScreen(Screen[None]):
     async def _agreed(self, step: Step, action: Action, values: Values, seen: Outcome | None) -> bool:
         where = self.app.session.header()
         lines = [f"On account {where.account}, {where.region}, deployment {where.deployment} ({where.badge}).", ""]
+        if warnings := list(action.warning(self.app.session.facts, values)):
+            lines += [*(f"! {line}" for line in warnings), ""]
         if seen is not None:
             lines += ["The dry run says:", excerpt(seen.text, "Cancel, then o shows all"), ""]
-        if warnings := list(action.warning(self.app.session.facts)):
-            lines += [*(f"! {line}" for line in warnings), ""]
         lines += ["If it stops half-way, the same action goes on from there.", f"$ {action.command(values)}"]
         title = f"Step {step.id} · {action.label}?"
         if action.effect == "destroy":

@@ -93,9 +93,8 @@ class Walk:
             self.settle()
         self.look()
         step = session.journey.first_open(session.facts)
-        for earlier in session.journey.steps[: session.journey.steps.index(step)]:
-            status = session.status(earlier)
-            told(f"Step {earlier.id}, {earlier.title}: {status.state}: {status.why}")
+        for line in session.arrival():
+            told(line)
         while True:
             self.show(step)
             step = self.act(step)
@@ -154,7 +153,7 @@ class Walk:
         say(f"{where.badge}: account {where.account}, {where.region}, deployment {where.deployment}")
         say(f"Step {step.id}: {step.title}. {status.state.capitalize()}{': ' if status.why else ''}{status.why}")
         told(step.guidance)
-        for name in step.needs:
+        for name in (*step.needs, *step.tells):
             if (fact := session.facts.by_name.get(name)) is not None:
                 told(f"- {fact.verdict}: {fact.title}: {fact.found}{f' → {fact.todo}' if fact.todo else ''}")
 
@@ -209,7 +208,7 @@ class Walk:
                 say(f"The dry run said: {seen.text}")
             if seen.code not in (0, 1):
                 return None
-        if action.effect != "read" and not self.agreed(action):
+        if action.effect != "read" and not self.agreed(action, values):
             say("Declined; nothing was touched.")
             return None
         return self.run(action, values)
@@ -229,10 +228,10 @@ class Walk:
             given[field.name] = value
         return filled(action, given, self.session.facts)
 
-    def agreed(self, action: Action) -> bool:
+    def agreed(self, action: Action, values: Values) -> bool:
         where = self.session.header()
         say(f"On account {where.account}, {where.region}, deployment {where.deployment} ({where.badge}).")
-        for warning in action.warning(self.session.facts):
+        for warning in action.warning(self.session.facts, values):
             told(f"Attention: {warning}")
         if action.effect == "destroy":
             word = action.word(self.session.facts)
@@ -289,7 +288,10 @@ class Walk:
         if picked < len(tables):
             self.page(lambda after: results.changes(row=tables[picked].row, after=after, limit=PAGE))
         elif picked == len(tables):
-            user = ask_text("Whose? The whole id:")
+            people = results.users()
+            rows = [f"{one}: {sum(counts.values()):,} changes" for one, counts in people[:PAGE]]
+            who = choose("Whose?", [*rows, "somebody else: type the whole id"])
+            user = people[who][0] if who < len(rows) else ask_text("Whose? The whole id:")
             self.page(lambda after: results.changes(user=user, after=after, limit=PAGE))
         elif picked == len(tables) + 1:
             self.page(lambda after: results.changes(state="conflict", after=after, limit=PAGE))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -11,16 +13,30 @@ from textual.widgets import DataTable, Input, Select
 from screens.asking import Tell
 from screens.sheet import Sheet, cell, number
 from wizard.results import START, ChangeRow, Results
+from wizard.text import plural
 
 STATES = ("planned", "applied", "verified", "cleaned", "conflict", "failed", "kept", "resolved", "rolled back")
 
 
-class Tables(Sheet):
+class Counts(Sheet):
+    """Rows with a number for each state that occurs."""
+
+    def add_states(self, counts: Sequence[Mapping[str, int]]) -> list[str]:
+        """Add a column for each state that occurs in any of the counts."""
+        states = [state for state in STATES if any(count.get(state) for count in counts)]
+        for state in states:
+            self.table.add_column(state, key=state)
+        self.columns = [*self.columns, *states]
+        return states
+
+
+class Tables(Counts):
     """Every table and bucket of the plan with its counts; Enter shows its changes."""
 
     COLUMNS = ("table or bucket",)  # and those states that occur
     BINDINGS = [  # noqa: RUF012
         Binding("enter", "changes", "Changes", priority=True),
+        Binding("p", "people", "By person"),
         Binding("c", "conflicts", "Conflicts"),
         Binding("u", "unknown", "Unknown refs"),
         Binding("f", "findings", "Think first"),
@@ -37,10 +53,7 @@ class Tables(Sheet):
     async def _load(self) -> None:
         if (found := await self.ask(self.results.tables)) is None:
             return
-        states = [state for state in STATES if any(entry.counts.get(state) for entry in found)]
-        for state in states:
-            self.table.add_column(state, key=state)
-        self.columns = [*self.columns, *states]
+        states = self.add_states([entry.counts for entry in found])
         room = max(34, self.app.size.width - 2 - sum(len(state) + 2 for state in states) - 4)
         places = [entry.place for entry in found]
         for entry in found:
@@ -56,6 +69,9 @@ class Tables(Sheet):
             row, _, place = self.highlighted.partition("\0")
             self.app.push_screen(Changes(self.results, row=row, title=f"Changes in {place} ({row})"))
 
+    def action_people(self) -> None:
+        self.app.push_screen(People(self.results))
+
     def action_conflicts(self) -> None:
         self.app.push_screen(Changes(self.results, state="conflict", title="Conflicts"))
 
@@ -67,6 +83,33 @@ class Tables(Sheet):
         if (found := await self.ask(self.results.findings)) is not None:
             lines = [f"{level}: {place}: {words}{f' → {todo}' if todo else ''}" for level, place, words, todo in found]
             self.app.push_screen(Tell("Stop and think", lines or ["The plan found nothing unusual."]))
+
+
+class People(Counts):
+    """Everybody whom changes concern, with their number by state; Enter shows a person's changes."""
+
+    COLUMNS = ("user",)  # and those states that occur
+    BINDINGS = [Binding("enter", "changes", "Changes", priority=True)]  # noqa: RUF012
+
+    def __init__(self, results: Results):
+        super().__init__("The plan, person by person")
+        self.results = results
+
+    def load(self) -> object:
+        return self._load()
+
+    @work(group="load", exclusive=True)
+    async def _load(self) -> None:
+        if (found := await self.ask(self.results.users)) is None:
+            return
+        states = self.add_states([counts for _, counts in found])
+        for user, counts in found:
+            self.table.add_row(cell(user, 60), *(number(counts.get(state, 0)) for state in states), key=user)
+        self.note(f"{plural(len(found), 'person', 'people')}. Enter: the changes of one." if found else "No changes.")
+
+    def action_changes(self) -> None:
+        if self.highlighted:
+            self.app.push_screen(Changes(self.results, user=self.highlighted, title=f"Changes of {self.highlighted}"))
 
 
 class Changes(Sheet):
@@ -81,16 +124,18 @@ class Changes(Sheet):
     ]
     PAGE = 500
 
-    def __init__(self, results: Results, row: str = "", state: str = "", title: str = "Changes everywhere"):
+    def __init__(
+        self, results: Results, row: str = "", state: str = "", user: str = "", title: str = "Changes everywhere"
+    ):
         super().__init__(title)
         self.results = results
-        self._row, self._state, self._user = row, state, ""
+        self._row, self._state, self._user = row, state, user
         self._shown: dict[str, ChangeRow] = {}
         self._last = START
 
     def compose_filters(self) -> ComposeResult:
         with Horizontal(id="filters"):
-            yield Input(placeholder="/ one user: the whole id", id="user", compact=True)
+            yield Input(self._user, placeholder="/ one user: the whole id", id="user", compact=True)
             yield Select(
                 [(state, state) for state in STATES],
                 prompt="any state",

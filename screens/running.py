@@ -14,10 +14,11 @@ from textual.screen import Screen
 from textual.widgets import Button, Footer, Static
 
 from screens.asking import AskToStop
-from screens.shown import CODES, LEVELS, button, headed, sign, text
+from screens.shown import CODES, LEVELS, button, text
 from screens.widgets.header import WhereBar
 from screens.widgets.log_panel import LogPanel
 from screens.widgets.progress import ProgressTable, duration
+from screens.widgets.prose import Prose
 from wizard.events import Finding, Progress
 from wizard.journey import Action, Outcome, Values
 
@@ -56,21 +57,18 @@ class Running(Screen[Outcome]):
         with Vertical(id="work"):
             yield Static(text(f"Step {step.id} · {step.title}: {self.action.label}"), id="title")
             yield Static("", id="state")
-            table = ProgressTable()
-            table.display = False
-            yield table
-            yield VerticalScroll(id="findings", can_focus=False)
+            yield ProgressTable()
+            yield VerticalScroll(id="findings", classes="-empty", can_focus=False)
             yield LogPanel(self.app.lines, id="log")
             with Vertical(id="outcome"):
                 with VerticalScroll(id="outcome-text", can_focus=False):
-                    yield Static("", id="outcome-words")
+                    yield Prose(id="outcome-words")
                 with Horizontal(id="buttons"):
                     yield Button(button("Continue (Enter)"), id="continue", variant="primary", compact=True)
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
         self.query_one("#outcome").display = False
-        self.query_one("#findings").display = False
         self.set_interval(1 / 2, self._tick)
         self._tick()
         self.app.show_where()
@@ -85,24 +83,28 @@ class Running(Screen[Outcome]):
         self.app.drain()
         self.progress.flush()
         self.outcome = outcome
-        entry = CODES.get(outcome.code, CODES[1])
-        words = sign(entry, outcome.text)
+        words = outcome.text
         if outcome.code not in (0, 4) and (file := self.app.session.log_file):
-            words = words.append(text(f"\nLog file: {file}"))
-        self.query_one("#outcome-words", Static).update(words)
+            words += f"\nLog file: {file}"
+        self.query_one("#outcome-words", Prose).tell(words, CODES.get(outcome.code, CODES[1]))
         self.query_one("#outcome").display = True
         self.query_one("#work").add_class("-ended")  # makes room for it; findings stand in the step as well
         self.query_one("#continue").focus()
-        self.refresh_bindings()
-        self._tick()
+        self.call_after_refresh(self.refresh_bindings)  # the footer, once the focus has moved
+        self.query_one("#state", Static).update(text(self._ending(outcome)))
         self.app.show_where()
+
+    def _ending(self, outcome: Outcome) -> str:
+        """How long it took, and what a long text says at its end, where the sum stands."""
+        last = outcome.text.rstrip().rpartition("\n")
+        total = f" {last[2]}" if last[0] and last[2][:1].isalnum() else ""
+        return f"Ended after {duration(time.monotonic() - self._started)}.{total}"
 
     def _tick(self) -> None:
         session = self.app.session
-        elapsed = duration(time.monotonic() - self._started)
         if self.outcome is not None:
-            self.query_one("#state", Static).update(text(f"{CODES.get(self.outcome.code, CODES[1])[1]}."))
             return
+        elapsed = duration(time.monotonic() - self._started)
         state = "Stopping: requests in flight are finished first" if session.control.cancelled else "Running"
         if session.control.paused:
             state = "Paused: p goes on"
@@ -115,10 +117,10 @@ class Running(Screen[Outcome]):
         """Show a finding; beyond 200 they are in the log and in the step only."""
         self._findings += 1
         box = self.query_one("#findings")
-        box.display = True
+        box.remove_class("-empty")
         if self._findings <= 200:
             todo = f" → {finding.todo}" if finding.todo else ""
-            box.mount(Static(headed(LEVELS[finding.level], f"{finding.place}: {finding.text}{todo}")))
+            box.mount(Prose(f"{finding.place}: {finding.text}{todo}", LEVELS[finding.level], joint=""))
             box.scroll_end(animate=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -29,7 +29,7 @@ CODES = {
     4: ("–", "declined, nothing was touched", "$text-muted"),
     130: ("!", "stopped, goes on from here", "$text-warning"),
 }
-EFFECTS = {"read": "only looks", "write": "writes", "destroy": "deletes"}
+EFFECTS = {"read": "only looks", "write": "asks, then writes", "destroy": "asks, then deletes"}
 
 
 def text(foreign: object) -> Content:
@@ -54,8 +54,3 @@ def sign(entry: tuple[str, str, str], words: object = "") -> Content:
     mark, word, colour = entry
     head = Content.styled(f"{mark} {word}", colour)
     return Content.assemble(head, ": ", text(words)) if words else head
-
-
-def headed(entry: tuple[str, str, str], words: str) -> Content:
-    """`! words` with only the sign coloured, for lists whose rows need no word of their own."""
-    return Content.assemble(Content.styled(f"{entry[0]} {entry[1]} ", entry[2]), text(words))

@@ -11,11 +11,12 @@ from wizard import endpoint, storage
 from wizard.aws import ABSENT, code_of
 from wizard.catalog.bucket_model import CONSOLIDATION
 from wizard.catalog.buckets import BUCKETS
+from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.deployment import discover
 from wizard.facts import Fact, Verdict
 from wizard.inventory import bucket_names, table_names
-from wizard.migration.targets import bucket_name
+from wizard.migration.targets import bucket_name, names_of
 from wizard.parallel import each
 from wizard.policy import PLAN, actions_of, missing_actions
 from wizard.services import stack_states
@@ -226,6 +227,50 @@ def check_buckets(context: Context) -> Fact:
         "buckets", "ok", "Buckets", f"{plural(len(existing), 'bucket')} can be listed, {len(absent)} of the catalog absent",
         "", {"present": sorted(existing), "absent": absent},
     )  # fmt: skip
+
+
+def check_user_ids(context: Context) -> Fact:
+    """Whether the ids of cognito-users look like e-mail addresses, from its first page: which scenario to expect."""
+    table = names_of(context.deployment, BY_KEY["COGNITO_USERS_DYNAMODB_TABLE"])[0]
+    if table not in table_names(context.account):
+        return Fact("user_ids", "ok", "User ids", f"{table} does not exist", "", {"ids": 0, "emails": 0})
+    page = context.account.call("dynamodb", "scan", TableName=table, ProjectionExpression="user_id", Limit=1_000)
+    ids = [str(item.get("user_id", {}).get("S", "")) for item in page["Items"]]
+    emails = sum("@" in one for one in ids)
+    if 2 * emails > len(ids):
+        meaning = "scenario A: e-mail addresses change, so the map needs new ids"
+    else:
+        meaning = (
+            "scenario B: they need not change, only storage is consolidated; say otherwise by the map" if ids else ""
+        )
+    found = f"{emails:,} of {plural(len(ids), 'id')} in {table} look like e-mail addresses"
+    return Fact("user_ids", "ok", "User ids", f"{found}{f': {meaning}' if meaning else ''}", "",
+                {"ids": len(ids), "emails": emails})  # fmt: skip
+
+
+def check_lambda_deployment(context: Context) -> Fact:
+    """How long the last deployment of amplify-lambda took, from the newest events of its stack."""
+    stack = context.deployment.stack("lambda")
+    try:
+        events = context.account.call("cloudformation", "describe_stack_events", StackName=stack)["StackEvents"]
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) != "ValidationError":
+            raise
+        events = []
+    own = [event for event in events if event["ResourceType"] == "AWS::CloudFormation::Stack" and event[
+        "LogicalResourceId"] == stack]  # newest first  # fmt: skip
+    ended = next((number for number, event in enumerate(own) if event["ResourceStatus"].endswith("_COMPLETE")), None)
+    begun = next(
+        (
+            event
+            for event in own[ended or 0 :]
+            if event["ResourceStatus"] in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
+        ),
+        None,
+    )
+    seconds = (own[ended]["Timestamp"] - begun["Timestamp"]).total_seconds() if ended is not None and begun else None
+    found = "not known" if seconds is None else f"took {seconds:,.0f} s"
+    return Fact("lambda_deployment", "ok", "Last deployment of amplify-lambda", found, "", seconds)
 
 
 def check_sync_job(context: Context) -> Fact:

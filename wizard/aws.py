@@ -248,6 +248,12 @@ class Account:
         return self._identity
 
     @property
+    def access_key(self) -> str:
+        """The id of the access key in use, "" without credentials."""
+        credentials = self._session.get_credentials()
+        return credentials.access_key if credentials is not None else ""
+
+    @property
     def id(self) -> str:
         """The 12-digit account id."""
         return self.identity["account"]
@@ -398,10 +404,18 @@ class Account:
             self.feed.emit(Resumed())
 
     def _how_to_renew(self) -> str:
-        command = f"aws sso login --profile {self.profile}" if self.profile else "aws sso login"
+        name = self._session.profile_name
+        option = f" --profile {name}" if name and name != "default" else ""
+        try:
+            credentials = self._session.get_credentials()
+        except botocore.exceptions.BotoCoreError:  # a token that was never there
+            credentials = None
+        method = credentials.method if credentials is not None else "sso"
+        command = f"aws sso login{option}"
+        if method in ("shared-credentials-file", "config-file"):
+            command = f"put the new ones in with `aws configure{option}`, or in ~/.aws/credentials"
         text = f"Renew them ({command}), then continue."
-        credentials = self._session.get_credentials()
-        if credentials is not None and credentials.method == "env":
+        if method == "env":
             text += (
                 " They come from environment variables, which do not change under a running program: if they cannot be"
                 " made valid again, stop, set new ones and run the same command; it goes on from here."

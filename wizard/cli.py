@@ -115,7 +115,7 @@ def connect(choice: Choice, feed: Feed, control: Control, arguments: argparse.Na
     from wizard.aws import Account, explain
     from wizard.catalog.buckets import BUCKETS
     from wizard.catalog.tables import TABLES
-    from wizard.context import Context
+    from wizard.context import Context, endpoint_of, is_sandbox
     from wizard.deployment import Deployment, overrides_from, read_config
     from wizard.workspace import Workspace, default_folder
 
@@ -146,8 +146,10 @@ def connect(choice: Choice, feed: Feed, control: Control, arguments: argparse.Na
     workspace = Workspace(Path(folder).expanduser())
     workspace.belongs_to(account.id, deployment)
     account.audit = workspace.write_audit
+    endpoint = endpoint_of(account)
     return Context(
         deployment, account, workspace, feed, control, root, max(1, arguments.workers), arguments.yes, arguments.confirm,
+        other_sandbox=is_sandbox(account, endpoint), endpoint=endpoint,
     )  # fmt: skip
 
 

@@ -44,12 +44,14 @@ class Facts:
     What stands in the account:
     basic_ops_stack     CloudFormation status of the basic-ops stack, or "absent"
     lambda_stack        CloudFormation status of amplify-lambda's stack, or "absent"
+    lambda_deployment   seconds that the last deployment of amplify-lambda took, None where that is not known
     old_user_storage    {"exists": bool, "rows": int}
     basic_ops_tables    {"tables": [with rows, of the basic-ops stack], "unsaved": [those without a verified backup]}
     new_user_storage    {"exists": bool, "rows": int}
     buckets             {"present": [names], "absent": [names]} of the catalog's buckets
     consolidation       whether the consolidation bucket exists and is this account's
     user_data_owner     "basic-ops", "amplify-lambda", "orphan", "nobody", or another stack's name
+    user_ids            {"ids": number looked at, "emails": how many of them look like e-mail addresses} of cognito-users
     sync_job            whether the e-mail sync rule is enabled
     services            {service: status, "absent" or "outdated"} of the services other than amplify-lambda
     recovery            tables of the deployment without point-in-time recovery
@@ -64,7 +66,8 @@ class Facts:
     user_map            {"rows": int, "scenario": "a" | "b", "errors": int, "digest": str, "file": path}, or {}
     waivers             names that the operator decided to do without
     kept                whether the operator chose to keep the old records
-    plan                {"id": int, "changes": open ones, "fresh": bool, "counts": {state: int}} or {}
+    plan                {"id": int, "changes": open ones, "fresh": bool, "counts": {state: int},
+                        "estimate": {"seconds", "dollars", "basis"} of applying what is planned} or {}
     safeguard           {"waived": bool, "missing": [tables of the plan without recovery or a backup]} or {}
     verification        {"clean": bool}: everything applied was verified since the last apply; {} without a plan
     retained            number of old records that stand beside their verified copies

@@ -18,11 +18,14 @@ def fields(actions: Iterable[Action]) -> list[Field]:
 
 
 def filled(action: Action, given: Mapping[str, str], facts: Facts) -> Values:
-    """The values of an action's own fields: those given, else the defaults."""
-    return {
-        field.name: (given[field.name] if field.name in given else field.default(facts)).strip()
-        for field in action.fields
-    }
+    """The values of an action's own fields: those given, else the defaults; an emptied field that is needed, too."""
+    return {field.name: value_of(field, given, facts).strip() for field in action.fields}
+
+
+def value_of(field: Field, given: Mapping[str, str], facts: Facts) -> str:
+    """What was given, else the default, to which a needed field falls back when it is emptied."""
+    value = given.get(field.name)
+    return field.default(facts) if value is None or (field.required and not is_tick(field) and not value) else value
 
 
 def is_tick(field: Field) -> bool:

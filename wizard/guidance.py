@@ -6,13 +6,13 @@ TITLES = {
     "0": "Choose the deployment",
     "1": "Populate Parameter Store",
     "2": "Verify Parameter Store",
-    "3": "Check the service definitions",
-    "4": "Preflight: what is there, what follows",
+    "3": "Check the definitions",
+    "4": "Preflight and branch",
     "4a": "Back up user storage",
-    "4b": "Free the /user-data path",
+    "4b": "Free /user-data",
     "4c": "Deploy amplify-lambda",
     "4d": "Import user storage",
-    "5": "Deploy the other services",
+    "5": "Deploy other services",
     "V": "Verify the services",
     "6a": "User map",
     "6b": "Plan the migration",
@@ -72,8 +72,8 @@ GUIDANCE = {
     "5": (
         "Deploys the other services one after another with the `serverless` command, in the order of their"
         " dependencies. It stops at the first failure with CloudFormation's reason; run it again and it goes on"
-        " there. Without the command the exact lines are shown and CloudFormation is watched. The new object-"
-        " access also ends the e-mail sync job, which would re-create old ids."
+        " there. Without the command the exact lines are shown and CloudFormation is watched. The new object-access"
+        " also ends the e-mail sync job, which would re-create old ids."
     ),
     "V": (
         "Looks at stacks, functions, tables, roles and the logs since the deployment, and groups errors by cause."

@@ -57,7 +57,8 @@ class Action:
     word: Callable[[Facts], str] = lambda facts: ""
     applies: Callable[[Facts], bool] = lambda facts: True
     preview: str = ""  # id of the action of the same step that shows what this one would do (its dry run)
-    warning: Callable[[Facts], Sequence[str]] = lambda facts: ()  # what will be down or slow, what users will notice
+    # What will be down or slow and for how long, which jobs to stop, what users will notice.
+    warning: Callable[[Facts, Values], Sequence[str]] = lambda facts, values: ()
     review: Callable[[Outcome], Sequence[str]] = lambda outcome: ()  # what to think about before the next step
 
 
@@ -73,6 +74,7 @@ class Step:
     locked: Callable[[Facts], str]  # what must come first; "" when it may be done now
     actions: tuple[Action, ...] = ()
     needs: tuple[str, ...] = ()  # facts without which neither skip nor done can be told
+    tells: tuple[str, ...] = ()  # facts that are worth seeing here and decide nothing
 
 
 @dataclass(frozen=True)

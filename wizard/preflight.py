@@ -135,6 +135,13 @@ CHECKS = (
     Check(
         "lambda_stack", "Stack of amplify-lambda", ("cloudformation:DescribeStacks",), account_facts.check_lambda_stack
     ),
+    Check("user_ids", "User ids", ("dynamodb:ListTables", "dynamodb:Scan"), account_facts.check_user_ids),
+    Check(
+        "lambda_deployment",
+        "Last deployment of amplify-lambda",
+        ("cloudformation:DescribeStackEvents",),
+        account_facts.check_lambda_deployment,
+    ),
     Check(
         "user_data_owner",
         "Owner of /user-data",

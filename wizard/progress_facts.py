@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wizard import storage, users, wire
+from wizard import estimate, storage, users, wire
 from wizard.backup_files import read_items
 from wizard.batch_get import batch_get
 from wizard.catalog.model import Ids
@@ -161,6 +161,7 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
             ledger.backups()
         )
         retained = sum(ledger.counts("state", RETAINED).values())
+        waiting = ledger.counts("kind", "state IN ('planned', 'failed')")
     if plan is None:
         return _no_plan()
     clean = verified_last(runs) and not counts.get("applied")
@@ -170,7 +171,8 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
         Fact(
             "plan", "ok" if fresh else "attention", "Plan", f"plan {plan['id']}: {told}",
             "" if fresh else "The user map changed, or it was rolled back: plan again (6b).",
-            {"id": plan["id"], "changes": sum(counts.get(state, 0) for state in OPEN), "fresh": fresh, "counts": counts},
+            {"id": plan["id"], "changes": sum(counts.get(state, 0) for state in OPEN), "fresh": fresh, "counts": counts,
+             "estimate": estimate.of_apply(runs, waiting)},
         ),
         safeguard(context, unsaved, without_recovery),
         Fact(

@@ -68,6 +68,9 @@ class Results(Protocol):
     ) -> list[ChangeRow]:
         """Changes in the order of apply, from behind `after`; `user` is a whole id."""
 
+    def users(self) -> list[tuple[str, Mapping[str, int]]]:
+        """Each user (the old id) that changes concern, with their number by state; the most first."""
+
     def unknown_references(self) -> list[Unknown]:
         """Of the newest plan, most frequent first."""
 
@@ -102,6 +105,10 @@ class LedgerResults:
                 (state,) if state else (), rows=(row,) if row else (), user=user, after=after, limit=limit
             )
             return [change_row(entry) for entry in entries]
+
+    def users(self) -> list[tuple[str, Mapping[str, int]]]:
+        with self._ledger() as ledger:
+            return sorted(ledger.user_counts().items(), key=lambda found: (-sum(found[1].values()), found[0]))
 
     def unknown_references(self) -> list[Unknown]:
         with self._ledger() as ledger:

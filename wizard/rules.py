@@ -109,23 +109,30 @@ def backup_skip(facts: Facts) -> str:
         return ""
     old = _mapping(facts, "old_user_storage")
     if facts.known("old_user_storage") and not old.get("exists"):
-        return "the old user storage table does not exist"
+        return "" if _mapping(facts, "backup").get("verified") else "the old user storage table does not exist"
     return "the old user storage table is empty" if old_rows(facts) == 0 else ""
 
 
 def backup_done(facts: Facts) -> str:
     if _mapping(facts, "basic_ops_tables").get("unsaved"):
         return ""
+    backup = _mapping(facts, "backup")
+    if not doomed(facts) and old_rows(facts) == 0 and backup.get("verified"):
+        return f"{_file_name(backup)} holds the {plural(int(backup.get('rows', 0)), 'row')} of the table, which is gone"
     if not old_rows(facts):
         return f"the {plural(len(doomed(facts)), 'table')} with rows that go with basic-ops are backed up"
     return rows_saved(facts)
+
+
+def _file_name(backup: Mapping[str, Any]) -> str:
+    return str(backup.get("file", "")).rpartition("/")[2]
 
 
 def rows_saved(facts: Facts) -> str:
     """Whether a verified backup has as many rows as the old user storage table now."""
     backup = _mapping(facts, "backup")
     if backup.get("verified") and backup.get("rows") == old_rows(facts):
-        return f"{backup.get('file')} holds the present {plural(int(backup['rows']), 'row')}, verified"
+        return f"{_file_name(backup)} holds the present {plural(int(backup['rows']), 'row')}, verified"
     return ""
 
 

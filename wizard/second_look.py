@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,11 +48,10 @@ def stop_and_think(summary: Mapping[str, Any]) -> list[str]:
 def per_table(summary: Mapping[str, Any]) -> list[str]:
     """Planned changes of each table and bucket, against the number of users, to see what is out of proportion."""
     users = max(1, summary["users"]["in_map"])
-    return [
-        f"{one['planned']:,} in {one['place']} ({one['planned'] / users:,.1f} per user)"
-        for one in summary["tables"]
-        if one.get("planned")
-    ]
+    planned: Counter[str] = Counter()  # several rows of the catalog may write to one place
+    for one in summary["tables"]:
+        planned[one["place"]] += one.get("planned", 0)
+    return [f"{count:,} in {place} ({count / users:,.1f} per user)" for place, count in planned.items() if count]
 
 
 def _shares(shares: Sequence[Mapping[str, Any]], users: int) -> list[str]:

@@ -22,7 +22,7 @@ from wizard.events import Control, Feed, FeedHandler, Finished, Started
 from wizard.facts import Facts
 from wizard.journey import Action, Journey, Outcome, Status, Step, Values, status
 from wizard.results import Results, of_workspace
-from wizard.text import plain
+from wizard.text import plain, plural
 
 if TYPE_CHECKING:
     from wizard.context import Context
@@ -60,6 +60,7 @@ class Header:
     deployment: str
     badge: str
     workspace: str
+    endpoint: str = ""  # where requests go, when it is not AWS itself
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,9 @@ class Session:
         if context is None:
             return Header("account not chosen", self.choice.region, "", "LIVE", "")
         identity = self.facts.value("identity") or {}
-        badge = "SANDBOX" if context.sandbox else "LIVE"
-        if self._running is not None and self._running.effect == "read":
-            badge = "SANDBOX" if context.sandbox else "DRY RUN"
+        badge = context.badge
+        if badge == "LIVE" and self._running is not None and self._running.effect == "read":
+            badge = "DRY RUN"
         deployment = context.deployment
         return Header(
             str(identity.get("account", "account …")),
@@ -118,7 +119,25 @@ class Session:
             f"{deployment.dep}/{deployment.stage}",
             badge,
             str(context.workspace.folder),
+            context.endpoint,
         )
+
+    def arrival(self) -> list[str]:
+        """What to see before anything else: whose account this is, what is in it, and why earlier steps count."""
+        where, here = self.header(), self.journey.first_open(self.facts)
+        identity = self.facts.value("identity") or {}
+        lines = [
+            f"Account     {where.account}, as {identity.get('arn', 'unknown')}",
+            f"Region      {where.region}{f' at {where.endpoint}' if where.endpoint else ''}",
+            f"Deployment  {where.deployment} ({where.badge})",
+            f"Next        step {here.id}, {here.title}",
+            "Nothing was changed so far. Another account, region or deployment is chosen at step 0.",
+            "",
+        ]
+        for step in self.journey.steps[: self.journey.steps.index(here)]:
+            state = self.status(step)
+            lines.append(f"  {step.id:<4}{step.title}: {state.state}: {state.why}")
+        return lines
 
     @property
     def log_file(self) -> Path | None:
@@ -231,6 +250,7 @@ class Session:
             self._equip(self.context, Control(), read_only=True)
             try:
                 self.facts = self.gather_facts(self.context)
+                log.info("looked at account and workspace: %s", plural(len(list(self.facts)), "check"))
             finally:
                 self.context.account.read_only = False
         return self.facts

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wizard import rules
+from wizard.estimate import duration
 from wizard.facts import Facts
 from wizard.guidance import BEFORE_CLEANUP, GUIDANCE, LIMITATIONS, TITLES, TRY_BY_HAND
 from wizard.journey import Action, Effect, Field, Journey, Outcome, Step, Values
@@ -84,13 +85,20 @@ def _free_word(facts: Facts) -> str:
     return name_of("basic_ops_stack")(facts)
 
 
-def _free_warning(facts: Facts) -> Sequence[str]:
-    rows = rules.old_rows(facts) or 0
-    tables = f"Removing the stack deletes its tables; the old user storage has {rows:,} rows." if rows else ""
+def _free_warning(facts: Facts, values: Values) -> Sequence[str]:
+    rows, lost = rules.old_rows(facts) or 0, rules.doomed(facts)
+    took = facts.value("lambda_deployment")
+    wait = (
+        f"{duration(took)} when you go on at once, as long as its last deployment took"
+        if took
+        else "some 5 to 15 minutes when you go on at once, since its last deployment left no times"
+    )
+    gone = [f"The stack's tables go with it; with rows are: {', '.join(lost)}."] if lost else []
+    gone += [f"The old user storage has {plural(rows, 'row')}, which are in the verified backup."] if rows else []
     return [
-        *([tables] if tables else []),
-        "User settings, shares and workflows do not work from now until amplify-lambda is deployed (4c): some 5 to 15"
-        " minutes when you go on at once.",
+        *(gone if values.get("how") != "resource" else []),
+        f"User settings, shares and workflows do not work from now until amplify-lambda is deployed (4c): {wait}.",
+        "Users see errors when they save settings, share, or open shared items; chats go on. Nothing needs to be stopped.",
     ]
 
 
@@ -163,25 +171,21 @@ def _second_look(outcome: Outcome) -> Sequence[str]:
 UNSAFE = Field("tables", "Tables", "NAME", _unsafe, required=True, help="tables without recovery, separated by blanks")
 
 
-def _apply_warning(facts: Facts) -> Sequence[str]:
+def _apply_warning(facts: Facts, values: Values) -> Sequence[str]:
     plan = facts.value("plan") or {}
-    sync = ["The e-mail sync job is enabled and re-creates old ids; deploy object-access first (step 5)."]
-    changes = int(plan.get("changes", 0))
-    minutes = max(1, round(changes / CHANGES_A_SECOND / 60))
-    price = max(0.01, changes * UNITS_A_CHANGE * UNIT_DOLLARS)
+    guess = plan.get("estimate") or {}
+    seconds, dollars = guess.get("seconds"), float(guess.get("dollars", 0))
+    how_long = f"in {duration(seconds)} ({guess['basis']})" if seconds is not None else "in a time not measured yet"
+    sync = ["Stop first: the e-mail sync job is enabled and re-creates old ids; deploy object-access (step 5)."]
     return [
-        f"{changes:,} changes are made, in about {plural(minutes, 'minute')}, for about ${price:,.2f} of write requests."
-        " Users should be logged out until it is done.",
-        "Conversations count as changed once: clients load them again.",
+        f"{plural(int(plan.get('changes', 0)), 'change')} are made, {how_long}, for about ${max(0.01, dollars):,.2f} of"
+        " requests.",
         *(sync if facts.value("sync_job") is True else []),
+        "Stop first: scheduled tasks of users, and scripts of your own that write to these tables.",
+        "Users should be logged out until it is done; then they log in under the new id. Their conversations are loaded"
+        " anew once. The services stay up, slower while it runs; `--max-write-units` holds it back.",
         *LIMITATIONS,
     ]
-
-
-# A conditional write over the network with 16 threads; on-demand price of us-east-1; item of some KB with two indexes.
-CHANGES_A_SECOND = 500
-UNITS_A_CHANGE = 6
-UNIT_DOLLARS = 1.25e-6
 
 
 def _report() -> Action:
@@ -195,16 +199,17 @@ OBJECTS = Field("objects", "Source objects in S3 too", "--objects", lambda facts
 
 
 def _step(
-    id: str, skip: rules.Rule, done: rules.Rule, locked: rules.Rule, actions: Sequence[Action], *needs: str
-) -> Step:
-    return Step(id, TITLES[id], GUIDANCE[id], skip, done, locked, tuple(actions), needs)
+    id: str, skip: rules.Rule, done: rules.Rule, locked: rules.Rule, actions: Sequence[Action], *needs: str,
+    tells: tuple[str, ...] = (),
+) -> Step:  # fmt: skip
+    return Step(id, TITLES[id], GUIDANCE[id], skip, done, locked, tuple(actions), needs, tells)
 
 
 JOURNEY = Journey(
     (
         _step("0", rules.never, rules.deployment_done, rules.never, [
             action("deployment", "Show every name", "read", fixed("deployment")),
-        ], "deployment"),
+        ], "deployment", tells=("identity", "region", "generation")),
         _step("1", rules.parameters_skip, rules.parameters_done, rules.never, [
             action("dry-run", "Show what would be stored", "read", fixed("parameters", "populate", "--dry-run")),
             action("populate", "Store the parameters", "write", fixed("parameters", "populate"), preview="dry-run"),
@@ -217,7 +222,7 @@ JOURNEY = Journey(
         ], "definitions"),
         _step("4", rules.never, rules.branch, rules.never, [
             action("preflight", "Look again", "read", fixed("preflight")),
-        ], "basic_ops_stack", "old_user_storage", "user_data_owner"),
+        ], "basic_ops_stack", "old_user_storage", "user_data_owner", tells=("basic_ops_tables", "sync_job", "recovery")),
         _step("4a", rules.backup_skip, rules.backup_done, rules.never, [
             # It writes a file and changes nothing in the account.
             action("backup", "Back up and verify", "read",
@@ -251,17 +256,17 @@ JOURNEY = Journey(
                    fields=TRIED),
         ], "verified_services"),
         _step("6a", rules.never, rules.map_done, rules.never, [
-            action("missing", "Who has data and is not in it", "read", fixed("users", "missing")),
-            action("same", "Make a map without id changes", "read",
+            action("missing", "Who is missing in it", "read", fixed("users", "missing")),
+            action("same", "Make a map, ids stay", "read",
                    lambda values: ["users", "generate", "--no-id-change", "--output", values["output"]],
                    fields=(MAP_OUTPUT,)),
-            action("sub", "Make a map from the user pool", "read",
+            action("sub", "Make a map from the pool", "read",
                    lambda values: ["users", "generate", "--use-sub", *option(values, "pool", "--user-pool-id"),
                                    "--output", values["output"]], fields=(POOL, MAP_OUTPUT)),
             action("check", "Check the map and use it", "read",
                    lambda values: ["users", "check", values["csv"], *option(values, "pool", "--user-pool-id")],
                    fields=(CSV, POOL)),
-        ], "user_map"),
+        ], "user_map", tells=("user_ids",)),
         _step("6b", rules.never, rules.plan_done, rules.map_locked, [
             action("plan", "Make the plan", "read", _plan, fields=(CSV, ONLY, AUDIT), review=_second_look),
         ], "plan"),
@@ -280,7 +285,7 @@ JOURNEY = Journey(
             action("dry-run", "Show what would be applied", "read", fixed("migrate", "apply", "--dry-run")),
             action("apply", "Apply the plan", "write", fixed("migrate", "apply"), preview="dry-run",
                    warning=_apply_warning),
-        ], "plan"),
+        ], "plan", tells=("sync_job",)),
         _step("6d", rules.never, rules.verify_done, rules.verify_locked, [
             action("status", "Show the status", "read", fixed("migrate", "status")),
             _report(),

@@ -23,6 +23,6 @@ class WhereBar(Horizontal):
         badge_line = self.query_one("#badge", Static)
         badge_line.update(text(f" {badge} "))
         badge_line.set_class(header.badge == "LIVE", "-live")
-        parts = (header.account, header.region, header.deployment)
+        parts = (header.account, header.region, header.deployment, header.endpoint)
         self.query_one("#where", Static).update(text(" · ".join(part for part in parts if part)))
         self.query_one("#workspace", Static).update(text(header.workspace))

@@ -37,6 +37,11 @@ class Pace:
         return (total - self.done) / self.rate if total is not None and self.rate > 0 else None
 
 
+def speed(rate: float) -> str:
+    """`120/s`, `31/min`; "" while it is not known."""
+    return "" if not rate else f"{rate:,.0f}/s" if rate >= 1 else f"{rate * 60:,.0f}/min"
+
+
 def duration(seconds: float) -> str:
     """`0:05`, `12:30`, `1:02:03`."""
     minutes, second = divmod(int(seconds), 60)
@@ -56,7 +61,7 @@ class ProgressTable(DataTable[Text]):
     OTHERS = 8 + 17 + 9 + 8 + 5 * 2 + 4  # widths of the other columns, padding, margins
 
     def __init__(self) -> None:
-        super().__init__(cursor_type="none", zebra_stripes=True)
+        super().__init__(cursor_type="none", zebra_stripes=True, classes="-empty")
         self.can_focus = False
         self._paces: dict[str, Pace] = {}
         self._waiting: dict[str, Progress] = {}
@@ -80,7 +85,7 @@ class ProgressTable(DataTable[Text]):
         waiting, self._waiting = self._waiting, {}
         if not waiting:
             return
-        self.display = True
+        self.remove_class("-empty")
         with self.app.batch_update():
             for task, progress in waiting.items():
                 cells = self._cells(progress)
@@ -99,6 +104,6 @@ class ProgressTable(DataTable[Text]):
             Text(tail(plain(progress.task), self._name_width), no_wrap=True),
             Text(plain(progress.phase, 8)),
             Text(f"{progress.done:,}{total}"),
-            Text(f"{pace.rate:,.0f}/s" if pace.rate else ""),
+            Text(speed(pace.rate)),
             Text("✓ done" if complete else duration(left) if left is not None else "…"),
         )

@@ -1,4 +1,4 @@
-"""The steps from Step 0 to cleanup, each with the sign and the word of its state."""
+"""The steps from Step 0 to cleanup, each with the sign of its state, and the word where there is room."""
 
 from __future__ import annotations
 
@@ -9,33 +9,41 @@ from textual.widgets.option_list import Option
 from screens.shown import STATES, text
 from wizard.journey import Status, Step
 
+TITLE = 24  # columns of the longest title
+WORD = 7  # columns of the longest state
+HEAD = 7  # mark, sign, step id and the blanks between them
+
 
 class Rail(OptionList):
-    """Enter goes to a step. Rows are `✓ 1   Populate Param…    done`."""
+    """Enter goes to a step. Rows are `▸✓ 1   Populate Parameter Store done`; narrow, a legend stands for the words."""
 
     def show(self, steps: tuple[Step, ...], statuses: dict[str, Status], current: str) -> None:
         """Draw all steps, the current one highlighted."""
-        width = max(20, self.size.width - 4)  # without padding and scrollbar
-        options = [Option(self._row(step, statuses[step.id], step.id == current, width), id=step.id) for step in steps]
+        words = self.size.width >= HEAD + TITLE + 1 + WORD
+        options = [Option(self._row(step, statuses[step.id], step.id == current, words), id=step.id) for step in steps]
+        if not words:
+            options += [Option("", disabled=True), *(Option(line, disabled=True) for line in _legend())]
         highlighted = next(index for index, step in enumerate(steps) if step.id == current)
         if self.option_count == len(options):
-            for option in options:
-                self.replace_option_prompt(option.id or "", option.prompt)
+            for index, option in enumerate(options):
+                self.replace_option_prompt_at_index(index, option.prompt)
         else:
             self.clear_options()
             self.add_options(options)
         self.highlighted = highlighted
 
-    def _row(self, step: Step, status: Status, current: bool, width: int) -> Content:
+    def _row(self, step: Step, status: Status, current: bool, words: bool) -> Content:
         mark, word, colour = STATES[status.state]
-        room = width - len(word) - 8
-        title = step.title if len(step.title) <= room else step.title[: room - 1] + "…"
-        name = Content.styled(f"{step.id:<4}{title:<{room}}", "bold" if current else "")
+        style = "bold" if current else ""
         return Content.assemble(
             Content.styled("▸" if current else " ", "bold"),
             Content.styled(mark, colour),
-            " ",
-            text(name.plain) if not current else name,
-            " ",
-            Content.styled(word, colour),
+            Content.styled(text(f" {step.id:<4}{step.title:<{TITLE}}").plain, style),
+            Content.styled(f" {word:<{WORD}}" if words else "", colour),
         )
+
+
+def _legend() -> list[Content]:
+    """What the signs mean, in two rows."""
+    told = [f"{mark} {word}" for mark, word, _ in STATES.values()]
+    return [text("  ".join(told[:3])), text("  ".join(told[3:]))]

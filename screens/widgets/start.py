@@ -85,6 +85,8 @@ class StartForm(Vertical):
         chooser.set_options([(text(name), name) for name in names])
         if self._choice.profile in names:
             chooser.value = self._choice.profile
+        if self.app.session.context is None and not self._choice.dep:
+            self._look()  # what is found there is the first thing to see
 
     def _tell(self, words: Content) -> None:
         found = self.query_one("#found", Static)

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Button, Static
 
-from screens.shown import CODES, EFFECTS, LEVELS, STATES, button, excerpt, headed, sign, text
+from screens.shown import CODES, EFFECTS, LEVELS, STATES, button, excerpt, text
 from screens.widgets.form import FieldRow, Form
+from screens.widgets.prose import Prose
 from wizard.events import Finding, Level
 from wizard.facts import Facts
-from wizard.forms import complaints, fields, filled
+from wizard.forms import complaints, fields, filled, value_of
 from wizard.journey import Action, Outcome, Status, Step
 
 WORST_FIRST = ("blocked", "attention", "unknown", "ok", "note")
@@ -41,8 +41,6 @@ class ActionRow(Vertical):
         action = self.offered
         variant = {"read": "primary", "write": "warning", "destroy": "error"}[action.effect]
         effect = EFFECTS[action.effect]
-        if action.effect != "read":
-            effect += ": dry run, then asks" if action.preview else ": asks first"
         with Horizontal(classes="button-line"):
             yield Button(
                 button(action.label),
@@ -91,19 +89,20 @@ class StepBody(Vertical):
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="text"):
             yield Static(text(f"Step {self.step.id} · {self.step.title}"), id="title")
-            yield Static(sign(STATES[self._status.state], self._status.why), id="status")
+            yield Prose(self._status.why, STATES[self._status.state], id="status")
             if self._last is not None:
                 action, outcome = self._last
                 words = f"{action.label}: {outcome.text}" if outcome.text else action.label
-                yield Static(
-                    sign(CODES.get(outcome.code, CODES[1]), excerpt(words, "o shows all")),
+                yield Prose(
+                    excerpt(words, "o shows all"),
+                    CODES.get(outcome.code, CODES[1]),
                     classes="last" if outcome.code == 0 else "last -failed",
                 )
             yield Static(text(self.step.guidance.strip()), classes="guidance")
-            for line in self.finding_lines():
-                yield Static(line, classes="finding")
-            if wanted := fields([action for action, _ in self._actions]):
-                values = {field.name: self.given.get(field.name, field.default(self._facts)) for field in wanted}
+            for level, words in self.findings():
+                yield Prose(words, LEVELS[level], joint="", classes="finding")
+            if wanted := fields([action for action, _ in reversed(self._actions)]):
+                values = {field.name: value_of(field, self.given, self._facts) for field in wanted}
                 yield Form(wanted, values)
         if self._actions:
             with VerticalScroll(id="actions", can_focus=False):
@@ -111,16 +110,14 @@ class StepBody(Vertical):
                 for action, refusal in self._actions:
                     yield ActionRow(action, refusal)
 
-    def finding_lines(self) -> list[Content]:
+    def findings(self) -> list[tuple[Level, str]]:
         """Facts that the step rests on, then what its actions found; the worst first."""
-        facts = [fact for name in self.step.needs if (fact := self._facts.by_name.get(name)) is not None]
+        names = (*self.step.needs, *self.step.tells)
+        facts = [fact for name in names if (fact := self._facts.by_name.get(name)) is not None]
         rows: list[tuple[Level, str, str, str]] = [(fact.verdict, fact.title, fact.found, fact.todo) for fact in facts]
         rows += [(finding.level, finding.place, finding.text, finding.todo) for finding in self._findings[-100:]]
         rows.sort(key=lambda row: WORST_FIRST.index(row[0]))
-        return [
-            headed(LEVELS[level], f"{place}: {found}{f' → {todo}' if todo else ''}")
-            for level, place, found, todo in rows
-        ]
+        return [(level, f"{place}: {found}{f' → {todo}' if todo else ''}") for level, place, found, todo in rows]
 
     def on_mount(self) -> None:
         self._update_commands()
@@ -176,18 +173,20 @@ class StepBody(Vertical):
     def _give_focus(self, row: Widget) -> None:
         for widget in row.query("Input, Select, Checkbox, Button"):  # none in a body that was replaced meanwhile
             widget.focus(scroll_visible=False)
+            if isinstance(row, FieldRow):  # what is typed must be seen
+                row.scroll_visible(animate=False)
             return
 
     def focus_first(self) -> None:
-        """Focus an empty needed field, else a button that only looks, else the text; the top stays in sight."""
+        """Focus an empty needed field, else a button that only looks, else the text."""
         for row in self.query(FieldRow):
             if row.field.required and not row.value:
                 self._give_focus(row)
                 return
-        for action in self.query(ActionRow):
-            if action.offered.effect == "read":
-                self._give_focus(action)
-                return
+        looking = [row for row in self.query(ActionRow) if row.offered.effect == "read"]
+        if looking:  # where a step only looks, its last action is what it is for
+            self._give_focus(looking[-1 if len(looking) == len(self._actions) else 0])
+            return
         self.focus_text()
 
     def focus_text(self) -> None:

@@ -87,7 +87,9 @@ def applied(facts: Facts) -> str:
     return "every change is applied" if facts.value("applied") else ""
 
 
-COUNT = Field("count", "How many changes", "--count", lambda facts: "2000", help="For the test of long work.")
+COUNT = Field(
+    "count", "How many changes", "--count", lambda facts: "2000", required=True, help="For the test of long work."
+)
 STEPS = (
     Step(
         "0", "Deployment", "Choose which deployment this is about.\n\nNothing is changed here.",
@@ -112,7 +114,7 @@ STEPS = (
                 lambda values: f"amplify-migrate parameters populate --prefix {values.get('prefix', '')}",
                 fields=(Field("prefix", "Prefix", "--prefix", lambda facts: "/amplify", help="Rarely changed."),),
                 preview="populate-dry-run",
-                warning=lambda facts: ["Services that deploy meanwhile may read old values."],
+                warning=lambda facts, values: ["Services that deploy meanwhile may read old values."],
             ),
             Action("crash", "Crash", "read", crashes, lambda values: "amplify-migrate crash"),
             Action("blocked", "Blocked", "read", blocked, lambda values: "amplify-migrate blocked"),
@@ -185,6 +187,9 @@ class SomeResults:
             if (not user or one.users == user) and (not state or one.state == state) and one.position > after
         ][:limit]  # fmt: skip
 
+    def users(self):
+        return [("ada@example.edu", {"planned": 6}), ("ben@example.edu", {"planned": 5, "conflict": 1})]
+
     def unknown_references(self) -> list[Unknown]:
         return [Unknown("amplify-v6-lambda-dev-notes", f"meta.owner {NASTY}", "id", 7, "ada@example.edu")]
 
@@ -208,11 +213,11 @@ def workspace_in(folder: Path):
     return Workspace(folder)
 
 
-def session_in(folder: Path, sandbox: bool = True, chosen: bool = True) -> Session:
-    """A session over the journey; `chosen` False starts before a deployment is chosen."""
+def session_in(folder: Path, sandbox: bool = True, chosen: bool = True, journey: Journey | None = None) -> Session:
+    """A session over this journey or another; `chosen` False starts before a deployment is chosen."""
     feed = Feed(answers=True)
     return Session(
-        Journey(STEPS),
+        journey or Journey(STEPS),
         gather,
         connect=None if chosen else lambda choice, feed, control: open_context(choice, feed, control, folder, sandbox),
         context=open_context(Choice("v6", "dev"), feed, Control(), folder, sandbox) if chosen else None,

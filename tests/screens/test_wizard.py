@@ -14,9 +14,9 @@ from textual.pilot import Pilot
 from textual.widgets import Button, DataTable, Input, Static
 
 from screens.app import AskToQuit, WizardApp
-from screens.asking import Ask, AskForWord, AskToStop, Tell, TooSmall
+from screens.asking import Arrival, Ask, AskForWord, AskToStop, Tell, TooSmall
 from screens.journey import JourneyScreen
-from screens.results import Changes, Tables, UnknownReferences
+from screens.results import Changes, People, Tables, UnknownReferences
 from screens.running import Running
 from screens.widgets.log_panel import LogPanel
 from screens.widgets.progress import ProgressTable
@@ -24,6 +24,7 @@ from screens.widgets.start import StartForm
 from screens.widgets.step_body import ActionRow, StepBody
 from tests.screens.stage import NASTY, session_in
 from wizard.session import Session
+from wizard.steps import JOURNEY
 
 SIZE = (80, 24)
 
@@ -46,16 +47,21 @@ def journey(app: WizardApp) -> JourneyScreen:
 
 
 async def at_step(pilot: Pilot[int], step_id: str) -> None:
+    """Wait until a step stands still on screen; on arrival, read what is shown first and go on."""
     app = pilot.app
-    await until(pilot, lambda: isinstance(app.screen, JourneyScreen) and app.screen.step_id == step_id)
     settled: list[StepBody] = []
 
     def is_settled() -> bool:  # a look that ends draws the step anew
+        if not isinstance(app.screen, JourneyScreen) or app.screen.step_id != step_id:
+            return False
         bodies = [body for body in app.screen.query(StepBody) if body.step.id == step_id]
         settled.append(bodies[0]) if len(bodies) == 1 and not app.screen.query("#body.-looking") else settled.clear()
         return len(settled) > 10 and settled[-1] is settled[-10]
 
-    await until(pilot, is_settled)
+    await until(pilot, lambda: isinstance(app.screen, Arrival) or is_settled())
+    if isinstance(app.screen, Arrival):
+        await pilot.press("enter")
+        await until(pilot, is_settled)
 
 
 async def press_action(pilot: Pilot[int], action_id: str) -> None:
@@ -101,6 +107,51 @@ async def test_starts_at_the_first_open_step_and_says_why_earlier_ones_count(app
         await pilot.press("b")
         await at_step(pilot, "0")
         assert "✓ done: 85 tables found" in screen_text(app)
+
+
+async def test_on_arrival_account_and_deployment_are_shown_before_anything_else(app: WizardApp) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, Arrival))
+        await pilot.pause(0.1)
+        shown = screen_text(app)
+        assert "Account     123456789012, as arn:aws:iam::1:x" in shown
+        assert (
+            "Next        step 1, Populate Parameter Store" in shown and "0   Deployment: done: 85 tables found" in shown
+        )
+
+
+async def test_step_titles_are_whole_at_80_columns(tmp_path: Path) -> None:
+    app = WizardApp(session_in(tmp_path / "workspace", journey=JOURNEY))
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: "Clean up, or keep" in screen_text(app))
+        shown = screen_text(app)
+        assert [step.title for step in JOURNEY.steps if step.title not in shown] == []
+        assert "✓ done" in shown and "× locked" in shown  # what the signs mean
+
+
+async def test_a_question_shows_its_own_keys_and_not_those_of_the_step(app: WizardApp) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        await at_step(pilot, "1")
+        await press_action(pilot, "populate")
+        await finish_run(pilot)
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await until(pilot, lambda: "Next" not in screen_text(app).splitlines()[-1])
+        last = screen_text(app).splitlines()[-1]
+        assert "y Yes" in last and "n No" in last and "^q Quit" in last
+
+
+async def test_enter_leaves_a_field_and_an_emptied_one_falls_back(app: WizardApp, session: Session) -> None:
+    for name in ("parameters", "endpoint"):
+        session.context.workspace.remember({name: True})
+    async with app.run_test(size=SIZE) as pilot:
+        await at_step(pilot, "6c")
+        entry = app.screen.query_one(Input)
+        entry.focus()
+        await pilot.press("enter")
+        assert app.focused is not entry
+        row = next(iter(app.screen.query(ActionRow)))
+        entry.value = ""
+        await until(pilot, lambda: row.values == {"count": "2000"})
 
 
 async def test_next_skips_what_does_not_apply_and_back_keeps_what_was_entered(app: WizardApp) -> None:
@@ -324,7 +375,7 @@ async def test_a_blocked_action_names_the_cause_and_the_next_action(app: WizardA
         await press_action(pilot, "blocked")
         await finish_run(pilot)
         await at_step(pilot, "1")
-        await until(pilot, lambda: "! blocked: Blocked: Step 2 does not stand" in screen_text(app))
+        await until(pilot, lambda: "! blocked: Blocked: Step 2 does not" in screen_text(app))
 
 
 async def test_a_second_sitting_comes_back_to_where_the_first_was(tmp_path: Path, app: WizardApp) -> None:
@@ -366,10 +417,13 @@ async def test_ten_thousand_lines_a_second_leave_keys_alive(app: WizardApp, sess
 async def test_resize_while_running_and_down_to_nothing(at_apply: WizardApp, session: Session) -> None:
     async with at_apply.run_test(size=(120, 40)) as pilot:
         running = await start_long_work(pilot)
-        for size in ((80, 24), (200, 60), (40, 10), (1, 1), (10, 3)):
+        for size in ((80, 24), (200, 60), (40, 10)):
             await pilot.resize_terminal(*size)
             await pilot.pause(0.05)
         await until(pilot, lambda: isinstance(at_apply.screen, TooSmall))
+        for size in ((1, 1), (10, 3)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause(0.05)
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: at_apply.screen is running)
         session.control.cancel()
@@ -395,7 +449,12 @@ async def test_the_plan_can_be_looked_at_down_to_one_change(app: WizardApp) -> N
         await until(pilot, lambda: app.screen.table.row_count == 6)
         await pilot.press("s", "s", "s")
         assert "Sorted by users" in screen_text(app)
-        await pilot.press("escape", "c")
+        await pilot.press("escape", "p")
+        await until(pilot, lambda: isinstance(app.screen, People) and app.screen.table.row_count == 2)
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: isinstance(app.screen, Changes) and app.screen.table.row_count == 6)
+        assert "Changes of ben@example.edu" in screen_text(app)
+        await pilot.press("escape", "escape", "c")
         await until(pilot, lambda: isinstance(app.screen, Changes) and app.screen.table.row_count == 1)
         await pilot.press("escape", "u")
         await until(pilot, lambda: isinstance(app.screen, UnknownReferences) and app.screen.table.row_count == 1)
@@ -445,6 +504,9 @@ async def test_missing_credentials_are_explained_with_the_three_ways(
     async with app.run_test(size=(100, 40)) as pilot:
         await until(pilot, lambda: bool(app.screen.query(StartForm)))
         form = app.screen.query_one(StartForm)
+        await until(
+            pilot, lambda: "Look there" in str(form.query_one("#found", Static).content)
+        )  # by itself, no region
         form.query_one("#region", Input).value = "us-east-1"
         form.query_one("#look", Button).press()
         found = form.query_one("#found", Static)

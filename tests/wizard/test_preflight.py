@@ -285,7 +285,11 @@ def test_the_ledger_tells_plan_safeguard_verification_and_what_is_retained(aws: 
         ledger.put(change(accounts, "verified", 2))
     names = ["recovery", "plan", "safeguard", "verification", "retained"]
     facts = gather(context, names)
-    assert facts.value("plan") == {"id": 1, "changes": 1, "fresh": True, "counts": {"planned": 1, "verified": 1}}
+    plan = facts.value("plan")
+    assert plan["estimate"]["seconds"] is None  # nothing was measured yet
+    assert {**plan, "estimate": 0} == {
+        "id": 1, "changes": 1, "fresh": True, "counts": {"planned": 1, "verified": 1}, "estimate": 0,
+    }  # fmt: skip
     assert facts.value("safeguard") == {"waived": False, "missing": [accounts]}
     assert facts.value("verification") == {"clean": False}
     assert facts.value("retained") == 1
@@ -362,3 +366,24 @@ def test_the_policy_is_narrowed_to_the_deployment(context: Context) -> None:
     assert not any(action.split(":")[1].startswith(("Put", "Delete", "Update")) for action in actions_of("ReadForPlan"))
     wanted = {permission for check in CHECKS for permission in check.permissions}
     assert wanted <= set(actions_of("ReadForPlan"))
+
+
+def test_user_ids_tell_which_scenario_to_expect(aws: Aws, context: Context) -> None:
+    users = "amplify-v6-object-access-dev-cognito-users"
+    assert gather(context, ["user_ids"]).value("user_ids") == {"ids": 0, "emails": 0}
+    aws.client("dynamodb").create_table(
+        TableName=users, BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "user_id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "user_id", "AttributeType": "S"}],
+    )  # fmt: skip
+    for name in ("ada@example.edu", "ben@example.edu", "okorobe"):
+        aws.client("dynamodb").put_item(TableName=users, Item={"user_id": {"S": name}})
+    found = gather(context, ["user_ids"]).by_name["user_ids"]
+    assert found.value == {"ids": 3, "emails": 2} and "scenario A" in found.found
+
+
+def test_the_time_of_the_last_deployment_is_read_from_the_stack(aws: Aws, context: Context) -> None:
+    assert gather(context, ["lambda_deployment"]).value("lambda_deployment") is None
+    stack(aws, LAMBDA)
+    took = gather(context, ["lambda_deployment"]).value("lambda_deployment")
+    assert took is not None and 0 <= took < 60

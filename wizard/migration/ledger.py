@@ -421,6 +421,15 @@ class Ledger:
             found.setdefault((row, place), {"row": row, "kind": kind, "place": place, "rank": rank})[state] = count
         return list(found.values())
 
+    def user_counts(self) -> dict[str, dict[str, int]]:
+        """Number of changes by user (old id) and state."""
+        found: dict[str, dict[str, int]] = {}
+        for user, state, count in self._db.execute(
+            "SELECT value, state, count(*) FROM changes, json_each(users) GROUP BY value, state"
+        ):
+            found.setdefault(str(user), {})[state] = count
+        return found
+
     # --- what else is remembered -----------------------------------------------------------------------------------------
 
     def add_finding(

@@ -13,11 +13,11 @@ import boto3
 import botocore.exceptions
 from boto3.dynamodb.types import TypeDeserializer
 
+from wizard.sandbox import CREDENTIALS
 from wizard.sandbox.demo import Demo
 from wizard.sandbox.schemas import resource_name
 from wizard.sandbox.seed import seedlings
 from wizard.sandbox.seed.model import Object, Row
-from wizard.sandbox.server import CREDENTIALS
 from wizard.text import plural
 
 # Attributes that hold a user's id and nothing else, of tables whose old rows go with the cleanup.

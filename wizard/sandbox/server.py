@@ -12,10 +12,10 @@ from typing import Any
 
 from wizard.aws import Account
 from wizard.errors import BadInput
+from wizard.sandbox import CREDENTIALS
 from wizard.sandbox.fidelity import teach
 
 REGION = "us-east-1"
-CREDENTIALS = ("sandbox", "sandbox-secret")
 ACCOUNT_ID = "123456789012"
 _LOOPBACK = "127.0.0.1"
 
