@@ -46,12 +46,16 @@ class Reference:
 
 @dataclass(frozen=True)
 class TableName:
-    """A DynamoDB table of the resources: `name` is empty when it cannot be told (`unresolved` says why)."""
+    """A DynamoDB table of the resources: `name` is empty when it cannot be told (`unresolved` says why).
+
+    `key` has the attributes of its key, hash first; () when they cannot be told.
+    """
 
     logical_id: str
     name: str
     line: int
     unresolved: str = ""
+    key: tuple[str, ...] = ()
     retained: bool = False  # UpdateReplacePolicy: a table of another name leaves the old one in place
 
 
@@ -187,12 +191,25 @@ class ServerlessFile:
                 written = text_of(node)
                 try:
                     name = self.expand(written) if written is not None else ""
-                    unresolved = "" if name else "its name is left to CloudFormation"
+                    how = "left to" if node is None else "computed by"
+                    unresolved = "" if name else f"its name is {how} CloudFormation"
                 except Unanswered as error:
                     name, unresolved = "", str(error)
+                schema = self._key(at(resource, "Properties", "KeySchema"))
                 retained = text_of(at(resource, "UpdateReplacePolicy")) == "Retain"
-                found.append(TableName(logical_id, name, line, unresolved, retained))
+                found.append(TableName(logical_id, name, line, unresolved, schema, retained))
         return found
+
+    def _key(self, schema: yaml.Node | None) -> tuple[str, ...]:
+        parts = schema.value if isinstance(schema, yaml.SequenceNode) else []
+        try:
+            named = {
+                self.expand(text_of(at(part, "KeyType")) or ""): self.expand(text_of(at(part, "AttributeName")) or "")
+                for part in parts
+            }
+        except Unanswered:
+            return ()
+        return tuple(named[kind] for kind in ("HASH", "RANGE") if named.get(kind)) if len(named) == len(parts) else ()
 
     @property
     def whole(self) -> bool:

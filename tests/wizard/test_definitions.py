@@ -137,11 +137,31 @@ def test_a_name_that_cannot_be_told_and_a_table_that_vanishes_are_attention(
     write_service(
         root, "amplify-lambda", LAMBDA.replace("${self:provider.environment.CHAT_USAGE_DYNAMO_TABLE}", "!Sub x")
     )
-    deploy(aws, **{CHAT_USAGE: OLD, "Legacy": "amplify-v6-lambda-dev-assistants"})
-    texts = {finding.text: finding.level for finding in definitions.inspect(context).findings}
-    assert set(texts.values()) == {"attention"}
-    assert any("cannot be told" in text for text in texts)
-    assert any("amplify-v6-lambda-dev-assistants" in text and "no longer defined" in text for text in texts)
+    legacy, empty = "amplify-v6-lambda-dev-assistants", "amplify-v6-lambda-dev-empty"
+    deploy(aws, **{CHAT_USAGE: OLD, "Legacy": legacy, "Empty": empty})
+    put_row(aws, legacy)
+    found = definitions.inspect(context).findings
+    assert {finding.level for finding in found} == {"attention"}
+    said = sorted(finding.text for finding in found)
+    assert f"The table {legacy} (Legacy) is no longer defined: deploying deletes it with its rows" in said[0]
+    assert said[1] == f"The table {empty} (Empty) is no longer defined: deploying deletes it; it is empty."
+    assert "cannot be told: its name is computed by CloudFormation" in said[2]
+
+
+def test_what_cloudformation_would_refuse_is_said_before(context: Context, root: Path, aws: Aws) -> None:
+    schema = "[{AttributeName: sort, KeyType: RANGE}, {AttributeName: '${self:custom.depName}', KeyType: HASH}]"
+    named = "TableName: ${self:provider.environment.CHAT_USAGE_DYNAMO_TABLE}\n"
+    write_service(root, "amplify-lambda", LAMBDA.replace(named, f"{named}        KeySchema: {schema}\n"))
+    accounts, moved = "amplify-v6-lambda-dev-accounts", "AccountsBefore"
+    deploy(aws, **{CHAT_USAGE: OLD, moved: accounts})
+    texts = [finding.text for finding in definitions.inspect(context).findings if "accounts" not in finding.text]
+    assert len(texts) == 1 and f"{OLD} has the key id, and v6, sort in the file" in texts[0]
+    (taken,) = [one for one in definitions.inspect(context).findings if "exists already" in one.text]
+    assert f"{accounts} (AccountsTable) exists already, as {moved} of the same stack" in taken.text
+    aws.client("cloudformation").delete_stack(StackName="amplify-v6-lambda-dev")
+    deploy(aws, "somebody-elses", Other=accounts)
+    (taken,) = definitions.inspect(context).findings
+    assert "outside of the stack amplify-v6-lambda-dev" in taken.text
 
 
 @pytest.mark.parametrize(
@@ -178,7 +198,11 @@ def test_a_name_with_basic_ops_in_it_is_no_output_of_it(context: Context, root: 
     write_service(
         root, "amplify-lambda-basic-ops", section(service="amplify-v6-lambda-basic-ops", after="X: ${cf:x-basic-ops.Y}")
     )
-    assert definitions.inspect(context).basic_ops == ()
+    found = definitions.inspect(context)
+    assert found.basic_ops == ()
+    (finding,) = found.findings  # but the table goes with the stack
+    assert (finding.level, finding.place) == ("attention", "reader/serverless.yml:5")
+    assert "amplify-v6-lambda-basic-ops-dev-user-storage" in finding.text
 
 
 def test_the_compose_file_is_looked_at_too(context: Context, root: Path) -> None:
