@@ -18,6 +18,11 @@ _CAUSES = tuple(
          "the variable {} is missing"),
         ("missing variable", rf"(?i:environment variables?) {_VARIABLE} (?:is |are )?{_LACKING}",
          "the variable {} is missing"),
+        # what a client says of a name that was taken from a variable without a value: boto3, then the SDK for JavaScript
+        ("missing variable", r"(?:Invalid type for parameter (?P<what>\w+), value: None|Required parameter name not set)",
+         "the variable that names a table or bucket is missing ({})"),
+        ("missing variable", r"(?:No value provided for input HTTP label: |Value (?:null|'') at ')(?P<what>\w+)",
+         "the variable that names a table or bucket is missing ({})"),
         ("missing parameter", r"ParameterNotFound(?:[^\n]*?(?P<what>/amplify/[\w./-]+))?",
          "the parameter {} was not found"),
         ("access denied", r"not authorized to perform:? (?P<what>[a-z0-9-]+:[A-Za-z]+)", "{} is not allowed"),

@@ -38,6 +38,11 @@ _ACTIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
         "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath", "ssm:GetParameterHistory",
     ),
     (PLAN, "functions"): ("lambda:ListFunctions", "lambda:GetFunctionConfiguration"),
+    # what the services' roles may do, where IAM's simulator may not be asked
+    (DEPLOY, "roles"): (
+        "iam:ListRolePolicies", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:GetPolicy",
+        "iam:GetPolicyVersion",
+    ),
     (PLAN, "logs"): ("logs:FilterLogEvents", "logs:DescribeLogGroups"),
     (APPLY, "tables"): (
         "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:BatchWriteItem", "dynamodb:CreateBackup",
@@ -102,6 +107,7 @@ def _resources(context: Context) -> dict[str, list[str]]:
             f"arn:{partition}:ssm:{at}:parameter/amplify/{stage}/*",
         ],
         "functions": ["*"],
+        "roles": [f"arn:{partition}:iam::{account}:role/*", f"arn:{partition}:iam::*:policy/*"],
         "logs": [f"arn:{partition}:logs:{at}:log-group:*"],
     }
 

@@ -179,6 +179,15 @@ class ServerlessFile:
             for reference in self._references(node.value, key, node.start_mark.line + 1, types, 0)
         ]
 
+    def environment(self, function: str) -> set[str]:
+        """The names of the variables that a function gets, by the key that it has under `functions`."""
+        return {
+            name
+            for block in (at(self.root, "provider"), at(self.root, "functions", function))
+            for name, (_, value) in pairs(at(block, "environment")).items()
+            if text_of(value) != ""  # a null takes a variable away
+        }
+
     def tables(self) -> list[TableName]:
         """The DynamoDB tables that the resources define."""
         found = []

@@ -1,50 +1,34 @@
-"""Whether the deployed services are well: stacks, functions, tables, roles, endpoints and what their logs say.
-
-Logs are searched on our side: CloudWatch's filter patterns differ between emulators, and one error text should be
-recognised in one place. Errors are grouped by cause, so that one missing variable is one finding, not a thousand lines.
-"""
+"""Whether the deployed services are well: stacks, functions, tables, roles, endpoints and what their logs say."""
 
 from __future__ import annotations
 
-import logging
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import botocore.exceptions
 
-from wizard.aws import ABSENT, DENIED, code_of, explain
+from wizard import role_policies
+from wizard.aws import DENIED, code_of, explain
+from wizard.checkout import read_checkout
 from wizard.context import Context
+from wizard.endpoint import status_of
 from wizard.events import Finding, Progress
 from wizard.inventory import table_names
-from wizard.log_causes import classify
 from wizard.parallel import each
+from wizard.parameters import checkout_root
 from wizard.policy import missing_actions
+from wizard.service_logs import Cause, search
 from wizard.services import COMPLETE, release_time, stack_states
-from wizard.text import plain, plural
-
-log = logging.getLogger(__name__)
+from wizard.text import plain
 
 SSM_ACTIONS = ("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath")  # guide, "IAM Permissions"
-LOG_LINES = 50_000  # of one function that are searched; a function that logs more has errors among the first as well
-FOLLOW_SECONDS = 5.0
 ROLES = "execution roles"
 HEALTH_TIMEOUT = 10.0
-
-
-@dataclass(frozen=True)
-class Cause:
-    """Errors of one kind about one thing: how many, in which functions, and the newest line."""
-
-    kind: str
-    text: str
-    count: int
-    functions: tuple[str, ...]
-    example: str
 
 
 @dataclass
@@ -57,7 +41,7 @@ class Health:
 
     @property
     def well(self) -> bool:
-        """Nothing is wrong, and all was seen; only IAM's simulator, which few may ask, may stay unanswered."""
+        """Nothing is wrong, and all was seen; only the roles, which few may look at, may stay unknown."""
         wrong = [
             one for one in self.findings if one.level == "blocked" or (one.level == "unknown" and one.place != ROLES)
         ]
@@ -79,13 +63,16 @@ def examine(context: Context, endpoints: Sequence[str] = ()) -> Health:
         health.findings += findings
     functions: list[dict[str, Any]] = []
     count, findings = _guarded("functions", lambda: _functions_into(context, functions))
+    if context.root is not None:
+        findings += look_at_environments(context, functions)
     health.counts["functions"] = count
     health.findings += findings
     health.findings += look_at_roles(context, functions)
     context.feed.emit(Progress("verify services", len(parts) + 1, len(parts) + 2, "checks", "logs"))
     since = release_time(context)
-    health.causes, findings = search_logs(context, [one["FunctionName"] for one in functions], _milliseconds(since))
-    health.findings += findings
+    names = [one["FunctionName"] for one in functions]
+    health.causes, unread = search(context, names, _milliseconds(since))
+    health.findings += [_unknown(f"logs of {name}", error) for name, error in unread.items()]
     context.feed.emit(Progress("verify services", len(parts) + 2, len(parts) + 2, "checks"))
     for finding in health.findings:
         context.feed.emit(finding)
@@ -110,8 +97,10 @@ def _unknown(place: str, error: Exception) -> Finding:
 
 
 def look_at_stacks(context: Context) -> tuple[int, list[Finding]]:
-    """Every service's stack is complete and of the new release."""
+    """Every service's stack, amplify-lambda's included, is complete and of the new release."""
     states = stack_states(context)
+    if states or context.root is not None:
+        states = {"lambda": status_of(context, context.deployment.stack("lambda")), **states}
     findings = [
         Finding("blocked", context.deployment.stack(service), f"the stack is {status}", "Deploy this service (step 5).")
         for service, status in states.items()
@@ -175,24 +164,46 @@ def look_at_functions(functions: Iterable[Mapping[str, Any]]) -> list[Finding]:
     return findings
 
 
+def look_at_environments(context: Context, functions: Iterable[Mapping[str, Any]]) -> list[Finding]:
+    """Every function has the variables that the checkout's serverless.yml gives it; raises BadInput."""
+    services = read_checkout(checkout_root(context), context.deployment).services
+    findings = []
+    for function in functions:
+        name, given = function["FunctionName"], function.get("Environment", {}).get("Variables", {})
+        for service in services:
+            if not name.startswith(f"{service.stack}-"):
+                continue
+            wanted = service.definition.environment(name.removeprefix(f"{service.stack}-"))
+            if lacking := sorted(wanted - set(given)):
+                text = f"lacks variables of {service.file}: {plain(', '.join(lacking), 300)}"
+                findings.append(Finding("blocked", name, text, "Deploy its service again from this checkout."))
+    return findings
+
+
 def look_at_roles(context: Context, functions: Iterable[Mapping[str, Any]]) -> list[Finding]:
-    """Every execution role may read parameters. Unknown, once, where IAM's simulator cannot be asked."""
+    """Every execution role may read parameters: by IAM's simulator, else by the role's own policies."""
     users: dict[str, list[str]] = {}
     for function in functions:
         users.setdefault(function["Role"], []).append(function["FunctionName"])
     resource = f"arn:aws:ssm:{context.region}:{context.account.id}:parameter/amplify/{context.deployment.stage}/x"
     findings: list[Finding] = []
     for role, names in sorted(users.items()):
+        doubtful: list[str] = []
         try:
             missing = missing_actions(context, role, SSM_ACTIONS, [resource])
-        except Exception as error:  # moto answers 500, which botocore cannot parse
-            return [*findings, _unknown(ROLES, error)]
+        except Exception:  # not permitted, or moto, whose 500 botocore cannot parse
+            try:
+                missing, doubtful = role_policies.missing_actions(context, role, SSM_ACTIONS, resource)
+            except Exception as error:
+                return [*findings, _unknown(ROLES, error)]
+        users_of = plain(", ".join(names), 200)
         if missing:
-            text = f"{', '.join(missing)} not allowed to {plain(', '.join(names), 200)}"
-            findings.append(
-                Finding("attention", role.split("/")[-1], text,
-                        "Allow it in the service's role where the function reads parameters while it runs.")
-            )  # fmt: skip
+            todo = "Allow it in the service's role where the function reads parameters while it runs."
+            text = f"{', '.join(missing)} not allowed to {users_of}"
+            findings.append(Finding("attention", role.split("/")[-1], text, todo))
+        if doubtful:
+            text = f"{', '.join(doubtful)} allowed to {users_of} under a condition only"
+            findings.append(Finding("attention", role.split("/")[-1], text, "See whether the condition holds."))
     return findings
 
 
@@ -217,73 +228,6 @@ def endpoint_problem(address: str) -> str:
         return "" if error.code < 500 else f"answered {error.code}"
     except OSError as error:
         return f"does not answer: {plain(getattr(error, 'reason', error), 200)}"
-
-
-def search_logs(context: Context, functions: Sequence[str], since: int) -> tuple[list[Cause], list[Finding]]:
-    """Causes found in the functions' logs since a time (ms), most frequent first, and what could not be read."""
-    tally: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    findings: list[Finding] = []
-
-    def search(function: str) -> list[tuple[str, str, str]] | Finding:
-        try:
-            return [
-                (*cause, plain(event["message"], 300))
-                for event in log_events(context, function, since)
-                if (cause := classify(event["message"]))
-            ]
-        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
-            return _unknown(f"logs of {function}", error)
-
-    for function, found in each(search, functions, workers=min(4, context.workers), control=context.control):
-        if isinstance(found, Finding):
-            findings.append(found)
-            continue
-        for kind, text, message in found:
-            tally.setdefault((kind, text), []).append((function, message))
-    causes = [
-        Cause(kind, text, len(hits), tuple(sorted({function for function, _ in hits})), hits[-1][1])
-        for (kind, text), hits in tally.items()
-    ]
-    return sorted(causes, key=lambda cause: (-cause.count, cause.text)), findings
-
-
-def log_events(context: Context, function: str, since: int) -> Iterator[Mapping[str, Any]]:
-    """Log events of a function since a time (ms); none where it has not logged yet."""
-    seen = 0
-    try:
-        for page in context.account.pages(
-            "logs", "filter_log_events", logGroupName=f"/aws/lambda/{function}", startTime=since, limit=10_000
-        ):
-            for event in page["events"]:
-                if event["timestamp"] >= since:  # emulators do not all honour startTime
-                    seen += 1
-                    yield event
-            if seen >= LOG_LINES:
-                log.warning("%s logged more than %s lines; the first were searched", function, f"{LOG_LINES:,}")
-                return
-    except botocore.exceptions.ClientError as error:
-        if code_of(error) not in ABSENT:
-            raise
-
-
-def follow(context: Context, functions: Sequence[str], since: int | None = None, rounds: int | None = None) -> int:
-    """Log errors as they come until cancelled (or for `rounds`); returns how many were seen."""
-    start = since if since is not None else int(time.time() * 1_000)
-    last: dict[str, int] = dict.fromkeys(functions, start)
-    seen, done = 0, 0
-    log.info("Following the logs of %s; stop it when you have seen enough.", plural(len(functions), "function"))
-    while rounds is None or done < rounds:
-        for function in functions:
-            context.control.check()
-            for event in log_events(context, function, last[function]):
-                last[function] = max(last[function], int(event["timestamp"]) + 1)
-                if cause := classify(event["message"]):
-                    seen += 1
-                    log.warning("%s: %s: %s", function, cause[1], plain(event["message"], 300))
-        done += 1
-        if rounds is None or done < rounds:
-            context.control.sleep(FOLLOW_SECONDS)
-    return seen
 
 
 def _milliseconds(moment: datetime | None) -> int:

@@ -155,10 +155,10 @@ def stack_states(context: Context) -> dict[str, str]:
     """
     dep, stage = context.deployment.dep, context.deployment.stage
     prefix, suffix = f"amplify-{dep}-", f"-{stage}"
-    expected = list(KNOWN)
+    expected = {service: context.deployment.stack(service) for service in KNOWN}
     if context.root is not None:
         stacks = [service.stack for service in read_order(context.root, context.deployment).services]
-        expected = [stack.removeprefix(prefix).removesuffix(suffix) for stack in stacks]
+        expected = {stack.removeprefix(prefix).removesuffix(suffix): stack for stack in stacks}
     cut = release_time(context)
     found = {
         stack["StackName"]: stack
@@ -167,8 +167,8 @@ def stack_states(context: Context) -> dict[str, str]:
         if stack["StackStatus"] != "DELETE_COMPLETE"
     }
     states: dict[str, str] = {}
-    for service in expected:
-        stack = found.get(context.deployment.stack(service))
+    for service, name in expected.items():
+        stack = found.get(name)
         if service == "lambda" or (stack is None and context.root is None):
             continue
         states[service] = "absent" if stack is None else _state(stack, cut)

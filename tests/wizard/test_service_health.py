@@ -5,95 +5,22 @@ from __future__ import annotations
 import http.server
 import json
 import threading
-import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import Aws
 from tests.wizard import storage_tables
+from tests.wizard.checkout_fixture import write_checkout
 from tests.wizard.faults import deny
+from tests.wizard.test_service_logs import write_log
 from wizard.context import Context
 from wizard.events import Finding
-from wizard.log_causes import classify
-from wizard.service_health import endpoint_problem, examine, follow, look_at_functions, look_at_roles, search_logs
+from wizard.service_health import endpoint_problem, examine, look_at_environments, look_at_functions, look_at_roles
 
 FUNCTION = "amplify-v6-admin-dev-config"
-
-
-def write_log(aws: Aws, function: str, *messages: str, at: float | None = None) -> None:
-    logs, group = aws.client("logs"), f"/aws/lambda/{function}"
-    if not logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:
-        logs.create_log_group(logGroupName=group)
-        logs.create_log_stream(logGroupName=group, logStreamName="s")
-    moment = int((at or time.time()) * 1_000)
-    events = [{"timestamp": moment, "message": message} for message in messages]
-    logs.put_log_events(logGroupName=group, logStreamName="s", logEvents=events)
-
-
-@pytest.mark.parametrize(
-    ("message", "kind", "what"),
-    [
-        ("[ERROR] KeyError: 'ACCOUNTS_DYNAMO_TABLE'\nTraceback …", "missing variable", "ACCOUNTS_DYNAMO_TABLE"),
-        ("Missing required environment variable: OAUTH_AUDIENCE", "missing variable", "OAUTH_AUDIENCE"),
-        ("Environment variable S3_BUCKET is not set", "missing variable", "S3_BUCKET"),
-        ("ParameterNotFound: /amplify/dev/shared/ADMINS", "missing parameter", "/amplify/dev/shared/ADMINS"),
-        (
-            "AccessDeniedException: User: arn is not authorized to perform: ssm:GetParameter on x",
-            "access denied",
-            "ssm:GetParameter",
-        ),
-        ("An error occurred (AccessDenied) when calling PutObject", "access denied", "AccessDenied"),
-        (
-            "Runtime.ImportModuleError: Unable to import module 'x': No module named 'pycommon'",
-            "import error",
-            "pycommon",
-        ),
-        ("Error: Cannot find module '@aws-sdk/client-ssm'", "import error", "@aws-sdk/client-ssm"),
-        ("Runtime.ImportModuleError: Error: syntax", "import error", "ImportModuleError"),
-        ("ResourceNotFoundException: Requested resource not found", "missing resource", "ResourceNotFoundException"),
-    ],
-)
-def test_causes(message: str, kind: str, what: str) -> None:
-    found = classify(message)
-    assert found is not None
-    assert found[0] == kind
-    assert what in found[1]
-
-
-@pytest.mark.parametrize("message", ["START RequestId: 1", "KeyError: 'name'", "all environment variables are set", ""])
-def test_no_cause(message: str) -> None:
-    assert classify(message) is None
-
-
-def test_errors_are_grouped_by_cause_and_older_ones_do_not_count(aws: Aws, context: Context) -> None:
-    write_log(aws, "a", *["KeyError: 'TABLE_X'"] * 30, "START")
-    write_log(aws, "b", "KeyError: 'TABLE_X'", "Error: Cannot find module 'x\x1b[31m'")
-    write_log(aws, "old", "KeyError: 'TABLE_OLD'", at=time.time() - 7_200)
-    since = int((time.time() - 3_600) * 1_000)
-    causes, findings = search_logs(context, ["a", "b", "old", "never-called"], since)
-    assert [(cause.kind, cause.count, cause.functions) for cause in causes] == [
-        ("missing variable", 31, ("a", "b")),
-        ("import error", 1, ("b",)),
-    ]
-    assert "\x1b" not in causes[1].text + causes[1].example
-    assert findings == []
-
-
-def test_logs_that_may_not_be_read_are_unknown(context: Context) -> None:
-    deny(context.account, "logs", "FilterLogEvents")
-    causes, findings = search_logs(context, ["a"], 0)
-    assert causes == []
-    assert [finding.level for finding in findings] == ["unknown"]
-
-
-def test_following_sees_what_comes_later(aws: Aws, context: Context, caplog: pytest.LogCaptureFixture) -> None:
-    write_log(aws, "a", "KeyError: 'BEFORE'", at=time.time() - 60)
-    start = int(time.time() * 1_000) - 1_000
-    write_log(aws, "a", "KeyError: 'TABLE_NOW'")
-    assert follow(context, ["a"], since=start, rounds=1) == 1
-    assert "TABLE_NOW" in caplog.text and "BEFORE" not in caplog.text
 
 
 def test_functions() -> None:
@@ -108,6 +35,24 @@ def test_functions() -> None:
     assert set(found) == {"dead", "stale", "empty"}
     assert found["dead"].level == "blocked" and "no subnet" in found["dead"].text
     assert "A, B" in found["empty"].text
+
+
+def test_functions_that_lack_what_the_checkout_gives_them(context: Context, tmp_path: Path) -> None:
+    context.root = write_checkout(tmp_path)
+    lambda_js = tmp_path / "amplify-lambda-js" / "serverless.yml"
+    lambda_js.write_text(
+        f"{lambda_js.read_text()}functions:\n  chat:\n    environment: {{ONLY_CHAT: x, AGENT: null}}\n"
+    )
+    some = {"COST_CALCULATIONS_DYNAMO_TABLE": "x", "REQUEST_STATE_DYNAMO_TABLE": "x", "AFTER_A_BARE_COMMENT": "x"}
+    every = {**some, "AGENT": "x", "COSTS": "x", "ONLY_CHAT": "x"}
+    functions = [
+        {"FunctionName": "amplify-v6-amplify-js-dev-chat", "Environment": {"Variables": some}},
+        {"FunctionName": "amplify-v6-amplify-js-dev-other", "Environment": {"Variables": every}},
+        {"FunctionName": "amplify-v6-nobody-dev-other"},
+    ]
+    (finding,) = look_at_environments(context, functions)
+    assert (finding.level, finding.place) == ("blocked", "amplify-v6-amplify-js-dev-chat")
+    assert finding.text.endswith("amplify-lambda-js/serverless.yml: AGENT, COSTS, ONLY_CHAT")
 
 
 def simulate(context: Context, *denied: str) -> None:
@@ -128,7 +73,7 @@ def simulate(context: Context, *denied: str) -> None:
 
 def test_roles_that_may_not_read_parameters(context: Context) -> None:
     functions = [{"FunctionName": "f", "Role": "arn:aws:iam::123456789012:role/lambda"}]
-    assert [finding.level for finding in look_at_roles(context, functions)] == ["unknown"]
+    assert [finding.level for finding in look_at_roles(context, functions)] == ["unknown"]  # there is no such role
     simulate(context, "ssm:GetParametersByPath")
     found = look_at_roles(context, functions)
     assert [(finding.level, finding.place) for finding in found] == [("attention", "lambda")]
@@ -169,15 +114,18 @@ def test_everything_at_once(aws: Aws, context: Context) -> None:
     )
     template = json.dumps({"Resources": {"T": {"Type": "AWS::SNS::Topic"}}})
     aws.client("cloudformation").create_stack(StackName="amplify-v6-admin-dev", TemplateBody=template)
+    (absent,) = [one for one in examine(context).findings if one.level == "blocked"]
+    assert (absent.place, absent.text) == ("amplify-v6-lambda-dev", "the stack is absent")
+    aws.client("cloudformation").create_stack(StackName="amplify-v6-lambda-dev", TemplateBody=template)
     found: list[object] = []
     context.feed._listener = found.append
     assert examine(context).well
     write_log(aws, FUNCTION, "KeyError: 'TABLE_X'")
     health = examine(context)
     assert not health.well
-    assert health.counts == {"stacks": 1, "tables": 1, "endpoints": 0, "functions": 1}
+    assert health.counts == {"stacks": 2, "tables": 1, "endpoints": 0, "functions": 1}
     assert [cause.functions for cause in health.causes] == [(FUNCTION,)]
-    assert any(isinstance(event, Finding) and event.place == "execution roles" for event in found)
+    assert any(isinstance(event, Finding) and event.place == "r" for event in found)
 
 
 def test_what_may_not_be_seen_stops_nothing_else(context: Context) -> None:

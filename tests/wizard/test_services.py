@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import Aws
+from tests.wizard.checkout_fixture import write_service
 from tests.wizard.cli_run import options, reach
 from wizard import endpoint_free, locks, parameters
 from wizard.cli import main
@@ -183,6 +184,15 @@ def test_a_command_that_fails_before_cloudformation_is_quoted_and_its_output_is_
     out, err = capfd.readouterr()
     assert out == "amplify-lambda was not deployed: Nothing of the kind. Run it again then: it goes on here.\n"
     assert err.splitlines()[:2] == ["amplify-lambda: serverless amplify-lambda:deploy --stage dev", "working"]
+
+
+def test_a_service_of_another_name_is_found_by_its_stack(ready: Context, aws: Aws) -> None:
+    assert ready.root is not None
+    write_service(ready.root, "private", "service: somebody-elses\nprovider: {stackName: called-otherwise}\n")
+    assert stack_states(ready)["called-otherwise"] == "absent"
+    template = '{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'
+    aws.client("cloudformation").create_stack(StackName="called-otherwise", TemplateBody=template)
+    assert stack_states(ready)["called-otherwise"] == "outdated"  # as long as amplify-lambda is of the release before
 
 
 def test_a_service_that_would_go_elsewhere_gets_the_region(ready: Context) -> None:

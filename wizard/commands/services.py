@@ -15,7 +15,8 @@ from wizard.events import Finding
 from wizard.guidance import TRY_BY_HAND, rollback_plan
 from wizard.journey import Outcome
 from wizard.parameters import checkout_root
-from wizard.service_health import Health, examine, follow, list_functions
+from wizard.service_health import Health, examine, list_functions
+from wizard.service_logs import follow
 from wizard.services import Order, commands_by_hand, deploy, read_order, stack_states, unchanged
 from wizard.text import plain, plural
 
@@ -107,8 +108,10 @@ def run_verify(arguments: argparse.Namespace, context: Context) -> Outcome:
         context.root = arguments.root
     if arguments.follow:
         functions = [function["FunctionName"] for function in list_functions(context)]
-        seen = follow(context, functions)
-        return Outcome(1 if seen else 0, f"{plural(seen, 'error')} seen.", {"errors": seen})
+        causes = follow(context, functions)
+        seen = sum(cause.count for cause in causes)
+        details = {"errors": seen, "causes": [asdict(cause) for cause in causes]}
+        return Outcome(1 if seen else 0, f"{plural(seen, 'error')} seen.", details)
     health = examine(context, arguments.endpoint)
     tried = sorted({*context.workspace.settings().get("tried", []), *arguments.tried})
     time = datetime.now(UTC).isoformat(timespec="seconds")
