@@ -115,6 +115,8 @@ def check_lambda_stack(context: Context) -> Fact:
             status,
         )
     verdict, todo = _stack_advice(status)
+    if verdict == "blocked":
+        todo = "Do not delete it: its tables would go with it. `amplify-migrate endpoint show` says what to do."
     return Fact("lambda_stack", verdict, "Stack of amplify-lambda", f"{name} is {status}", todo, status)
 
 

@@ -214,8 +214,10 @@ def gate(arguments: argparse.Namespace, context: Context | None) -> None:
     """Ask before a command that writes or destroys. Raises Declined without a yes, or without anybody to ask."""
     if arguments.effect == "read" or arguments.dry_run:
         return
-    word = arguments.word(arguments, context) if callable(arguments.word) else arguments.word
-    if arguments.effect == "destroy" and word:
+    if arguments.effect == "destroy":
+        word = arguments.word(arguments, context) if callable(arguments.word) else arguments.word
+        if not word:
+            return  # this way of it destroys nothing: `endpoint free --how wait`
         forced = arguments.force and arguments.command == "cleanup"  # the guide's spelling, for cleanup alone
         if forced or arguments.confirm == word:
             return

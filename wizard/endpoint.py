@@ -27,7 +27,8 @@ ADVICE = {
     "ROLLBACK_COMPLETE": "Its first deployment failed and was undone. It can only be deleted, not updated",
     "ROLLBACK_FAILED": "Its first deployment failed and could not be undone. It can only be deleted, not updated",
     "CREATE_FAILED": "Its first deployment failed. It can only be deleted, not updated",
-    "DELETE_FAILED": "A resource of it could not be deleted: remove what holds it (empty its bucket), delete again",
+    "DELETE_FAILED": "A resource of it could not be deleted; its events say which, and what holds it (a bucket that is"
+    " not empty, most often)",
     "UPDATE_FAILED": "An update failed and was not undone: roll it back in the CloudFormation console first",
     "UPDATE_ROLLBACK_FAILED": "An update could not be undone: `aws cloudformation continue-update-rollback --stack-name"
     " {stack}` goes on with it",
@@ -35,6 +36,7 @@ ADVICE = {
     "REVIEW_IN_PROGRESS": "It was never deployed, only a change set was made",
 }
 NEVER_CAME_UP = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED")
+ONLY_DELETED = (*NEVER_CAME_UP, "DELETE_FAILED")  # all that CloudFormation does with such a stack is to delete it
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def resources(context: Context, stack: str) -> list[dict[str, Any]]:
             if resource["ResourceStatus"] != "DELETE_COMPLETE" and resource.get("PhysicalResourceId")
         ]
     except botocore.exceptions.ClientError as error:
-        if code_of(error) == "ValidationError":
+        if code_of(error) == "ValidationError" and "does not exist" in str(error):
             return []
         raise
 
@@ -95,9 +97,8 @@ def look(context: Context) -> EndpointState:
     apis = physical(ours, "AWS::ApiGateway::RestApi") or (
         [exported] if exported and export_ok else _apis_by_name(context)
     )
-    api_id, resource_id = next(
-        ((api, found) for api in apis if (found := _resource(context, api))), (apis[0] if apis else "", "")
-    )
+    owned = ((api, found[-1]) for api in apis if (found := path_resources(context, api)))
+    api_id, resource_id = next(owned, (apis[0] if apis else "", ""))
     if not resource_id:
         owner = NOBODY
     elif resource_id in physical(theirs, "AWS::ApiGateway::Resource"):
@@ -109,7 +110,7 @@ def look(context: Context) -> EndpointState:
     status = status_of(context, amplify_lambda)
     tables = tuple(physical(ours, "AWS::DynamoDB::Table"))
     # Rows are looked for only where deleting that stack could come to mind: each table costs a request.
-    filled = tuple(table for table in tables if status in NEVER_CAME_UP and has_rows(context.account, table))
+    filled = tuple(table for table in tables if status in ONLY_DELETED and has_rows(context.account, table))
     return EndpointState(
         api_id, resource_id, owner, status_of(context, basic_ops), status, export_owner, export_ok, tables, filled
     )
@@ -142,17 +143,18 @@ def _apis_by_name(context: Context) -> list[str]:
     return [api["id"] for page in pages for api in page.get("items", []) if api["name"] == name]
 
 
-def _resource(context: Context, api_id: str) -> str:
-    """The id of the resource `/user-data` of an API, "" when it has none."""
+def path_resources(context: Context, api_id: str) -> list[str]:
+    """The ids of the resources below `/user-data` of an API, and last its own; [] when it has no such path."""
+    found: dict[str, str] = {}
     try:
         for page in context.account.pages("apigateway", "get_resources", restApiId=api_id, limit=500):
             for resource in page.get("items", []):
-                if resource["path"] == PATH:
-                    return str(resource["id"])
+                if resource["path"] == PATH or resource["path"].startswith(f"{PATH}/"):
+                    found[resource["path"]] = str(resource["id"])
     except botocore.exceptions.ClientError as error:
         if code_of(error) not in ABSENT:
             raise
-    return ""
+    return [found[path] for path in sorted(found, reverse=True)] if PATH in found else []
 
 
 def _other_owner(context: Context, resource_id: str, known: dict[str, str]) -> str:
@@ -200,16 +202,17 @@ def findings(state: EndpointState, deployment: Deployment) -> Iterator[Finding]:
 
 def _advice(state: EndpointState, name: str, stack: str, status: str) -> str:
     text = ADVICE[status].format(stack=stack)
-    if status not in NEVER_CAME_UP:
+    if status not in ONLY_DELETED:
         return text + "."
     if name == "lambda-basic-ops":
-        return f"{text}: `amplify-migrate endpoint free --how stack`."
+        return f"{text}. When that is out of the way: `amplify-migrate endpoint free --how stack`."
     if state.lambda_tables:
         held = ", ".join(state.lambda_rows or state.lambda_tables)
         return (
-            f"{text}; but it holds tables ({held}): do not delete it before they are saved (`storage backup --table`)."
+            f"{text}. But it holds tables ({held}): do not delete it before they are saved"
+            " (`amplify-migrate storage backup --table …`)."
         )
-    return f"{text}: `aws cloudformation delete-stack --stack-name {stack}`. It holds no table."
+    return f"{text}. It holds no table: `aws cloudformation delete-stack --stack-name {stack}`."
 
 
 def fact(context: Context) -> Fact:
@@ -227,8 +230,19 @@ def fact(context: Context) -> Fact:
     return Fact("user_data_owner", verdict, "Owner of /user-data", found, todo, state.owner)  # type: ignore[arg-type]
 
 
-def by_hand(deployment: Deployment) -> list[str]:
-    """How the path is given up while basic-ops and its tables stay: the gentlest way. Lines to follow and to copy."""
+def by_hand(state: EndpointState, deployment: Deployment) -> list[str]:
+    """How the path is given up without this program; lines to follow and to copy, [] where only its owner can.
+
+    For basic-ops it is the gentlest way: the stack and its tables stay.
+    """
+    if state.owner == ORPHAN:
+        return [
+            "Delete the resource and all below it:",
+            f"  aws apigateway delete-resource --region {deployment.region} --rest-api-id {state.api_id}"
+            f" --resource-id {state.resource_id}",
+        ]
+    if state.owner != BASIC_OPS:
+        return []
     stage = deployment.stage
     return [
         "Redeploy basic-ops without its http event (its tables and functions stay), in the checkout it came from:",
@@ -239,7 +253,7 @@ def by_hand(deployment: Deployment) -> list[str]:
         "  #           path: /user-data/{proxy+}",
         "  #           method: POST",
         "  #           cors: true",
-        f"  serverless deploy --stage {stage}",
+        f"  serverless deploy --stage {stage} --region {deployment.region}",
         "  cd -",
         f"  amplify-migrate endpoint free --how wait --dep-name {deployment.dep} --stage {stage}",
     ]

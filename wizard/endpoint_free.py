@@ -22,7 +22,7 @@ from wizard.journey import Outcome
 from wizard.preflight import gather
 from wizard.services import describe_stack
 from wizard.subprocesses import run_lines
-from wizard.text import plain
+from wizard.text import plain, plural
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,10 @@ def free(context: Context, how: str, *, dry_run: bool = False, poll: float = 5.0
     Blocked names the step that must come first, or what stands in the way; Failed says what AWS could not do.
     """
     state = endpoint.look(context)
-    unfinished = how == "stack" and state.basic_ops_stack == "DELETE_FAILED"
+    stack = context.deployment.stack("lambda-basic-ops")
+    if how in ("stack", "serverless") and state.basic_ops_stack == "DELETE_IN_PROGRESS":
+        return _go_on(context, stack, how, dry_run, poll)
+    unfinished = how == "stack" and state.basic_ops_stack in endpoint.ONLY_DELETED
     if state.free and not unfinished:
         return Outcome(0, _already(state), {"state": state.record(), "how": how})
     if how == "wait":
@@ -56,13 +59,27 @@ def free(context: Context, how: str, *, dry_run: bool = False, poll: float = 5.0
     require_unlocked(context)
     if how == "resource":
         return _free_resource(context, state, dry_run)
-    stack = context.deployment.stack("lambda-basic-ops")
     if state.owner == endpoint.ORPHAN:
         raise Blocked(f"No stack owns {endpoint.PATH}, so deleting {stack} would not free it: use --how resource.")
     require_deletable(context, stack)
     ways: dict[str, Callable[[Context, str, bool, float], str]] = {"stack": _delete_stack, "serverless": _remove}
     done = ways[how](context, stack, dry_run, poll)
-    after = state if dry_run else endpoint.look(context)
+    return _ended(stack, how, done, state if dry_run else endpoint.look(context), dry_run)
+
+
+def _go_on(context: Context, stack: str, how: str, dry_run: bool, poll: float) -> Outcome:
+    """A deletion that is under way, begun by an earlier run or by somebody else, is watched to its end."""
+    description = describe_stack(context, stack)
+    if dry_run:
+        return Outcome(0, f"{stack} is being deleted: would watch until it is gone.", {"how": how, "dry_run": True})
+    if description is not None:
+        log.info("%s is being deleted already", stack)
+        follow_deletion(context, stack, description["StackId"], set(), poll)
+    return _ended(stack, how, f"The stack {stack} is deleted.", endpoint.look(context), dry_run)
+
+
+def _ended(stack: str, how: str, done: str, after: EndpointState, dry_run: bool) -> Outcome:
+    """The outcome once the stack is gone; Failed while the path is there all the same."""
     if not dry_run and not after.free:
         raise Failed(f"{stack} is gone, but {endpoint.PATH} is still there ({after.owner}): use --how resource.")
     return Outcome(0, f"{done} {DOWN}", {"state": after.record(), "how": how, "dry_run": dry_run})
@@ -153,7 +170,7 @@ def is_empty(context: Context, bucket: str) -> bool:
 
 def _delete_stack(context: Context, stack: str, dry_run: bool, poll: float) -> str:
     if dry_run:
-        return f"Would delete the stack {stack} with all it holds."
+        return f"Would delete the stack {stack} with all it holds: {contents(context, stack)}."
     description = describe_stack(context, stack)
     if description is None:
         raise Failed(f"{stack} is gone already; look again with `amplify-migrate endpoint show`.")
@@ -164,6 +181,15 @@ def _delete_stack(context: Context, stack: str, dry_run: bool, poll: float) -> s
     log.info("Deleting the stack %s", stack)
     follow_deletion(context, stack, stack_id, seen, poll)
     return f"The stack {stack} is deleted."
+
+
+def contents(context: Context, stack: str) -> str:
+    """What goes with a stack, for people: its tables and buckets by name, the rest in number."""
+    found = endpoint.resources(context, stack)
+    named = [*physical(found, "AWS::DynamoDB::Table"), *physical(found, "AWS::S3::Bucket")]
+    functions = len(physical(found, "AWS::Lambda::Function"))
+    others = len(found) - len(named) - functions
+    return ", ".join([*named, plural(functions, "function"), plural(others, "other resource")])
 
 
 def follow_deletion(context: Context, stack: str, stack_id: str, seen: set[str], poll: float) -> None:
@@ -253,11 +279,12 @@ def _free_resource(context: Context, state: EndpointState, dry_run: bool) -> Out
     what = f"the resource {state.resource_id} ({endpoint.PATH} and all below it) of API {state.api_id}"
     if dry_run:
         return Outcome(0, f"Would delete {what}. {left}", details)
-    try:
-        context.account.call("apigateway", "delete_resource", restApiId=state.api_id, resourceId=state.resource_id)
-    except botocore.exceptions.ClientError as error:
-        if code_of(error) not in ABSENT:
-            raise Failed(f"API Gateway did not delete {what}: {explain(error)}.") from error
+    for resource in endpoint.path_resources(context, state.api_id):
+        try:
+            context.account.call("apigateway", "delete_resource", restApiId=state.api_id, resourceId=resource)
+        except botocore.exceptions.ClientError as error:
+            if code_of(error) not in ABSENT:
+                raise Failed(f"API Gateway did not delete {what}: {explain(error)}.") from error
     after = endpoint.look(context)
     if not after.free:
         raise Failed(f"{endpoint.PATH} is still there after deleting {what}: {after.owner} owns it.")
@@ -266,11 +293,13 @@ def _free_resource(context: Context, state: EndpointState, dry_run: bool) -> Out
 
 def wait(context: Context, poll: float) -> Outcome:
     """Watch until the path is free, while the operator frees it by hand; a cancel ends it."""
-    log.info("Waiting until %s is free. How to free it and keep basic-ops' tables:", endpoint.PATH)
-    for line in endpoint.by_hand(context.deployment):
-        log.info("%s", line)
-    before = ""
+    log.info("Waiting until %s is free.", endpoint.PATH)
+    before = told = ""
     while not (state := endpoint.look(context)).free:
+        if state.owner != told:
+            for line in endpoint.by_hand(state, context.deployment):
+                log.info("%s", line)
+        told = state.owner
         now = f"{endpoint.PATH}: {state.owner}; basic-ops' stack: {state.basic_ops_stack}"
         if now != before:
             log.info("%s", now)

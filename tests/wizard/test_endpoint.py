@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
+import botocore.exceptions
 import pytest
 
 from tests.conftest import Aws
+from tests.wizard import faults
 from tests.wizard.storage_tables import OLD, put, row
 from wizard import endpoint, endpoint_free, storage
 from wizard.context import Context
@@ -201,11 +204,12 @@ def state_of(**changed: Any) -> EndpointState:
     [
         ({"lambda_stack": "ROLLBACK_COMPLETE"}, "delete-stack --stack-name amplify-v6-lambda-dev"),
         ({"lambda_stack": "ROLLBACK_COMPLETE", "lambda_tables": ("t",)}, "do not delete it"),
+        ({"lambda_stack": "DELETE_FAILED", "lambda_tables": ("t",)}, "do not delete it"),
         ({"lambda_stack": "CREATE_FAILED", "lambda_tables": ("t", "u"), "lambda_rows": ("u",)}, "tables (u)"),
         ({"lambda_stack": "UPDATE_ROLLBACK_FAILED"}, "continue-update-rollback --stack-name amplify-v6-lambda-dev"),
         ({"lambda_stack": "UPDATE_IN_PROGRESS"}, "wait until it has finished"),
         ({"lambda_stack": "UPDATE_ROLLBACK_COMPLETE"}, "can be deployed again"),
-        ({"basic_ops_stack": "DELETE_FAILED"}, "empty its bucket"),
+        ({"basic_ops_stack": "DELETE_FAILED"}, "endpoint free --how stack"),
         ({"basic_ops_stack": "ROLLBACK_COMPLETE"}, "endpoint free --how stack"),
         ({"owner": "somebody", "resource_id": "r"}, "ask its owner"),
     ],
@@ -220,6 +224,7 @@ def test_deleting_amplify_lambdas_stack_is_never_offered_while_it_holds_tables(s
     state = state_of(lambda_stack=status, lambda_tables=("t",), lambda_rows=("t",))
     for finding in endpoint.findings(state, Deployment("v6", "dev", "us-east-1")):
         assert "delete-stack" not in finding.todo
+        assert "do not delete it before they are saved" in finding.todo
 
 
 def test_a_settled_deployment_has_no_findings() -> None:
@@ -250,6 +255,22 @@ def test_rows_must_be_saved_first_and_as_they_are(deployed: Deployed, ready: Con
     outcome = endpoint_free.free(ready, "stack", poll=0.01)
     assert outcome.details["state"]["owner"] == "nobody"
     assert OLD not in deployed.dynamodb.list_tables()["TableNames"]
+
+
+def test_how_to_free_it_by_hand_is_told_for_the_owner_that_it_has() -> None:
+    deployment = Deployment("v6", "dev", "us-east-1")
+    assert any("serverless deploy" in line for line in endpoint.by_hand(state_of(owner="basic-ops"), deployment))
+    (_, command) = endpoint.by_hand(state_of(owner="orphan", api_id="a1", resource_id="r1"), deployment)
+    assert "delete-resource" in command
+    assert "--rest-api-id a1 --resource-id r1" in command
+    for owner in ("nobody", "amplify-lambda", "somebody"):
+        assert endpoint.by_hand(state_of(owner=owner), deployment) == []
+
+
+def test_a_stack_that_cloudformation_will_not_tell_of_is_not_taken_for_absent(context: Context) -> None:
+    faults.answer(context.account, "cloudformation", "ListStackResources", "ValidationError", "the name is not valid")
+    with pytest.raises(botocore.exceptions.ClientError):
+        endpoint.resources(context, BASIC)
 
 
 def test_a_dry_run_deletes_nothing(deployed: Deployed, ready: Context) -> None:
@@ -301,6 +322,44 @@ def test_a_deletion_that_fails_is_explained_and_goes_on(
     assert (state.owner, state.basic_ops_stack) == ("nobody", "absent")
 
 
+def test_a_deletion_that_is_under_way_is_watched_to_its_end(deployed: Deployed, ready: Context) -> None:
+    """As after a kill: CloudFormation goes on by itself, and the same command takes up watching it."""
+    deployed.amplify_lambda()
+    deployed.basic_ops()
+    put(deployed.dynamodb, OLD, [row("doej1", "1")])  # no longer to be saved: the deletion has begun
+    answers = []
+
+    def at_work(parsed: dict[str, Any], **_: Any) -> None:
+        standing = (BASIC, "CREATE_COMPLETE")
+        for stack in parsed.get("Stacks", ()):
+            if (stack["StackName"], stack["StackStatus"]) != standing:
+                continue
+            stack["StackStatus"] = "DELETE_IN_PROGRESS"
+            answers.append(stack)
+            if len(answers) == 4:
+                deployed.formation.delete_stack(StackName=BASIC)
+
+    ready.account.client("cloudformation").meta.events.register("after-call.cloudformation.DescribeStacks", at_work)
+    dry = endpoint_free.free(ready, "stack", dry_run=True)
+    assert "would watch" in dry.text
+    outcome = endpoint_free.free(ready, "stack", poll=0.05)
+    assert (outcome.code, outcome.details["state"]["basic_ops_stack"]) == (0, "absent")
+
+
+def test_what_only_can_be_deleted_is_deleted_though_the_path_is_free(deployed: Deployed, ready: Context) -> None:
+    deployed.amplify_lambda()
+    deployed.stack(BASIC, {"Topic": {"Type": "AWS::SNS::Topic"}})
+
+    def failed(parsed: dict[str, Any], **_: Any) -> None:
+        for stack in parsed.get("Stacks", ()):
+            if stack["StackName"] == BASIC and stack["StackStatus"] == "CREATE_COMPLETE":
+                stack["StackStatus"] = "ROLLBACK_COMPLETE"
+
+    ready.account.client("cloudformation").meta.events.register("after-call.cloudformation.DescribeStacks", failed)
+    assert "1 other resource" in endpoint_free.free(ready, "stack", dry_run=True).text
+    assert "is deleted" in endpoint_free.free(ready, "stack", poll=0.05).text
+
+
 def test_the_resource_alone_leaves_the_stack(deployed: Deployed, ready: Context) -> None:
     deployed.amplify_lambda()
     deployed.basic_ops()
@@ -309,6 +368,8 @@ def test_the_resource_alone_leaves_the_stack(deployed: Deployed, ready: Context)
     state = endpoint.look(ready)
     assert (state.owner, state.basic_ops_stack) == ("nobody", "CREATE_COMPLETE")
     assert OLD in deployed.dynamodb.list_tables()["TableNames"]
+    (api,) = deployed.gateway.get_rest_apis()["items"]
+    assert [one["path"] for one in deployed.gateway.get_resources(restApiId=api["id"])["items"]] == ["/"]
 
 
 def test_an_orphan_goes_by_resource_only(deployed: Deployed, ready: Context) -> None:
@@ -347,7 +408,7 @@ def test_serverless_remove_streams_its_output(
         endpoint_free.free(ready, "serverless", poll=0.01)
     assert "in amplify-lambda-basic-ops: remove --stage dev --region us-east-1" in caplog.text
     command.write_text(
-        "#!/opt/venv/bin/python\nimport boto3\n"
+        f"#!{sys.executable}\nimport boto3\n"
         f"boto3.client('cloudformation').delete_stack(StackName='{BASIC}')\nprint('removed')\n"
     )
     outcome = endpoint_free.free(ready, "serverless", poll=0.01)

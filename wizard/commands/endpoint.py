@@ -48,7 +48,7 @@ def run_show(arguments: argparse.Namespace, context: Context) -> Outcome:
         f"{context.deployment.stack('lambda')}: {state.lambda_stack}",
     ]
     lines += [f"{finding.place}: {plain(finding.text)}. {finding.todo}" for finding in found]
-    by_hand = [] if state.free else endpoint.by_hand(context.deployment)
+    by_hand = endpoint.by_hand(state, context.deployment)
     details = {
         "endpoint": state.record(),
         "findings": [vars(finding) for finding in found],

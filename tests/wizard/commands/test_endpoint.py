@@ -8,12 +8,15 @@ import json
 import pytest
 
 from tests.conftest import Aws
-from tests.wizard.test_endpoint import Deployed
+from tests.wizard.cli_run import Cli, reach
+from tests.wizard.test_endpoint import BASIC, Deployed, ready
 from wizard.commands import endpoint
 from wizard.context import Context
 from wizard.errors import Blocked
 from wizard.journey import Outcome
 from wizard.sandbox.fidelity import teach
+
+__all__ = ["ready"]  # the fixture
 
 
 def parse(*words: str) -> argparse.Namespace:
@@ -66,3 +69,22 @@ def test_only_what_destroys_asks_for_the_word(context: Context) -> None:
         "resource": "amplify-v6-lambda-basic-ops-dev",
         "wait": "",
     }
+
+
+def test_watching_asks_nothing_and_what_is_done_is_shown_as_it_happens(
+    aws: Aws, ready: Context, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    teach()
+    reach(monkeypatch, aws.endpoint)
+    cli = Cli(ready.deployment, ready.workspace.folder, capsys)
+    assert cli("endpoint", "free", "--how", "wait") == 0
+    deployed = Deployed(aws)
+    deployed.amplify_lambda()
+    deployed.basic_ops()
+    where = ("--root", str(ready.root))
+    assert cli("endpoint", "free", "--how", "stack", *where) == 4
+    assert cli("endpoint", "free", "--how", "stack", "--confirm", "amplify-v6", *where) == 4
+    assert BASIC in [stack["StackName"] for stack in deployed.formation.describe_stacks()["Stacks"]]
+    assert cli("endpoint", "free", "--how", "stack", "--confirm", BASIC, *where) == 0
+    assert f"Deleting the stack {BASIC}" in cli.printed[-1]
+    assert BASIC not in [stack["StackName"] for stack in deployed.formation.describe_stacks()["Stacks"]]
