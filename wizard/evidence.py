@@ -154,7 +154,7 @@ def _by_place(tables: Iterable[Mapping[str, Any]], kept: Mapping[str, int]) -> l
     for one in tables:
         kinds.setdefault(one["place"], one["kind"])
         found.setdefault(one["place"], Counter()).update(
-            {state: count for state, count in one.items() if state not in ("row", "kind", "place", "rank")}
+            {state: count for state, count in one.items() if state not in ("row", "kind", "source", "place", "rank")}
         )
     return [
         {

@@ -90,7 +90,7 @@ class LedgerResults:
         return Ledger(self.path, writable=False)
 
     def tables(self) -> list[TableRow]:
-        known = ("row", "kind", "place", "rank")
+        known = ("row", "kind", "source", "place", "rank")
         with self._ledger() as ledger:
             return [
                 TableRow(str(found["row"]), str(found["place"]), {k: n for k, n in found.items() if k not in known})

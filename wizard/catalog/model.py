@@ -117,21 +117,25 @@ def parse(path: str) -> tuple[str, ...]:
 # Where the new value of a pointer must exist first: ("object", bucket config key, key) or ("item", config key, key).
 Target = tuple[str, str, Any]
 REMOVE = object()  # a pointer that is taken away once its content has moved
-# (value, the item, the map) -> (new value or REMOVE, what it waits for); None where there is nothing to follow.
-Follow = Callable[[str, Item, Ids], "tuple[str | object, Target] | None"]
+# (text, the item, the map) -> (new text or REMOVE, what it waits for); None where there is nothing to follow.
+# With `typed` both values are in wire form.
+Follow = Callable[[Any, Item, Ids], "tuple[Any, Target] | None"]
 
 
 @dataclass(frozen=True)
 class IdPath:
     """Where an id lives. With `follow` it is a pointer to content, changed only when its target is verified.
 
-    `when` restricts the path to items whose top-level attributes have these values.
+    `when` restricts the path to items whose top-level attributes have these values. `typed`: `follow` takes a value of
+    any type. `unread`: no service reads the pointer, and all keep writing its older form; one more is no work left.
     """
 
     path: str
     form: Form = is_whole
     when: Mapping[str, str] = field(default_factory=dict, hash=False)
     follow: Follow | None = None
+    typed: bool = False
+    unread: bool = False
 
     @cached_property
     def parts(self) -> tuple[str, ...]:
@@ -151,9 +155,9 @@ def prefix(path: str, after: str, before: str = "", **when: str) -> IdPath:
     return IdPath(path, starts(after, before), when)
 
 
-def pointer(path: str, follow: Follow, **when: str) -> IdPath:
+def pointer(path: str, follow: Follow, *, typed: bool = False, unread: bool = False, **when: str) -> IdPath:
     """The value at `path` refers to content that moves."""
-    return IdPath(path, lambda text, ids: None, when, follow)
+    return IdPath(path, lambda text, ids: None, when, follow, typed, unread)
 
 
 # --- what else a row says ---------------------------------------------------------------------------------------------

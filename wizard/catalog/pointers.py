@@ -5,7 +5,9 @@ Keys of content: see `buckets.py` for objects and domain 2.2 for rows of user-da
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 from wizard.catalog.model import REMOVE, Ids, Item, Target
 from wizard.storage_key import plain_key
@@ -13,6 +15,7 @@ from wizard.storage_key import plain_key
 CONSOLIDATION = "S3_CONSOLIDATION_BUCKET_NAME"
 USER_DATA = "USER_DATA_STORAGE_TABLE"
 
+Value = dict[str, Any]  # a value in wire form
 Followed = tuple[str | object, Target] | None
 
 LEGACY_ARTIFACT = re.compile(r"^(?P<user>[^/]+)/(?P<key>\d{8}/[^/]+:v\d+)$")
@@ -53,6 +56,54 @@ def agent_state_bucket(text: str, item: Item, ids: Ids) -> Followed:
     key = item.get("memory", {}).get("M", {}).get("key", {}).get("S", "")
     moved = _moved_prefix(key, ids, "agentState")
     return (REMOVE, _object(moved)) if moved else None
+
+
+def agent_state_typed(value: Value, item: Item, ids: Ids) -> tuple[Value, Target] | None:
+    """`memory` that was stored as typed JSON, in a text or in maps, becomes the plain map that services read.
+
+    The forms are `{"M": {"key": {"S": …}, …}}` and `{"key": {"S": …}, …}`, and `{"key": …, …}` in a text.
+    """
+    memory = _untyped(value)
+    key = memory.get("key", {}).get("S", "") if memory else ""
+    moved = _moved_prefix(key, ids, "agentState")
+    if not memory or not moved:
+        return None
+    kept = {name: member for name, member in memory.items() if name != "bucket"}
+    return {"M": {**kept, "key": {"S": moved}}}, _object(moved)
+
+
+def _untyped(value: Value) -> Item | None:
+    """The map that a value of these forms stands for, in wire form; None for any other value."""
+    if "S" in value:
+        try:
+            found = json.loads(value["S"])
+        except ValueError:
+            return None
+    else:
+        found = _plain(value)
+    if isinstance(found, dict) and found.keys() == {"M"}:
+        found = found["M"]
+    if not isinstance(found, dict):
+        return None
+    if "S" in value and all(isinstance(member, str) for member in found.values()):
+        return {name: {"S": member} for name, member in found.items()}
+    return found if all(_is_typed(member) for member in found.values()) else None
+
+
+def _plain(value: Value) -> Any:
+    """Maps, texts and booleans of a wire value; None for all else."""
+    ((kind, content),) = value.items()
+    if kind == "M":
+        return {name: _plain(member) for name, member in content.items()}
+    return content if kind in ("S", "BOOL") else None
+
+
+def _is_typed(member: Any) -> bool:
+    """Whether a member is a wire value that a map of names and texts can hold."""
+    if not isinstance(member, dict) or len(member) != 1:
+        return False
+    ((kind, content),) = member.items()
+    return (kind in ("S", "N") and isinstance(content, str)) or (kind in ("BOOL", "NULL") and isinstance(content, bool))
 
 
 def group_conversation(text: str, item: Item, ids: Ids) -> Followed:

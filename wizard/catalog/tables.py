@@ -125,7 +125,7 @@ TABLES: tuple[Table, ...] = (
         "CONVERSATION_METADATA_TABLE",
         "amplify-{dep}-lambda-{stage}-conversation-metadata",
         Key("user_id", "conversation_id"),
-        ids=(whole("user_id"), pointer("s3_key", pointers.conversation)),
+        ids=(whole("user_id"), pointer("s3_key", pointers.conversation, unread=True)),
         keep=("code_interpreter_assistant_id",),  # conversation bodies refer to it by the old id
         clash=newest("last_modified", "updated_at", "cached_at", keeps_loser=False),  # a cache that is rebuilt
     ),
@@ -137,7 +137,9 @@ TABLES: tuple[Table, ...] = (
             USER,
             pointer("memory.key", pointers.agent_state),
             pointer("memory.bucket", pointers.agent_state_bucket),
+            pointer("memory", pointers.agent_state_typed, typed=True),
         ),
+        keep=("memory.*.S", "memory.M.*.S"),  # of that form, where it is another user's
         clash=newest("lastUpdated", "timestamp"),
     ),
     Table(

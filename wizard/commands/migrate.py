@@ -115,7 +115,8 @@ def _table_lines(tables: list[dict[str, Any]]) -> list[str]:
     lines = []
     for one in tables:
         states = ", ".join(f"{one[state]:,} {state}" for state in STATES if one.get(state))
-        lines.append(f"  {one['place']}: {states}")
+        way = one["place"] if one["source"] == one["place"] else f"{one['source']} -> {one['place']}"
+        lines.append(f"  {way}: {states}")
     return lines
 
 
@@ -177,7 +178,8 @@ def run_resolve(arguments: argparse.Namespace, context: Context) -> Outcome:
         if entry.state not in ("planned", "conflict", "failed", "kept"):
             raise BadInput(f"Change {arguments.change} is {entry.state}; only what is not done can be resolved.")
         what = "done by hand" if arguments.done else "skipped"
-        ledger.save([entry.becomes("resolved", f"{what}: {arguments.reason}")])
+        detail = {**entry.detail, "by_hand": arguments.done}
+        ledger.save([entry.becomes("resolved", f"{what}: {arguments.reason}", detail=detail)])
     return Outcome(0, f"Change {arguments.change} is {what}.", {"id": arguments.change, "how": what})
 
 

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import botocore.exceptions
@@ -23,9 +24,9 @@ from wizard.errors import Blocked, MigrateError
 from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.apply_content import ContentTools, prepare_content
-from wizard.migration.apply_items import Prepared, Readiness, prepare_item, reads_of
+from wizard.migration.apply_items import Prepared, Readiness, Ready, prepare_item, reads_of
 from wizard.migration.ledger import START, Entry, Ledger
-from wizard.migration.objects import copy_objects
+from wizard.migration.objects import copy_objects, object_stands
 from wizard.migration.plan import catalog_digest, map_digest
 from wizard.migration.read_ahead import ReadAhead
 from wizard.migration.show import shown
@@ -228,7 +229,7 @@ class _Run:
         waiting = [
             entry.becomes("failed", "the shared conversation was not copied")
             for entry in batch
-            if entry.action == "shares" and not self.dry_run and not self._is_there("object", *entry.detail["waits"])
+            if entry.action == "shares" and not self.dry_run and not self._stands_now(*entry.detail["waits"])
         ]
         self._save(waiting)
         yield from waiting
@@ -245,28 +246,36 @@ class _Run:
         )
 
     def _readiness(self, entry: Entry) -> Readiness:
-        """Per pointer: True where its target is verified, a text where it must lead elsewhere, False else."""
+        """Whether each pointer may follow."""
         return {
-            (edit.slot, edit.before["S"]): self._is_there(*edit.target)
+            (edit.slot, str(edit.before)): self._is_there(*edit.target)
             for edit in entry.edits
             if edit.target and edit.before
         }
 
-    def _is_there(self, kind: str, config_key: str, key: Any) -> bool | str:
-        """Whether a pointer may lead to this target; a text is where it must lead instead."""
+    def _is_there(self, kind: str, config_key: str, key: Any) -> Ready:
+        """Whether a pointer may lead to this target."""
         if kind == "object":
             place = bucket_name(self.context.deployment, CONSOLIDATION)
-            # "kept": newer services wrote another object there before the plan was made.
             found = self.ledger.at_target(place, key, "object")
+            if not found:  # newer services write there themselves
+                return partial(object_stands, self.context.account, place, key)
+            # "stands": newer services wrote another object there before the plan was made.
             return any(entry.state in self._there or entry.detail.get("stands") for entry in found)
         plain_key = {name: value for name, value in key.items() if name != "log"}
         for entry in self.ledger.at_target(self._user_data, plain_key):
+            if entry.state == "resolved" and entry.detail.get("by_hand"):
+                return True
             planned = [source for _, source, *_ in entry.detail["sources"]] if entry.state == "planned" else ()
             if entry.state in self._there and (
                 "log" not in key or key["log"]["S"] in (*entry.detail.get("done", ()), *planned)
             ):
                 return str(entry.detail["pointer"]) if entry.detail.get("pointer") else True
         return False
+
+    def _stands_now(self, config_key: str, key: str) -> bool:
+        there = self._is_there("object", config_key, key)
+        return bool(there() if callable(there) else there)
 
     # --- the two halves of every write -----------------------------------------------------------------------------------
 

@@ -27,10 +27,11 @@ from wizard.migration.content import (
     workflow_item,
 )
 from wizard.migration.ledger import Entry
-from wizard.migration.objects import ObjectCopy, copy_object, read_object
+from wizard.migration.objects import ObjectCopy, ObjectResult, copy_object, read_object
 from wizard.migration.objects import put_new as put_object
 from wizard.migration.rewrite import changes, put_back
 from wizard.migration.writes import put_new, read, send, update
+from wizard.text import plural
 from wizard.wire import digest, same
 
 KEY = ("PK", "SK")
@@ -60,11 +61,10 @@ def _source_row(tools: ContentTools, entry: Entry) -> Item | None:
     return read(tools.account, entry.source_place, key)
 
 
-def _body(tools: ContentTools, source: list[Any]) -> bytes | str:
+def _body(tools: ContentTools, source: list[Any]) -> bytes | ObjectResult:
     """The body of a planned source object, or why it was not read."""
     bucket, key, _, etag, *_ = source
-    found = read_object(tools.account, bucket, key, etag)
-    return found if isinstance(found, bytes) else found.detail or found.state
+    return read_object(tools.account, bucket, key, etag)
 
 
 def _origin(tools: ContentTools, source: list[Any]) -> Origin:
@@ -118,8 +118,8 @@ def _artifacts(tools: ContentTools, entry: Entry) -> Prepared:
     if source[2] > MOST_READ:
         return _oversize(tools, entry, source, user, key, f"{source[2]:,} bytes are too many for a row")
     body = _body(tools, source)
-    if isinstance(body, str):
-        return Prepared(entry.becomes("conflict", body))
+    if isinstance(body, ObjectResult):
+        return Prepared(entry.becomes(body.state, body.detail))
     built = artifact_item(
         shared_by or user, key, parse_body(body), _origin(tools, source), recipient=user if shared_by else ""
     )
@@ -153,8 +153,8 @@ def _oversize(tools: ContentTools, entry: Entry, source: list[Any], user: str, k
 def _workflows(tools: ContentTools, entry: Entry) -> Prepared:
     source = entry.detail["sources"][0]
     body = _body(tools, source)
-    if isinstance(body, str):
-        return Prepared(entry.becomes("conflict", body))
+    if isinstance(body, ObjectResult):
+        return Prepared(entry.becomes(body.state, body.detail))
     built = workflow_item(entry.detail["user"], entry.detail["template"], parse_body(body), _origin(tools, source))
     if not built.fits:
         return Prepared(entry.becomes("failed", f"{built.warning}; the template and its pointer stay in S3"))
@@ -166,31 +166,34 @@ def _logs(tools: ContentTools, entry: Entry) -> Prepared:
     planned = {source: (execution, executed) for execution, source, executed in entry.detail["logs"]}
     read_logs: list[LogEntry] = []
     done: list[str] = []
-    problems: list[str] = []
+    unfit: list[list[str]] = []
+    problems: list[ObjectResult] = []
     for source in entry.detail["sources"]:
         body = _body(tools, source)
         execution, executed = planned[source[1]]
-        if isinstance(body, str):
+        if isinstance(body, ObjectResult):
             problems.append(body)
             continue
         try:
             parse_body(body)
         except ValueError as error:
-            problems.append(str(error))
+            problems.append(ObjectResult("failed", f"{source[1]} cannot be stored: {error}"))
+            unfit.append([source[1], source[3]])
             continue
         read_logs.append(LogEntry(execution, executed, body))
         done.append(source[1])
     if not read_logs:
-        return Prepared(entry.becomes("conflict", f"none of its logs could be read: {problems[0]}"))
+        why = f"none of its logs could be read: {problems[0].detail}"
+        return Prepared(entry.becomes(problems[0].state, why, detail={**entry.detail, "unfit": unfit}))
     existing = read(tools.account, entry.target_place, entry.target_key)
     origin = _origin(tools, entry.detail["sources"][0])
     archived = entry.detail.get("archive", ())
     logs = task_logs_item(entry.detail["user"], entry.detail["task"], read_logs, origin, existing, archived)
     if not logs.row.fits:
         return Prepared(entry.becomes("failed", logs.row.warning))
-    note = f"{len(problems)} logs keep their pointer: {problems[0]}" if problems else logs.row.warning
+    note = f"{plural(len(problems), 'log')} not moved: {problems[0].detail}" if problems else logs.row.warning
     created = existing is None or (entry.intent and bool(entry.detail.get("created")))
-    detail = {**entry.detail, "done": done, "created": created}
+    detail = {**entry.detail, "done": done, "unfit": unfit, "created": created}
     recorded = replace(entry, target_digest=digest(logs.row.item), detail=detail, note=note)
     if existing is None:
         writes = (put_new(entry.target_place, logs.row.item, KEY),)

@@ -19,8 +19,9 @@ from wizard.wire import Item, digest, same
 
 _BESIDE = "another item stands under the new id; this one stays beside it"
 
-# (slot, value before) of a pointer -> whether it may change; a text is the value it gets instead of the planned one.
-Readiness = Mapping[tuple[tuple[str, ...], str], bool | str]
+# Whether a pointer may change: a text is the value it gets instead of the planned one, a function is asked when needed.
+Ready = bool | str | Callable[[], bool]
+Readiness = Mapping[tuple[tuple[str, ...], str], Ready]  # (slot, value before) of a pointer
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,9 @@ def _accepting(entry: Entry, readiness: Readiness) -> tuple[Callable[[Edit], Edi
             return None
         if edit.target is None:
             return edit
-        ready = readiness.get((edit.slot, edit.before["S"]), False)
+        ready = readiness.get((edit.slot, str(edit.before)), False)
+        if callable(ready):
+            ready = ready()
         if isinstance(ready, str):
             return replace(edit, after={"S": ready})
         if not ready:

@@ -412,13 +412,17 @@ class Ledger:
         return dict(self._db.execute(f"SELECT {by}, count(*) FROM changes WHERE {where} GROUP BY 1"))
 
     def table_counts(self) -> list[dict[str, Any]]:
-        """Per catalog row: {"row", "kind", "place", and a count per state}, in the order of apply."""
-        found: dict[tuple[str, str], dict[str, Any]] = {}
-        for rank, row, kind, place, state, count in self._db.execute(
-            "SELECT min(rank), row, kind, target_place, state, count(*) FROM changes GROUP BY row, kind, target_place, state"
-            " ORDER BY 1"
+        """Per catalog row: {"row", "kind", "source", "place", and a count per state}, in the order of apply.
+
+        `source` is where it comes from, `place` where it goes: the same table for what changes in place.
+        """
+        found: dict[tuple[str, str, str], dict[str, Any]] = {}
+        for rank, row, kind, source, place, state, count in self._db.execute(
+            "SELECT min(rank), row, kind, source_place, target_place, state, count(*) FROM changes"
+            " GROUP BY row, kind, source_place, target_place, state ORDER BY 1"
         ):
-            found.setdefault((row, place), {"row": row, "kind": kind, "place": place, "rank": rank})[state] = count
+            one = {"row": row, "kind": kind, "source": source, "place": place, "rank": rank}
+            found.setdefault((row, source, place), one)[state] = count
         return list(found.values())
 
     def user_counts(self) -> dict[str, dict[str, int]]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from wizard.catalog.model import Ids
+from wizard.catalog.tables import TABLES
 from wizard.context import Context
 from wizard.migration.ledger import Ledger
 from wizard.migration.plan import Census, builders_of, scan_tables
-from wizard.migration.plan_buckets import list_buckets
-from wizard.migration.resolve import Resolver
+from wizard.migration.plan_buckets import homes, list_buckets
+from wizard.migration.resolution import Resolution
+from wizard.migration.resolve import resolve
 from wizard.migration.rewrite import Watch
 from wizard.migration.scan import Scope
 from wizard.migration.staging import Staging
@@ -19,6 +22,16 @@ from wizard.migration.targets import survey
 
 class _Unwanted(Exception):
     """Ends the transaction, so that nothing of the trial plan stays in the ledger."""
+
+
+def _unread(ledger: Ledger) -> Iterator[str]:
+    """The tables of changes that concern nothing but pointers that no service reads, once per change."""
+    unread = {row.config_key: {path.parts for path in row.ids if path.unread} for row in TABLES}
+    rows = tuple(key for key, paths in unread.items() if paths)
+    for batch in ledger.batches(
+        ("planned",), 1_000, kinds=("item",), rows=rows, where="plan = -1 AND action = 'update'"
+    ):
+        yield from (entry.source_place for entry in batch if {edit.slot for edit in entry.edits} <= unread[entry.row])
 
 
 def leftovers(context: Context, ledger: Ledger, plan: dict[str, Any], ids: Ids) -> dict[str, Any]:
@@ -32,7 +45,7 @@ def leftovers(context: Context, ledger: Ledger, plan: dict[str, Any], ids: Ids) 
     found = survey(context)
     scope = Scope(
         ids=ids, watch=Watch(Ids()), tables=tables, content=content, builders=builders_of(buckets),
-        audit=any(one["audit"] for one in scopes), names=found.names,
+        audit=any(one["audit"] for one in scopes), names=found.names, homes=homes(buckets),
     )  # fmt: skip
     counts: Counter[str] = Counter()
     with Staging(context.workspace.folder / "staging.sqlite") as staging:
@@ -41,19 +54,16 @@ def leftovers(context: Context, ledger: Ledger, plan: dict[str, Any], ids: Ids) 
         scan_tables(context, found, scope, staging, census)
         try:
             with ledger.transaction():
-                ledger.drop_open()
-                resolver = Resolver(context, ledger, staging, found, scope, -1)
-                if listings is not None:
-                    resolver.objects(listings)
-                resolver.content()
-                resolver.items(census.failed, census.owners)
+                work = Resolution(context, ledger, staging, found, scope, -1, trial=True)
+                resolve(work, listings, census.failed, census.owners)
                 counts.update(ledger.counts("source_place", "plan = -1 AND state IN ('planned', 'failed')"))
+                counts.subtract(_unread(ledger))
                 raise _Unwanted
         except _Unwanted:
             pass
     return {
-        "count": sum(counts.values()),
-        "tables": dict(counts),
+        "count": counts.total(),
+        "tables": dict(+counts),
         "unread": sorted(set(census.failed)),
         "scanned": dict(census.items),
     }

@@ -114,6 +114,15 @@ def etags_tell(account: Account, bucket: str) -> bool:
     )
 
 
+def keeps_versions(account: Account, bucket: str) -> bool:
+    """Whether older versions of objects may lie in the bucket; no where that may not be asked."""
+    try:
+        answer = account.call("s3", "get_bucket_versioning", Bucket=bucket, ExpectedBucketOwner=account.id)
+    except botocore.exceptions.ClientError:
+        return False
+    return answer.get("Status") in ("Enabled", "Suspended")
+
+
 def list_objects(context: Context, row: Bucket, ids: Ids) -> Iterator[Page]:
     """Plan one bucket, page by page (1,000 objects, keys in UTF-8 order). Reads only; raises what botocore raises."""
     account, bucket = context.account, bucket_name(context, row)
@@ -136,11 +145,12 @@ def _plan(page: Page, row: Bucket, bucket: str, target_bucket: str, entry: dict[
     key, size, etag = entry["Key"], entry["Size"], entry["ETag"].strip('"')
     page.listed.append(Listed(key, size, etag, entry["LastModified"].isoformat()))
     page.counts.update(objects=1, bytes=size)
-    if not size and key.endswith("/"):
+    where = target_key(row, key, ids)
+    if isinstance(where, Skip) and not size and key.endswith("/"):
         page.kept["a folder's marker"] += 1
         return
     page.unknown.extend((key, old) for old in unknown_segments(row, key, ids))
-    match target_key(row, key, ids):
+    match where:
         case None:
             page.counts["unmapped"] += 1
         case Skip(reason):

@@ -35,6 +35,20 @@ _CARRIED = (
 _ENCRYPTION = ("ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled")
 
 
+def under_kms(head: Mapping[str, Any]) -> bool:
+    return str(head.get("ServerSideEncryption", "")).startswith("aws:kms")
+
+
+def encryption(source: Mapping[str, Any], *, by_default: bool) -> dict[str, Any]:
+    """What a copy asks for to be encrypted as its source is.
+
+    `by_default`: S3 encrypts every object under a key of its own, or as the target bucket says; other servers only
+    where a request asks for it.
+    """
+    names = _ENCRYPTION if under_kms(source) else () if by_default else _ENCRYPTION[:1]
+    return {name: source[name] for name in names if source.get(name)}
+
+
 def part_ranges(size: int, part: int) -> Iterator[tuple[int, str]]:
     """(part number, `bytes=first-last`) of an object of `size` bytes, with larger parts where 10,000 would not do."""
     step = max(part, -(-size // _PARTS))
@@ -48,9 +62,10 @@ def copy_parts(
     key: str,
     source: Mapping[str, Any],
     target: Mapping[str, str],
+    encrypted: Mapping[str, Any],
     limits: Limits = LIMITS,
 ) -> dict[str, Any]:
-    """Copy `bucket`/`key`, whose HEAD is `source`, to `target` (Bucket, Key, ExpectedBucketOwner).
+    """Copy `bucket`/`key`, whose HEAD is `source`, to `target` (Bucket, Key, ExpectedBucketOwner), `encrypted` so.
 
     Each part is taken on condition of the source's ETag, the whole is put on condition that nothing stands there.
     Whatever ends the copy early aborts the upload, so that no unseen parts stay behind and cost. Returns the answer of
@@ -58,7 +73,9 @@ def copy_parts(
     """
     owner = account.id
     _abort_left_behind(account, target)
-    upload = account.call("s3", "create_multipart_upload", **target, **_created_with(account, bucket, key, source))
+    upload = account.call(
+        "s3", "create_multipart_upload", **target, **_created_with(account, bucket, key, source), **encrypted
+    )
     place = {**target, "UploadId": upload["UploadId"]}
 
     def copy_part(task: tuple[int, str]) -> dict[str, Any]:
@@ -97,8 +114,6 @@ def _abort_left_behind(account: Account, target: Mapping[str, str]) -> None:
 
 def _created_with(account: Account, bucket: str, key: str, source: Mapping[str, Any]) -> dict[str, Any]:
     created = {name: source[name] for name in _CARRIED if source.get(name)}
-    if str(source.get("ServerSideEncryption", "")).startswith("aws:kms"):
-        created |= {name: source[name] for name in _ENCRYPTION if source.get(name)}
     if source.get("ChecksumType") == "FULL_OBJECT":
         # The same algorithm over the whole object, so that both can be compared whatever the parts.
         algorithm = next(name for name in source if name.startswith("Checksum") and name != "ChecksumType")

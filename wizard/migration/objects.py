@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import botocore.exceptions
 
 from wizard.aws import ABSENT, Account, code_of, explain
-from wizard.migration.multipart import LIMITS, Limits, copy_parts
+from wizard.migration.multipart import LIMITS, Limits, copy_parts, encryption, under_kms
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,10 @@ def copy_object(
             return _standing(account, copy, source, standing)
         try:
             if copy.size > limits.single:
-                response = copy_parts(account, copy.source_bucket, copy.source_key, source, _to(account, copy), limits)
+                own = encryption(source, by_default=honours_conditions(account))
+                response = copy_parts(
+                    account, copy.source_bucket, copy.source_key, source, _to(account, copy), own, limits
+                )
             else:
                 response = _copy_whole(account, copy, source)
         except botocore.exceptions.ClientError as error:
@@ -238,6 +241,11 @@ def put_new(account: Account, bucket: str, key: str, body: bytes) -> ObjectResul
         return ObjectResult("failed", explain(error))
 
 
+def object_stands(account: Account, bucket: str, key: str) -> bool:
+    """Whether there is an object at a key now. Raises what botocore raises, but for absence."""
+    return _head(account, bucket, key) is not None
+
+
 def _copy_whole(account: Account, copy: ObjectCopy, source: Mapping[str, Any]) -> dict[str, Any]:
     response = account.call(
         "s3",
@@ -249,18 +257,15 @@ def _copy_whole(account: Account, copy: ObjectCopy, source: Mapping[str, Any]) -
         MetadataDirective="COPY",
         TaggingDirective="COPY",
         ExpectedSourceBucketOwner=account.id,
-        **not_carried_over(source),
+        **_not_carried_over(account, source),
     )
     return {**response, **response["CopyObjectResult"]}
 
 
-def not_carried_over(source: Mapping[str, Any]) -> dict[str, Any]:
-    """What S3 does not copy by itself: storage class, encryption under a KMS key, a website redirect."""
+def _not_carried_over(account: Account, source: Mapping[str, Any]) -> dict[str, Any]:
+    """What S3 does not copy by itself: storage class, a website redirect, encryption that the object has of its own."""
     kept = {name: source[name] for name in ("StorageClass", "WebsiteRedirectLocation") if source.get(name)}
-    if _under_kms(source):
-        names = ("ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled")
-        kept |= {name: source[name] for name in names if source.get(name)}
-    return kept
+    return kept | encryption(source, by_default=honours_conditions(account))
 
 
 def _written(
@@ -341,7 +346,7 @@ def _contents_equal(source: Mapping[str, Any], target: Mapping[str, Any]) -> boo
     one, other = _etag(source), _etag(target)
     if one == other:
         return True
-    comparable = _MD5.match(one) and _MD5.match(other) and not _under_kms(source) and not _under_kms(target)
+    comparable = _MD5.match(one) and _MD5.match(other) and not under_kms(source) and not under_kms(target)
     return False if comparable else None
 
 
@@ -402,10 +407,6 @@ def _failure(copy: ObjectCopy, error: BaseException) -> ObjectResult:
     if code in ("InvalidObjectState", "ObjectNotInActiveTierError"):
         return ObjectResult("failed", f"it is archived ({copy.storage_class}); restore it in S3, then plan again")
     return ObjectResult("failed", explain(error))
-
-
-def _under_kms(head: Mapping[str, Any]) -> bool:
-    return str(head.get("ServerSideEncryption", "")).startswith("aws:kms")
 
 
 def _etag(answer: Mapping[str, Any]) -> str:

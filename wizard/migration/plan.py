@@ -26,8 +26,9 @@ from wizard.events import Finding, Progress
 from wizard.migration.content_plan import ALL
 from wizard.migration.intents import settle
 from wizard.migration.ledger import Ledger
-from wizard.migration.plan_buckets import Listings, list_buckets
-from wizard.migration.resolve import Resolver
+from wizard.migration.plan_buckets import Listings, homes, list_buckets
+from wizard.migration.resolution import Resolution
+from wizard.migration.resolve import resolve
 from wizard.migration.rewrite import Watch
 from wizard.migration.scan import Page, ScanTask, Scope, scan_page, segments_for
 from wizard.migration.staging import Staging
@@ -141,6 +142,7 @@ def make_plan(context: Context, request: Request) -> dict[str, Any]:
                 listed=request.only != "tables",
                 audit=request.include_audit_logs,
                 names=found.names,
+                homes=homes(request.buckets),
                 builders=builders_of(request.buckets) if request.only != "tables" else (),
             )
             census = Census(findings=list(found.findings))
@@ -250,11 +252,9 @@ def _record(
                 "segments": context.workers,
             }
         )  # fmt: skip
-        resolver = Resolver(context, ledger, staging, found, scope, plan)
-        resolver.objects(listings)
-        resolver.content()
-        resolver.items(census.failed, census.owners)
-        census.findings.extend(resolver.findings)
+        work = Resolution(context, ledger, staging, found, scope, plan)
+        resolve(work, listings if scope.listed else None, census.failed, census.owners)
+        census.findings.extend(work.findings)
         changed = ledger.counts("target_place", "kind <> 'object' AND state = 'planned'")
         census.findings.extend(recovery.findings(context, sorted(changed)))
         for finding in census.findings:

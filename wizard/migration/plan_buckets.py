@@ -14,7 +14,15 @@ from wizard.catalog.model import Ids
 from wizard.context import Context
 from wizard.errors import BadInput
 from wizard.events import Finding, Progress
-from wizard.migration.listing import Page, bucket_name, bucket_state, list_objects, unlisted_buckets
+from wizard.migration.listing import (
+    Page,
+    bucket_name,
+    bucket_state,
+    consolidation_row,
+    keeps_versions,
+    list_objects,
+    unlisted_buckets,
+)
 from wizard.migration.staging import Staging
 from wizard.parallel import each
 from wizard.text import plain, plural
@@ -22,9 +30,10 @@ from wizard.text import plain, plural
 
 @dataclass
 class Listings:
-    """What the listings counted. `standing` tells whether the consolidation bucket is there."""
+    """What the listings counted. `standing` tells whether the consolidation bucket is there, `obstacle` why it is not."""
 
     standing: bool = False
+    obstacle: str = ""
     findings: list[Finding] = field(default_factory=list)
     references: Counter[str] = field(default_factory=Counter)  # by bucket
     examples: dict[str, str] = field(default_factory=dict)
@@ -33,39 +42,54 @@ class Listings:
 
 
 def wanted_rows(names: tuple[str, ...]) -> list[Bucket]:
-    """The buckets that a plan lists: all, or the standalone ones that `--bucket` names. BadInput for an unknown name."""
+    """The buckets that a plan copies from: all, or the standalone ones that `--bucket` names.
+
+    BadInput for an unknown name.
+    """
     unknown = [name for name in names if name != "all" and name not in STANDALONE]
     if unknown:
         raise BadInput(f"--bucket {plain(unknown[0], 60)} is none of: all, {', '.join(STANDALONE)}.")
-    rows = [row for row in BUCKETS if not row.untouched]
-    if names and "all" not in names:
-        rows = [row for row in rows if row.standalone in names or row.config_key == CONSOLIDATION]
-    elif names:
-        rows = [row for row in rows if row.standalone or row.config_key == CONSOLIDATION]
-    return rows
+    if not names:
+        return [row for row in BUCKETS if not row.untouched]
+    return [row for row in BUCKETS if row.standalone and (row.standalone in names or "all" in names)]
+
+
+def homes(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Where in the consolidation bucket the copies of a plan arrive; () for everywhere, which is without `--bucket`."""
+    return tuple(route.new.partition("{")[0] for row in wanted_rows(names) for route in row.routes) if names else ()
 
 
 def list_buckets(context: Context, ids: Ids, names: tuple[str, ...], staging: Staging) -> Listings:
-    """List each bucket once, side by side, into the staging."""
+    """List each bucket once into the staging; the consolidation bucket always, to know what stands there."""
     listings = Listings()
-    rows = wanted_rows(names)
+    wanted = wanted_rows(names)
+    rows = wanted if consolidation_row() in wanted else [consolidation_row(), *wanted]
 
-    def look(row: Bucket) -> tuple[str, str]:
-        return bucket_state(context.account, bucket_name(context, row))
+    def look(row: Bucket) -> tuple[str, str, bool]:
+        name = bucket_name(context, row)
+        state, why = bucket_state(context.account, name)
+        return state, why, state == "present" and keeps_versions(context.account, name)
 
     present: list[Bucket] = []
-    for row, (state, why) in each(look, rows, workers=context.workers, control=context.control):
+    for row, (state, why, versions) in each(look, rows, workers=context.workers, control=context.control):
         name = bucket_name(context, row)
         if state == "present":
             present.append(row)
+            if versions and row.config_key != CONSOLIDATION:
+                text = "is versioned: the current version of each object is copied, older and deleted ones stay in it"
+                listings.findings.append(Finding("note", name, text))
         elif state == "absent":
-            if row.config_key != CONSOLIDATION:
+            if row.config_key == CONSOLIDATION:
+                listings.obstacle = f"{name} does not exist: deploy amplify-lambda first (step 4c)."
+            else:
                 listings.findings.append(Finding("note", name, "does not exist in this deployment; nothing to do"))
         else:
             text = (
                 "is another account's; nothing is read or written there" if state == "foreign" else "could not be seen"
             )
             todo = "Grant s3:ListBucket, or check the name in the environment."
+            if row.config_key == CONSOLIDATION:
+                listings.obstacle = f"{name} {text}: {why}. {todo}"
             listings.findings.append(Finding("attention", name, f"{text}: {why}", todo))
             listings.failed.append(name)
     for name in unlisted_buckets(context):
@@ -74,7 +98,7 @@ def list_buckets(context: Context, ids: Ids, names: tuple[str, ...], staging: St
         )
     listings.standing = any(row.config_key == CONSOLIDATION for row in present)
     for row in sorted(present, key=BUCKETS.index):
-        _list(context, row, ids, staging, listings)
+        _list(context, row, ids if row in wanted else Ids(), staging, listings)
     return listings
 
 

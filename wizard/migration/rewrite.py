@@ -50,16 +50,6 @@ def everything(edit: Edit) -> Edit | None:
     return edit
 
 
-def ids_only(edit: Edit) -> Edit | None:
-    """Leave pointers to content alone."""
-    return edit if edit.target is None else None
-
-
-def pointers_only(edit: Edit) -> Edit | None:
-    """Leave ids alone."""
-    return edit if edit.target is not None else None
-
-
 def rewrite(row: Table, item: Item, ids: Ids, accept: Accept = everything) -> Rewritten:
     """Map every id that the row names; edits that `accept` refuses are left out.
 
@@ -116,7 +106,18 @@ class _Walk:
                 return {"M": {name: member for name, member in merged.items() if member is not None}}
         return value
 
+    def typed(self, value: Any, at: Path) -> Any:
+        assert self.path.follow is not None
+        new, target = self.path.follow(value, self.item, self.ids) or (value, None)
+        edit = self.accept(Edit(at, value, new, target)) if new != value else None
+        if edit is None:
+            return value
+        self.edits.append(edit)
+        return edit.after
+
     def leaf(self, value: Any, at: Path) -> Any:
+        if self.path.typed:
+            return self.typed(value, at)
         text = value.get("S")
         if not isinstance(text, str):
             return value

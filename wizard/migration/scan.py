@@ -11,7 +11,7 @@ from wizard.aws import Account
 from wizard.catalog.model import Ids, Item, Table, starts, storage_key
 from wizard.catalog.pointers import share
 from wizard.migration.content_plan import ALL, Move, moves
-from wizard.migration.rewrite import Edit, Watch, everything, ids_only, pointers_only, rewrite, unknown_references
+from wizard.migration.rewrite import Edit, Watch, rewrite, unknown_references
 from wizard.wire import digest, item_size, key_of, key_text
 
 LOCK_KEY = "amplify-migrate#lock"  # partition key of our own lease item, which no scan looks at
@@ -33,6 +33,15 @@ class Scope:
     builders: tuple[str, ...] = ALL  # of content that becomes rows
     audit: bool = False
     names: Mapping[str, str] = field(default_factory=dict)  # config key -> table name
+    homes: tuple[str, ...] = ()  # where in the consolidation bucket copies arrive; everywhere when empty
+
+    def takes(self, edit: Edit) -> Edit | None:
+        """The edit if a plan of this scope makes it."""
+        if edit.target is None:
+            return edit if self.tables else None
+        kind, _, key = edit.target
+        led = not self.homes or (kind == "object" and key.startswith(self.homes))
+        return edit if self.content and led else None
 
 
 @dataclass(frozen=True)
@@ -146,12 +155,11 @@ def consider(task: ScanTask, item: Item, scope: Scope, known: str = "") -> Candi
     """The change that one item needs, or None. `known` is its digest, where that was computed already."""
     row = task.row
     assert row is not None
-    accept = everything if scope.tables and scope.content else ids_only if scope.tables else pointers_only
     full = rewrite(row, item, scope.ids)
     # With buckets alone, an item that still waits for its new key is left to the tables' turn.
     if not scope.tables and key_of(full.item, task.key_names) != key_of(item, task.key_names):
         return None
-    new = full if scope.tables and scope.content else rewrite(row, item, scope.ids, accept)
+    new = full if scope.tables and scope.content else rewrite(row, item, scope.ids, scope.takes)
     if not new.edits and not (row.copy_to and scope.tables):
         return None
     key, target = key_of(item, task.key_names), key_of(new.item, task.key_names)

@@ -173,7 +173,8 @@ def _new_versions(plan: Mapping[str, Any], left: Mapping[str, Any]) -> list[dict
         before = plan["summary"]["scanned"].get(place, count)
         if place.endswith("-versions") and count > before:
             text = (
-                f"it had {before} versions before the migration and has {count} now; everybody must accept the new one"
+                f"it had {plural(before, 'version')} when the plan was made and has {count:,} now: everybody must accept"
+                " the new one. Delete it if the copy of a PDF made it; if an administrator did, plan again"
             )
             found.append({"verdict": "differs", "why": text, "id": 0, "source": place, "target": place, "edits": []})
     return found
@@ -182,10 +183,9 @@ def _new_versions(plan: Mapping[str, Any], left: Mapping[str, Any]) -> list[dict
 def code(summary: Mapping[str, Any]) -> int:
     """0 only if all matches and nothing is left."""
     states = summary["states"]
-    wrong = sum(count for verdict, count in summary["verdicts"].items() if verdict != "match")
     undone = sum(states.get(state, 0) for state in ("planned", "conflict", "failed"))
     left = summary["leftovers"]
-    return 1 if wrong or undone or left["count"] or left["unread"] else 0
+    return 1 if summary["wrong"] or undone or left["count"] or left["unread"] else 0
 
 
 def text(summary: Mapping[str, Any]) -> str:
@@ -193,6 +193,8 @@ def text(summary: Mapping[str, Any]) -> str:
     verdicts, left = summary["verdicts"], summary["leftovers"]["count"]
     parts = [f"{plural(verdicts.get('match', 0), 'change')} verified"]
     parts += [f"{count:,} {verdict}" for verdict, count in sorted(verdicts.items()) if verdict != "match"]
+    if any(one["id"] == 0 for one in summary["wrong"]):
+        parts.append("there is a new version of the data disclosure")
     undone = sum(summary["states"].get(state, 0) for state in ("planned", "conflict", "failed"))
     if undone:
         parts.append(f"{undone:,} not applied")

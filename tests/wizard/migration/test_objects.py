@@ -85,6 +85,13 @@ def test_everything_about_an_object_is_kept(s3: Any, account: Account) -> None:
     assert tags == [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "x y"}]
 
 
+@pytest.mark.parametrize("limits", [objects.LIMITS, Limits(single=1, part=5 * 1024**2)])
+def test_encryption_that_an_object_has_of_its_own_is_kept(s3: Any, account: Account, limits: Limits) -> None:
+    s3.put_object(Bucket=SOURCE, Key="k", Body=b"{}", ServerSideEncryption="AES256")
+    assert objects.copy_object(account, plan(s3, "k"), limits=limits).state == "copied"
+    assert s3.head_object(Bucket=TARGET, Key="conversations/doej1/0f")["ServerSideEncryption"] == "AES256"
+
+
 def test_an_ordinary_object_costs_one_copy_and_one_check(s3: Any, account: Account) -> None:
     copies = []
     for number in range(5):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from wizard.catalog.model import ANY, KEYS, MEMBERS, IdPath, Ids, Item, Table, is_whole, storage_key
 from wizard.catalog.tables import BY_KEY, TABLES
-from wizard.migration.rewrite import Change, Edit, Watch, changes, ids_only, pointers_only, rewrite, unknown_references
+from wizard.migration.rewrite import Change, Edit, Watch, changes, rewrite, unknown_references
+from wizard.migration.scan import Scope
 from wizard.storage_key import dashed, sanitise_user
 
 MAP = {
@@ -21,6 +22,7 @@ MAP = {
 }  # fmt: skip
 IDS = Ids(MAP)
 OLD = tuple(IDS.changed)
+ids_only, pointers_only = Scope(IDS, Watch(IDS), content=False), Scope(IDS, Watch(IDS), tables=False)
 OUTSIDE = (
     "bob@example.edu",
     "Group_5f2c",
@@ -192,7 +194,7 @@ def test_twice_is_once(pair: tuple[Table, Item]) -> None:
 @given(STRANGERS)
 def test_what_is_not_mapped_is_left_alone(pair: tuple[Table, Item]) -> None:
     row, item = pair
-    strangers = rewrite(row, item, IDS, ids_only)
+    strangers = rewrite(row, item, IDS, ids_only.takes)
     assert (strangers.item, strangers.edits) == (item, ())
 
 
@@ -249,8 +251,8 @@ def test_ids_and_pointers_are_two_halves(pair: tuple[Table, Item]) -> None:
     row, item = pair
     whole = rewrite(row, item, IDS)
     halves = {
-        *map(str, rewrite(row, item, IDS, ids_only).edits),
-        *map(str, rewrite(row, item, IDS, pointers_only).edits),
+        *map(str, rewrite(row, item, IDS, ids_only.takes).edits),
+        *map(str, rewrite(row, item, IDS, pointers_only.takes).edits),
     }
     assert halves == set(map(str, whole.edits))
 
@@ -423,7 +425,7 @@ def test_a_removed_pointer_leaves_the_rest_of_its_map() -> None:
 
 def test_a_refused_edit_leaves_its_value_alone() -> None:
     item = {"user": s("ann"), "templateId": s("t"), "s3Key": s("ann/t.json")}
-    after = rewrite(BY_KEY["WORKFLOW_TEMPLATES_TABLE"], item, IDS, ids_only)
+    after = rewrite(BY_KEY["WORKFLOW_TEMPLATES_TABLE"], item, IDS, ids_only.takes)
     assert after.item == {"user": s("x1"), "templateId": s("t"), "s3Key": s("ann/t.json")}
     assert after.edits == (Edit(("user",), s("ann"), s("x1")),)
 
@@ -472,3 +474,30 @@ def test_an_id_with_a_blank_or_as_map_key_is_found() -> None:
 def test_kept_paths_are_known() -> None:
     item = {"email": s("x1"), "tag": s("t"), "allowedSenders": {"L": [s("ann"), s("ann.*")]}}
     assert found("EMAIL_SETTINGS_DYNAMO_TABLE", item) == []
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [
+        s('{"M": {"bucket": {"S": "b"}, "key": {"S": "ann/1/agent_state.json"}, "at": {"S": "t"}}}'),
+        s('{"bucket": {"S": "b"}, "key": {"S": "agentState/ann/1/agent_state.json"}, "at": {"S": "t"}}'),
+        s('{"bucket": "b", "key": "ann/1/agent_state.json", "at": "t"}'),
+        {"M": {"M": {"M": {"key": {"M": {"S": s("ann/1/agent_state.json")}}, "at": {"M": {"S": s("t")}}}}}},
+        {"M": {"bucket": {"M": {"S": s("b")}}, "key": {"M": {"S": s("ann/1/agent_state.json")}}, "at": {"M": {"S": s("t")}}}},
+    ],
+)  # fmt: skip
+def test_memory_stored_as_typed_json_becomes_the_map_that_services_read(memory: Any) -> None:
+    item = {"user": s("ann"), "sessionId": s("1"), "memory": memory}
+    after = of("AGENT_STATE_DYNAMODB_TABLE", **item)
+    assert after["memory"] == {"M": {"key": s("agentState/x1/1/agent_state.json"), "at": s("t")}}
+    (edit,) = rewrite(BY_KEY["AGENT_STATE_DYNAMODB_TABLE"], item, IDS, pointers_only.takes).edits
+    assert edit.target == ("object", "S3_CONSOLIDATION_BUCKET_NAME", "agentState/x1/1/agent_state.json")
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [s("a note"), s("[1]"), s('{"key": {"S": "eve/1/a.json"}}'), {"M": {"M": {"L": []}}}, {"NULL": True},
+     s('{"key": {"S": "ann/1/a.json"}, "odd": {"X": 1}}'), {"M": {"M": {"M": {"key": {"L": [s("ann/1/a.json")]}}}}}],
+)  # fmt: skip
+def test_other_memory_stays_as_it_is(memory: Any) -> None:
+    assert of("AGENT_STATE_DYNAMODB_TABLE", user=s("ann"), sessionId=s("1"), memory=memory)["memory"] == memory

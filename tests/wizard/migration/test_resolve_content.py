@@ -1,0 +1,140 @@
+"""Content that becomes rows, plan after plan: what is missing, cannot be stored, was settled by hand or changed since."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.wizard.migration.stage import ANN, BOB, Stage, n, s
+
+ROWS = "lambda/user-data-storage"
+TASKS, FLOWS, ARTIFACTS, SHARES = (
+    "agent-loop/scheduled-tasks", "agent-loop/workflow-registry", "artifacts/user-artifacts", "lambda/",
+)  # fmt: skip
+
+
+@pytest.fixture
+def s3(stage: Stage) -> Any:
+    stage.create(ROWS)
+    stage.bucket("lambda/consolidation")
+    return stage.aws.client("s3")
+
+
+def row(stage: Stage, partition: str, sort: str) -> Any:
+    return stage.get(ROWS, partition, sort)
+
+
+def test_a_log_that_is_missing_or_no_json_keeps_its_pointer_and_is_planned_by_no_later_plan(
+    stage: Stage, s3: Any
+) -> None:
+    bucket = stage.bucket("agent-loop/scheduled-tasks-logs")
+    s3.put_object(Bucket=bucket, Key=f"{ANN}/t/logs/e1.json", Body=b'{"out": 1}')
+    s3.put_object(Bucket=bucket, Key=f"{ANN}/t/logs/e3.json", Body=b"no json")
+    logs = [{"M": {"executionId": s(run), "detailsKey": s(f"{ANN}/t/logs/{run}.json")}} for run in ("e1", "e2", "e3")]
+    stage.put(TASKS, {"user": s(ANN), "taskId": s("t"), "active": n(1), "logs": {"L": logs}})
+    told = stage.plan()["findings"]
+    assert any("1 pointer not changed" in one["text"] and "e2.json" in one["text"] for one in told)
+    stage.apply()
+    stage.verify()
+    task = stage.get(TASKS, "a-100", "t")
+    assert task and task["logs"] == {"L": [{"M": {"executionId": s("e1")}}, *logs[1:]]}
+    after = stage.dump()
+    assert stage.plan()["changes"] == 0
+    assert stage.plan(workspace="another")["changes"] == 0
+    stage.apply(workspace="another")
+    assert stage.dump() == after
+
+
+def test_what_cannot_be_stored_is_open_until_the_operator_settles_it(stage: Stage, s3: Any) -> None:
+    bucket = stage.bucket("agent-loop/workflow-templates")
+    s3.put_object(Bucket=bucket, Key=f"{ANN}/t.json", Body=b"{no json")
+    stage.put(FLOWS, {"user": s(ANN), "templateId": s("t"), "s3Key": s(f"{ANN}/t.json"), "isPublic": n(0)})
+    stage.plan()
+    (failed,) = stage.apply(code=1)["failed"]
+    found = stage.verify(code=1)
+    assert found["leftovers"]["count"] == 0 and found["states"]["failed"] == 1  # told once, as not done
+    assert stage.run("migrate", "resolve", str(failed["id"]), "--skip", "--reason", "it was never valid").code == 0
+    stage.verify()
+    assert stage.plan()["changes"] == 0
+    flow = stage.get(FLOWS, "a-100", "t")
+    assert flow and flow["s3Key"] == s(f"{ANN}/t.json") and stage.scan(ROWS) == []
+
+
+def test_a_row_that_was_written_by_hand_takes_its_pointer_along(stage: Stage, s3: Any) -> None:
+    bucket = stage.bucket("agent-loop/workflow-templates")
+    s3.put_object(Bucket=bucket, Key=f"{ANN}/t.json", Body=b"{no json")
+    stage.put(FLOWS, {"user": s(ANN), "templateId": s("t"), "s3Key": s(f"{ANN}/t.json"), "isPublic": n(0)})
+    stage.plan()
+    (failed,) = stage.apply(code=1)["failed"]
+    by_hand = {"PK": s("a-100#amplify-workflows#workflow-templates"), "SK": s("t"), "data": {"M": {"steps": {"L": []}}}}
+    stage.put(ROWS, by_hand)
+    assert stage.run("migrate", "resolve", str(failed["id"]), "--done", "--reason", "mended").code == 0
+    stage.migrate()
+    flow = stage.get(FLOWS, "a-100", "t")
+    assert flow and "s3Key" not in flow and stage.scan(ROWS) == [by_hand]
+
+
+def test_an_artifact_too_large_for_a_row_is_proven_where_it_stays(stage: Stage, s3: Any) -> None:
+    bucket = stage.bucket("artifacts/bucket")
+    s3.put_object(Bucket=bucket, Key=f"{ANN}/20250305/Big:v1", Body=json.dumps({"text": "x" * 500_000}).encode())
+    entry = {"M": {"key": s(f"{ANN}/20250305/Big:v1"), "name": s("Big")}}
+    stage.put(ARTIFACTS, {"user_id": s(ANN), "artifacts": {"L": [entry]}})
+    stage.migrate()
+    moved = stage.get(ARTIFACTS, "a-100")
+    assert moved and moved["artifacts"]["L"][0]["M"]["key"] == s("a-100/20250305/Big:v1")
+    assert stage.scan(ROWS) == [] and stage.plan()["changes"] == 0
+
+    s3.put_object(Bucket=bucket, Key="a-100/20250305/Big:v1", Body=b"something else")
+    assert stage.verify(code=1)["verdicts"]["differs"] == 1
+    s3.delete_object(Bucket=bucket, Key="a-100/20250305/Big:v1")
+    stage.plan()
+    stage.apply()
+    stage.verify()
+    assert s3.head_object(Bucket=bucket, Key="a-100/20250305/Big:v1")["ContentLength"] > 500_000
+
+
+def test_settings_follow_until_the_user_saves_newer_ones(stage: Stage, s3: Any) -> None:
+    place = ("a-100#amplify-user-settings#user-settings", "user-settings")
+
+    def settings(value: str) -> None:
+        stage.put(SHARES, {"id": s(f"{ANN}/1"), "user": s(ANN), "settings": {"M": {"theme": s(value)}}})
+
+    def stands() -> Any:
+        return row(stage, *place)["data"]["M"]["settings"]["M"]["theme"]["S"]
+
+    settings("dark")
+    stage.migrate()
+    assert stands() == "dark"
+    settings("light")  # an older service, under the old id
+    stage.verify(code=1)
+    stage.migrate()
+    assert stands() == "light"
+    stage.set(ROWS, place, data={"M": {"settings": {"M": {"theme": s("blue")}}}})  # the user, under the new id
+    settings("red")
+    stage.migrate()
+    assert stands() == "blue" and stage.plan()["changes"] == 0
+
+
+def test_a_share_that_is_there_under_another_sort_key_is_not_made_again(stage: Stage, s3: Any) -> None:
+    share = stage.bucket("lambda/share")
+    for name in ("1", "2"):
+        s3.put_object(Bucket=share, Key=f"{ANN}/{BOB}/2024-01-31/{name}.json", Body=b"{}")
+    shares = [
+        {"M": {"sharedBy": s(BOB), "sharedAt": n(1), "key": s(f"{ANN}/{BOB}/2024-01-31/{name}.json")}} for name in "12"
+    ]
+    stage.put(SHARES, {"id": s(f"{ANN}/1"), "user": s(ANN), "data": {"L": shares}})
+    stage.put(
+        ROWS,
+        *(
+            {"PK": s("a-100#amplify-shares#received"), "SK": s(sort), "entityType": s("received"),
+             "appId": s("a-100#amplify-shares"), "data": {"M": {"sharedBy": s("b-200"), "key": s(key)}}}
+            for sort, key in (("b-200#2020-01-01#x", "a-100/b-200/2024-01-31/1.json"),
+                              ("b-200#2020-01-01#y", "shares/a-100/b-200/2024-01-31/2.json"))
+        ),
+    )  # fmt: skip
+    before = stage.scan(ROWS)
+    stage.migrate()
+    assert stage.scan(ROWS) == before
+    assert stage.cleanup()["kept_total"] == 0 and stage.scan(SHARES) == []

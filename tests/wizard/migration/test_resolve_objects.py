@@ -1,0 +1,172 @@
+"""Copies of objects, plan after plan: which buckets a plan takes, what services wrote meanwhile, what cleanup spares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.wizard.migration.stage import ANN, BOB, EVE, MAP, Stage, n, s
+
+CHATS, GROUPS, VERSIONS = (
+    "lambda/conversation-metadata", "assistants/group-assistant-conversations", "data-disclosure/versions",
+)  # fmt: skip
+
+
+@pytest.fixture
+def s3(stage: Stage) -> Any:
+    return stage.aws.client("s3")
+
+
+def keys(s3: Any, bucket: str) -> list[str]:
+    return [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket).get("Contents", ())]
+
+
+def body(s3: Any, bucket: str, key: str) -> bytes:
+    return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+
+def test_an_object_that_changes_under_the_old_id_after_its_copy_is_a_conflict(stage: Stage, s3: Any) -> None:
+    target, chats = stage.bucket("lambda/consolidation"), stage.bucket("lambda/user-conversations")
+    s3.put_object(Bucket=chats, Key=f"{ANN}/c", Body=b"first")
+    stage.migrate()
+    s3.put_object(Bucket=chats, Key=f"{ANN}/c", Body=b"later")
+    s3.put_object(Bucket=chats, Key=f"{ANN}/new", Body=b"new")
+    assert stage.verify(code=1)["leftovers"]["tables"] == {chats: 1}  # the new one; the conflict is found by a plan
+    stage.plan()
+    (conflict,) = (entry for entry in stage.entries() if entry.state == "conflict")
+    assert conflict.source_key == f"{ANN}/c" and "the copy is older" in conflict.note
+    assert stage.apply(code=3)["conflicts"][0]["source"].endswith(f"{ANN}/c")
+    assert body(s3, target, "conversations/a-100/c") == b"first"
+    assert body(s3, target, "conversations/a-100/new") == b"new"
+
+
+@pytest.mark.parametrize("change", ["deleted", "changed"])
+def test_an_object_that_changes_between_plan_and_apply_keeps_its_pointer(stage: Stage, s3: Any, change: str) -> None:
+    target, chats = stage.bucket("lambda/consolidation"), stage.bucket("lambda/user-conversations")
+    for key in ("c", "d"):
+        s3.put_object(Bucket=chats, Key=f"{ANN}/{key}", Body=b"first")
+        stage.put(CHATS, {"user_id": s(ANN), "conversation_id": s(key), "s3_key": s(f"{ANN}/{key}")})
+    stage.plan()
+    if change == "deleted":
+        s3.delete_object(Bucket=chats, Key=f"{ANN}/c")
+    else:
+        s3.put_object(Bucket=chats, Key=f"{ANN}/c", Body=b"later")
+    (listed,) = stage.apply(code=3)["conflicts"]
+    assert listed["source"].endswith(f"{ANN}/c")
+    pointers = {name: (stage.get(CHATS, "a-100", name) or {})["s3_key"]["S"] for name in "cd"}
+    assert pointers == {"c": f"{ANN}/c", "d": "conversations/a-100/d"}
+    assert keys(s3, target) == ["conversations/a-100/d"]
+
+
+def test_pointers_follow_to_what_newer_services_wrote_themselves(stage: Stage, s3: Any) -> None:
+    target = stage.bucket("lambda/consolidation")
+    everybody = {**MAP, EVE: EVE}
+
+    def chat(name: str) -> None:
+        s3.put_object(Bucket=target, Key=f"conversations/{EVE}/{name}", Body=b"x")
+        stage.put(CHATS, {"user_id": s(EVE), "conversation_id": s(name), "s3_key": s(f"{EVE}/{name}")})
+
+    chat("c")
+    stage.put(CHATS, {"user_id": s(EVE), "conversation_id": s("gone"), "s3_key": s(f"{EVE}/gone")})
+    stage.plan(everybody)
+    stage.apply()
+    assert (stage.get(CHATS, EVE, "c") or {})["s3_key"] == s(f"conversations/{EVE}/c")
+    assert (stage.get(CHATS, EVE, "gone") or {})["s3_key"] == s(f"{EVE}/gone")
+    chat("d")  # services keep writing the older form, which nobody reads: no work is left
+    stage.verify()
+
+    chat("e")
+    stage.plan(everybody)
+    s3.delete_object(Bucket=target, Key=f"conversations/{EVE}/e")
+    stage.apply(code=1)
+    assert (stage.get(CHATS, EVE, "e") or {})["s3_key"] == s(f"{EVE}/e")
+
+
+def test_a_plan_of_one_standalone_bucket_takes_that_bucket_alone(stage: Stage, s3: Any) -> None:
+    target = stage.bucket("lambda/consolidation")
+    group, manual = stage.bucket("assistants/group-conversations-content"), stage.bucket("api/documentation-bucket")
+    chats = stage.bucket("lambda/user-conversations")
+    s3.put_object(Bucket=chats, Key=f"{ANN}/c", Body=b"x")
+    s3.put_object(Bucket=target, Key=f"conversations/{ANN}/split", Body=b"x")
+    s3.put_object(Bucket=target, Key="conversations/a-100/d", Body=b"x")
+    s3.put_object(Bucket=manual, Key="a b+c.pdf", Body=b"x")
+    s3.put_object(Bucket=group, Key="astp/1/c.txt", Body=b"x")
+    stage.put(CHATS, {"user_id": s("a-100"), "conversation_id": s("d"), "s3_key": s(f"{ANN}/d")})
+    stage.put(GROUPS, {"conversationId": s("c"), "user": s(ANN), "s3Location": s(f"s3://{group}/astp/1/c.txt")})
+    before = keys(s3, target)
+
+    stage.migrate(MAP, "--bucket", "api-documentation")
+    assert sorted({*keys(s3, target)} - {*before}) == ["apiDocumentation/a b+c.pdf"]
+    assert (stage.get(GROUPS, "c") or {})["user"] == s(ANN)
+    assert (stage.get(CHATS, "a-100", "d") or {})["s3_key"] == s(f"{ANN}/d")
+
+    stage.migrate(MAP, "--only", "buckets", "--bucket", "all")
+    assert sorted({*keys(s3, target)} - {*before}) == ["agentConversations/astp/1/c.txt", "apiDocumentation/a b+c.pdf"]
+    group_row = stage.get(GROUPS, "c") or {}
+    assert (group_row["user"], group_row["s3Location"]) == (s(ANN), s("agentConversations/astp/1/c.txt"))
+
+    refused = stage.run("migrate", "plan", "--csv-file", stage.csv(), "--bucket", "conversations")
+    assert refused.code == 2 and "api-documentation" in refused.text
+
+
+def test_a_new_version_of_the_disclosure_is_told_by_verify(stage: Stage, s3: Any) -> None:
+    target, pdfs = stage.bucket("lambda/consolidation"), stage.bucket("data-disclosure/storage")
+    s3.put_object(Bucket=pdfs, Key="d_1.pdf", Body=b"%PDF")
+    stage.put(
+        VERSIONS,
+        {"key": s("latest"), "version": n(1), "pdf_id": s("d_1.pdf"), "s3_reference": s(f"s3://{pdfs}/d_1.pdf")},
+    )
+    stage.migrate()
+    (version,) = stage.scan(VERSIONS)
+    assert version["pdf_id"] == s("dataDisclosure/d_1.pdf")
+    assert version["s3_reference"] == s(f"s3://{target}/dataDisclosure/d_1.pdf")
+    stage.put(VERSIONS, {"key": s("latest"), "version": n(2), "pdf_id": s("dataDisclosure/d_1.pdf")})
+    (wrong,) = stage.verify(code=1)["wrong"]
+    assert "1 version when the plan was made and has 2 now" in wrong["why"]
+    assert stage.run("cleanup", "apply").code == 3
+
+
+def test_cleanup_takes_sources_that_nobody_else_needs(stage: Stage, s3: Any) -> None:
+    target = stage.bucket("lambda/consolidation")
+    share, output = stage.bucket("lambda/share"), stage.bucket("lambda/document-conversion-output")
+    chats = stage.bucket("lambda/user-conversations")
+    for bucket, key in (
+        (share, f"{ANN}/{BOB}/2024-01-31/1.json"), (share, f"{ANN}/{EVE}/2024-01-31/1.json"),
+        (output, "templates/Deck.pptx"), (chats, f"{ANN}/c"), (chats, f"{ANN}/changed"), (chats, f"{EVE}/c"),
+        (chats, f"temp/{ANN}/conversations_chunk_0.json"),
+    ):  # fmt: skip
+        s3.put_object(Bucket=bucket, Key=key, Body=b"{}")
+    stage.migrate()
+    s3.put_object(Bucket=target, Key="conversations/a-100/changed", Body=b"newer")
+    assert stage.run("cleanup", "apply").document["total"] == 0  # off unless the plan of cleanup asks for it
+    planned = stage.run("cleanup", "plan", "--objects").document
+    assert planned["tables"] == {share: 1, chats: 1} and planned["kept_total"] == 1
+    stage.cleanup(code=1)
+    assert keys(s3, share) == [f"{ANN}/{EVE}/2024-01-31/1.json"] and keys(s3, output) == ["templates/Deck.pptx"]
+    assert set(keys(s3, chats)) == {f"{ANN}/changed", f"{EVE}/c", f"temp/{ANN}/conversations_chunk_0.json"}
+
+
+def test_a_folders_marker_is_copied_where_its_key_has_a_place(stage: Stage, s3: Any) -> None:
+    target, agents = stage.bucket("lambda/consolidation"), stage.bucket("agent-loop/agent-state")
+    for key in (f"{ANN}/", f"{ANN}/s-1/", f"{ANN}/s-1/out/empty"):
+        s3.put_object(Bucket=agents, Key=key, Body=b"")
+    stage.migrate()
+    assert keys(s3, target) == ["agentState/a-100/s-1/", "agentState/a-100/s-1/out/empty"]
+
+
+def test_a_source_that_keeps_versions_is_named(stage: Stage, s3: Any) -> None:
+    stage.bucket("lambda/consolidation")
+    chats = stage.bucket("lambda/user-conversations")
+    s3.put_bucket_versioning(Bucket=chats, VersioningConfiguration={"Status": "Enabled"})
+    (told,) = (one for one in stage.plan()["findings"] if "is versioned" in one["text"])
+    assert told["place"] == chats and told["level"] == "note"
+
+
+def test_without_a_bucket_of_ours_to_copy_into_the_plan_is_blocked_with_the_reason(stage: Stage, s3: Any) -> None:
+    chats = stage.bucket("lambda/user-conversations")
+    s3.put_object(Bucket=chats, Key=f"{EVE}/c", Body=b"x")
+    assert stage.plan()["changes"] == 0  # nothing to copy, nothing in the way
+    s3.put_object(Bucket=chats, Key=f"{ANN}/c", Body=b"x")
+    refused = stage.run("migrate", "plan", "--csv-file", stage.csv())
+    assert refused.code == 3 and "consolidation does not exist" in refused.text and "(step 4c)" in refused.text

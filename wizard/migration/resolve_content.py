@@ -1,0 +1,185 @@
+"""Rows that are to be made of objects and of shares rows, held against the rows that stand in user-data-storage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from wizard.catalog.model import Item
+from wizard.errors import Blocked
+from wizard.migration.apply_content import ContentTools, prepare_content
+from wizard.migration.content import LARGE, Origin, archive_key, artifact_item, oversize_artifact_key, parse_body
+from wizard.migration.content_plan import Move
+from wizard.migration.ledger import Entry
+from wizard.migration.objects import read_object, same_object
+from wizard.migration.read_ahead import ReadAhead
+from wizard.migration.resolution import DONE, Resolution
+from wizard.migration.targets import CONSOLIDATION, USER_DATA, bucket_name
+from wizard.wire import digest
+
+ARTIFACTS = "S3_ARTIFACTS_BUCKET"
+_AT_ONCE = 100  # rows that are looked at together
+
+
+class ContentResolver:
+    """Records the content changes of one plan."""
+
+    def __init__(self, work: Resolution):
+        self.work, self.staging = work, work.staging
+        self._tools = ContentTools(
+            work.context.account,
+            work.scope.ids,
+            int(time.time()),
+            work.consolidation,
+            bucket_name(work.context.deployment, ARTIFACTS),
+        )
+
+    def resolve(self) -> None:
+        """Record the rows that are to be made, each target once, where their sources exist."""
+        standing: list[Entry] = []
+        for rank, move in self.staging.moves():
+            entry = self._move(rank, move)
+            if entry is None:
+                continue
+            if not self.staging.claim(entry.target_key, move.part if move.action == "disclosures" else ""):
+                continue
+            if move.action == "shares" and (sort := self._received(entry)):
+                self._put(entry.becomes("verified", "was there already", detail={**entry.detail, "at": sort}))
+            elif move.action == "artifacts" and (done := self._in_s3(entry)) is not None:
+                self._put(done)
+            elif move.action != "disclosures" and self.staging.seen(entry.target_place, entry.target_key) is not None:
+                standing.append(entry)
+            else:
+                self._put(entry)
+            if len(standing) >= _AT_ONCE:
+                self._settle(standing)
+                standing = []
+        self._settle(standing)
+
+    def _settle(self, standing: Sequence[Entry]) -> None:
+        """Look at the rows that stand already where content is to go, and decide."""
+        context = self.work.context
+        ahead = ReadAhead(context, ((entry.target_place, entry.target_key) for entry in standing))
+        for entry in standing:
+            self._put(self._as_it_stands(entry, ahead(context.account, entry.target_place, entry.target_key)))
+
+    def _put(self, entry: Entry) -> None:
+        """Record a content change; what is kept where it is makes nothing ready for its pointers."""
+        self.work.put(entry)
+        if entry.state == "planned":
+            self._ready(entry, (key for _, key, *_ in entry.detail["sources"]))
+        elif entry.state in DONE:
+            self._ready(entry, entry.detail.get("done", ()))
+
+    def _ready(self, entry: Entry, sources: Iterable[str]) -> None:
+        self.staging.set_ready(entry.target_place, entry.target_key)
+        for key in sources:
+            self.staging.set_ready(entry.target_place, {**entry.target_key, "log": {"S": key}})
+
+    def _move(self, rank: int, move: Move) -> Entry | None:
+        """The change of one move; None when there is nothing (left) to do."""
+        work = self.work
+        place = move.place if move.action == "disclosures" else work.found.names.get(USER_DATA, "")
+        sources = [(bucket_name(work.context.deployment, bucket), key) for bucket, key in move.objects]
+        listings = [one for bucket, key in sources if (one := self.staging.object(bucket, key))]
+        present = [[sources[0][0], *one] for one in listings]
+        missing = [key for _, key in sources if key not in {one.key for one in listings}]
+        if missing:
+            work.hold(move.row, "their content is missing", missing[0], len(missing))
+        if sources and not present:
+            return None
+        if move.action == "shares" and not work.ready(("object", CONSOLIDATION, move.detail["waits"][1])):
+            work.hold(move.row, "the shared conversation is missing", move.part)
+            return None
+        if not place:
+            raise Blocked(
+                f"{work.context.deployment.fill('amplify-{dep}-lambda-{stage}-user-data-storage')} does not exist and"
+                " content must move there: deploy amplify-lambda first (step 4c)."
+            )
+        # The source's key alone would make two parts of one item the same change.
+        source_key = {**move.source_key, "part": {"S": move.part}}
+        entry = Entry(
+            rank=rank, row=move.row, kind="content", action=move.action, source_place=move.place, source_key=source_key,
+            target_place=place, target_key=move.target_key, users=move.users, plan=work.plan,
+            detail={**move.detail, "part": move.part, "sources": present},
+        )  # fmt: skip
+        exact = work.ledger.find("content", entry.source_place, source_key, place, move.target_key)
+        # A row that was copied asks for the same as the old one, whose change may be open, made or settled by hand.
+        for before in [exact] if exact else work.ledger.at_target(place, move.target_key):
+            unchanged = before.detail.get("seen") == move.detail.get("seen")
+            if work.passes_over(before, unchanged and before.detail["sources"] == present):
+                if before.detail.get("by_hand") and self.staging.seen(place, move.target_key) is not None:
+                    self._ready(entry, (listed.key for listed in listings))
+                return None
+            done, unfit = before.detail.get("done", ()), before.detail.get("unfit", ())
+            covered = all(one.key in done or [one.key, one.etag] in unfit for one in listings)
+            if before.state in DONE and unchanged and covered:
+                self._ready(entry, done)
+                return None
+        if exact and exact.state in DONE and exact.detail.get("created"):
+            # A service changed it under the old id; a row that is still ours follows.
+            return replace(entry, detail={**entry.detail, "follows": exact.target_digest})
+        return entry
+
+    def _in_s3(self, entry: Entry) -> Entry | None:
+        """An artifact that is too large for a row and stays in S3 under its new key; None for all others."""
+        (bucket, source, size, etag, *_) = entry.detail["sources"][0]
+        key = oversize_artifact_key(entry.detail["user"], entry.detail["key"])
+        copy = self.staging.object(bucket, key)
+        if self.staging.seen(entry.target_place, entry.target_key) is not None or size < LARGE // 4 or copy is None:
+            return None
+        if key == source and self._fits(entry, bucket, source, etag):
+            return None
+        if not same_object(size, etag, copy.size, copy.etag):
+            return None
+        detail = {**entry.detail, "done": [source], "pointer": key}
+        return entry.becomes("verified", f"too large for a row; it stays in S3 as {key}", detail=detail)
+
+    def _fits(self, entry: Entry, bucket: str, key: str, etag: str) -> bool:
+        body = read_object(self.work.context.account, bucket, key, etag)
+        if not isinstance(body, bytes):
+            return True
+        try:
+            return artifact_item(
+                entry.detail["user"], entry.detail["key"], parse_body(body), Origin(bucket, key, 0, 0)
+            ).fits
+        except ValueError:
+            return True
+
+    def _received(self, entry: Entry) -> str:
+        key = entry.detail["waits"][1].removeprefix("shares/")
+        return self.staging.received(entry.target_key["PK"]["S"], key)
+
+    def _as_it_stands(self, entry: Entry, existing: Item | None) -> Entry:
+        """A content change whose row exists: made by an earlier run, or somebody else's, or a log row to be completed."""
+        if existing is None:
+            return entry
+        sources = [key for _, key, *_ in entry.detail["sources"]]
+        if entry.action == "logs":
+            standing = existing.get("data", {}).get("M", {}).get("logs", {}).get("M", {})
+            missing = [
+                source
+                for execution, source, _ in entry.detail["logs"]
+                if source in sources and execution not in standing and not self._archived(entry, execution)
+            ]
+            if missing:
+                prepared = prepare_content(self._tools, entry)  # reads what is missing
+                if prepared.pending:
+                    return entry
+                stays = len(prepared.entry.detail.get("unfit", ())) == len(sources)
+                return prepared.entry.becomes("kept", prepared.entry.note) if stays else prepared.entry
+        elif entry.detail.get("follows") == digest(existing):
+            return entry
+        elif entry.action == "settings":
+            return entry.becomes("verified", "newer settings stand already", target_digest=digest(existing))
+        elif sources and existing.get("original_path", {}).get("S") not in sources:
+            prepared = prepare_content(self._tools, entry)  # compares the content
+            return entry if prepared.pending else prepared.entry
+        return entry.becomes(
+            "verified", "was there already", target_digest=digest(existing), detail={**entry.detail, "done": sources}
+        )
+
+    def _archived(self, entry: Entry, execution: str) -> bool:
+        key = archive_key(entry.detail["user"], entry.detail["task"], execution)
+        return self.staging.object(self.work.consolidation, key) is not None

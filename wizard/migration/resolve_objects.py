@@ -1,0 +1,110 @@
+"""Planned copies of objects, held against what stands in the consolidation bucket. What stands there is never replaced."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import botocore.exceptions
+
+from wizard.catalog.model import Ids
+from wizard.errors import Blocked
+from wizard.events import Finding
+from wizard.migration.ledger import Entry
+from wizard.migration.listing import deleted_keys, etags_tell
+from wizard.migration.objects import ObjectCopy, same_object
+from wizard.migration.plan_buckets import Listings
+from wizard.migration.resolution import DONE, Resolution
+from wizard.text import plain, plural
+
+DISCLOSURES = "DATA_DISCLOSURE_STORAGE_BUCKET"
+
+
+class ObjectResolver:
+    """Records the copies of one plan."""
+
+    def __init__(self, work: Resolution):
+        self.work, self.staging = work, work.staging
+        self._plain_etags: dict[str, bool] = {}
+
+    def resolve(self, listings: Listings) -> None:
+        """Record every copy. Raises Blocked where there is something to copy and no bucket of ours to copy it into."""
+        first = {key for _, move in self.staging.moves() if move.action == "disclosures" for _, key in move.objects}
+        watched = listings.standing and self._uploads_become_versions()
+        rivals, unnamed = Counter[str](), Counter[tuple[str, str]]()
+        if listings.standing:
+            self.staging.add_deleted(deleted_keys(self.work.context))
+        for rank, row, copy, others in self.staging.copies():
+            if not listings.standing:
+                raise Blocked(f"Objects must be copied into the consolidation bucket, and {listings.obstacle}")
+            rivals[copy.source_bucket] += others
+            if row == DISCLOSURES and copy.source_key in first:
+                continue  # copied together with its row of versions
+            if row == DISCLOSURES and watched and copy.source_key.lower().endswith(".pdf"):
+                unnamed[(copy.source_bucket, copy.source_key)] += 1
+                continue
+            self._copy(rank, row, copy)
+        for bucket, count in rivals.items():
+            if count:
+                text = f"{plural(count, 'older object')} lead to a target that a newer one takes; they stay"
+                self.work.findings.append(Finding("attention", bucket, text))
+        for bucket, key in list(unnamed)[:20]:
+            text = f"{plain(key, 120)} stays: no row of versions names it, and its copy would become a new version"
+            self.work.findings.append(Finding("attention", bucket, text, "Everybody would have to accept it again."))
+
+    def _copy(self, rank: int, row: str, copy: ObjectCopy) -> None:
+        work = self.work
+        entry = Entry(
+            rank=rank, row=row, kind="object", action="copy", source_place=copy.source_bucket, source_key=copy.source_key,
+            target_place=copy.target_bucket, target_key=copy.target_key, source_digest=copy.etag,
+            users=users_in(copy.source_key, work.scope.ids), plan=work.plan,
+            detail={"size": copy.size, "storage_class": copy.storage_class, "modified": copy.modified},
+        )  # fmt: skip
+        before = work.ledger.find("object", copy.source_bucket, copy.source_key, copy.target_bucket, copy.target_key)
+        unchanged = before is not None and before.source_digest == copy.etag
+        if work.passes_over(before, unchanged):
+            return
+        if before is not None and before.state in DONE and unchanged:
+            self.staging.set_ready(copy.target_bucket, copy.target_key)
+            return
+        standing = self.staging.object(copy.target_bucket, copy.target_key)
+        if standing is None and before is None and self.staging.is_deleted(copy.target_key):
+            work.put(entry.becomes("kept", "somebody deleted it in the consolidation bucket; it is not brought back"))
+            return
+        self.staging.set_ready(copy.target_bucket, copy.target_key)
+        if standing is None:
+            work.put(entry)
+        elif same_object(copy.size, copy.etag, standing.size, standing.etag, etags_tell=self._etags_tell(copy)):
+            work.put(entry.becomes("verified", "was there already", target_digest=standing.etag))
+        elif before is not None and before.state in DONE:
+            note = "a service changed it under the old id after it was copied; the copy is older"
+            work.put(entry.becomes("conflict", note))
+        else:
+            # What stands there was written by newer services: pointers may lead to it.
+            note = "another object stands at the target; this one stays beside it"
+            work.put(entry.becomes("kept", note, detail={**entry.detail, "stands": True}))
+
+    def _etags_tell(self, copy: ObjectCopy) -> bool:
+        for bucket in (copy.source_bucket, copy.target_bucket):
+            if bucket not in self._plain_etags:
+                self._plain_etags[bucket] = etags_tell(self.work.context.account, bucket)
+        return self._plain_etags[copy.source_bucket] and self._plain_etags[copy.target_bucket]
+
+    def _uploads_become_versions(self) -> bool:
+        """Whether a PDF that arrives under dataDisclosure/ starts a function (domain B8)."""
+        account = self.work.context.account
+        try:
+            events = account.call(
+                "s3", "get_bucket_notification_configuration", Bucket=self.work.consolidation,
+                ExpectedBucketOwner=account.id,
+            )  # fmt: skip
+        except botocore.exceptions.ClientError:
+            return True
+        return "dataDisclosure/" in json.dumps(
+            {name: value for name, value in events.items() if name != "ResponseMetadata"}
+        )
+
+
+def users_in(key: str, ids: Ids) -> tuple[str, ...]:
+    """The users of the map whose ids are segments of an object's key."""
+    return tuple(dict.fromkeys(part for part in key.split("/") if part in ids))
