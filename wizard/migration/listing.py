@@ -6,7 +6,7 @@ Nothing is kept between pages; the caller joins the planned targets with the lis
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -94,11 +94,20 @@ def bucket_state(account: Account, bucket: str) -> tuple[BucketState, str]:
     return "present", ""
 
 
-def unlisted_buckets(context: Context) -> list[str]:
+def own_buckets(account: Account) -> set[str] | None:
+    """The names of the account's buckets; None where they may not be listed."""
+    try:
+        return {one["Name"] for page in account.pages("s3", "list_buckets") for one in page.get("Buckets", ())}
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) not in DENIED:
+            raise
+        return None
+
+
+def unlisted_buckets(context: Context, own: Iterable[str]) -> list[str]:
     """Buckets of this deployment that the catalog does not know; to be looked at before their stacks are removed."""
     known = {bucket_name(context, row) for row in BUCKETS}
-    names = (bucket["Name"] for page in context.account.pages("s3", "list_buckets") for bucket in page["Buckets"])
-    return sorted(name for name in names if context.deployment.owns(name) and name not in known)
+    return sorted(name for name in own if context.deployment.owns(name) and name not in known)
 
 
 def etags_tell(account: Account, bucket: str) -> bool:

@@ -21,6 +21,7 @@ from wizard.migration.listing import (
     consolidation_row,
     keeps_versions,
     list_objects,
+    own_buckets,
     unlisted_buckets,
 )
 from wizard.migration.staging import Staging
@@ -65,9 +66,13 @@ def list_buckets(context: Context, ids: Ids, names: tuple[str, ...], staging: St
     wanted = wanted_rows(names)
     rows = wanted if consolidation_row() in wanted else [consolidation_row(), *wanted]
 
+    own = own_buckets(context.account)
+
     def look(row: Bucket) -> tuple[str, str, bool]:
         name = bucket_name(context, row)
         state, why = bucket_state(context.account, name)
+        if state == "present" and own is not None and name not in own:
+            state, why = "foreign", "it is not among the buckets of this account"  # a server that ignores the owner
         return state, why, state == "present" and keeps_versions(context.account, name)
 
     present: list[Bucket] = []
@@ -92,7 +97,7 @@ def list_buckets(context: Context, ids: Ids, names: tuple[str, ...], staging: St
                 listings.obstacle = f"{name} {text}: {why}. {todo}"
             listings.findings.append(Finding("attention", name, f"{text}: {why}", todo))
             listings.failed.append(name)
-    for name in unlisted_buckets(context):
+    for name in unlisted_buckets(context, own or ()):
         listings.findings.append(
             Finding("attention", name, "is not in the catalog; it is left alone", "Look at it before its stack goes.")
         )

@@ -81,7 +81,8 @@ class Resolution:
         if kind == "object":
             # Newer services write there themselves, without an object of the same name in the older bucket.
             return self.staging.object(place, key) is not None or any(
-                entry.state in ("verified", "cleaned") for entry in self.ledger.at_target(place, key, "object")
+                entry.state in ("verified", "cleaned") or entry.detail.get("stands")
+                for entry in self.ledger.at_target(place, key, "object")
             )
         # A row that stands there by another way, the old table's copy for one, is not the content of this pointer.
         return any(

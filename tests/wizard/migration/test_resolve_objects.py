@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import boto3
 import pytest
 
+from tests.conftest import REGION
 from tests.wizard.migration.stage import ANN, BOB, EVE, MAP, Stage, n, s
 
 CHATS, GROUPS, VERSIONS = (
@@ -170,3 +172,29 @@ def test_without_a_bucket_of_ours_to_copy_into_the_plan_is_blocked_with_the_reas
     s3.put_object(Bucket=chats, Key=f"{ANN}/c", Body=b"x")
     refused = stage.run("migrate", "plan", "--csv-file", stage.csv())
     assert refused.code == 3 and "consolidation does not exist" in refused.text and "(step 4c)" in refused.text
+
+
+def test_nothing_is_copied_into_a_bucket_of_another_account(stage: Stage, s3: Any) -> None:
+    sts = stage.aws.client("sts")
+    other = sts.assume_role(RoleArn="arn:aws:iam::210987654321:role/other", RoleSessionName="other")["Credentials"]
+    stranger = boto3.Session(
+        other["AccessKeyId"], other["SecretAccessKey"], other["SessionToken"], region_name=REGION
+    ).client("s3", endpoint_url=stage.aws.endpoint)
+    target = "amplify-v6-lambda-dev-consolidation"
+    stranger.create_bucket(Bucket=target)
+    chats = stage.bucket("lambda/user-conversations")
+    s3.put_object(Bucket=chats, Key=f"{ANN}/c", Body=b"x")
+    refused = stage.run("migrate", "plan", "--csv-file", stage.csv())
+    assert refused.code == 3 and f"{target} is another account's" in refused.text
+    assert keys(stranger, target) == []
+
+
+def test_a_pointer_leads_to_what_stands_whichever_half_comes_first(stage: Stage, s3: Any) -> None:
+    target, chats = stage.bucket("lambda/consolidation"), stage.bucket("lambda/user-conversations")
+    s3.put_object(Bucket=chats, Key=f"{ANN}/c", Body=b"old")
+    s3.put_object(Bucket=target, Key="conversations/a-100/c", Body=b"newer")
+    stage.put(CHATS, {"user_id": s(ANN), "conversation_id": s("c"), "s3_key": s(f"{ANN}/c")})
+    stage.migrate(MAP, "--only", "buckets")
+    stage.migrate(MAP, "--only", "tables")
+    assert (stage.get(CHATS, "a-100", "c") or {})["s3_key"] == s("conversations/a-100/c")
+    assert body(s3, target, "conversations/a-100/c") == b"newer"
