@@ -198,6 +198,8 @@ def run(session: Session) -> int:
     """Show the screens until the operator leaves; the exit status. Prints what was done to the normal terminal."""
     # Measured: log and tables make many objects; so the collector stays below what a key press notices.
     gc.set_threshold(50_000, 20, 50)
+    # The screen gets its turn beside a busy worker sooner than after the usual 5 ms.
+    sys.setswitchinterval(0.001)
     with session.listening():
         app = WizardApp(session)
         app.call_later(gc.freeze)

@@ -131,7 +131,7 @@ class Session:
             f"Region      {where.region}{f' at {where.endpoint}' if where.endpoint else ''}",
             f"Deployment  {where.deployment} ({where.badge})",
             f"Next        step {here.id}, {here.title}",
-            "Nothing was changed so far. Another account, region or deployment is chosen at step 0.",
+            "So far this only looked. Another account, region or deployment is chosen at step 0.",
             "",
         ]
         for step in self.journey.steps[: self.journey.steps.index(here)]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import unicodedata
 
-_KEEP = {" "}
-
 
 def plain(text: object, limit: int = 0) -> str:
     """`text` with control, format (bidirectional marks) and surrogate characters as visible `\\x1b` escapes.
 
     `limit` > 0 cuts to that many characters and ends the cut text in `…`.
     """
-    shown = "".join(
-        char if char in _KEEP or unicodedata.category(char)[0] != "C" else char.encode("unicode_escape").decode("ascii")
-        for char in str(text)
-    )
+    shown = str(text)
+    if not shown.isprintable():  # true of nearly every log line, and much faster than looking at each character
+        shown = "".join(
+            char.encode("unicode_escape").decode("ascii") if unicodedata.category(char)[0] == "C" else char
+            for char in shown
+        )
     return shown if limit <= 0 or len(shown) <= limit else shown[: limit - 1] + "…"
 
 

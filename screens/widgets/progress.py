@@ -65,10 +65,21 @@ class ProgressTable(DataTable[Text]):
         self.can_focus = False
         self._paces: dict[str, Pace] = {}
         self._waiting: dict[str, Progress] = {}
+        self._newest: dict[str, Progress] = {}
         self._name_width = 0
 
-    def on_mount(self) -> None:
+    def _fit(self) -> None:
         self._name_width = max(20, min(70, self.app.size.width - self.OTHERS))
+
+    def on_resize(self) -> None:
+        before = self._name_width
+        self._fit()
+        if self._name_width != before and self.columns:
+            self.ordered_columns[0].width = self._name_width
+            self._waiting = {**self._newest, **self._waiting}  # all names anew
+
+    def on_mount(self) -> None:
+        self._fit()
         for label, width in self.COLUMNS:
             self.add_column(label, key=label, width=width or self._name_width)
         self.set_interval(1 / 4, self.flush)
@@ -78,7 +89,7 @@ class ProgressTable(DataTable[Text]):
         now = time.monotonic()
         pace = self._paces.setdefault(progress.task, Pace(progress.done, now, progress.done, now))
         pace.update(progress.done, now)
-        self._waiting[progress.task] = progress
+        self._waiting[progress.task] = self._newest[progress.task] = progress
 
     def flush(self) -> None:
         """Draw what was reported since the last time."""

@@ -187,6 +187,8 @@ class _Run:
                         entry.target_place, finished[entry.target_place], totals[entry.target_place], "changes", "apply"
                     )
                 )
+            for place in {entry.target_place for entry in batch}:
+                log.info("%s: %s of %s tried", place, f"{finished[place]:,}", plural(totals[place], kind))
             self.context.control.check()
 
     def _save(self, results: Sequence[Entry]) -> None:
