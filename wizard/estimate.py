@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-REQUESTS_A_CHANGE = 2  # one read and one write
+REQUESTS_A_CHANGE = 2  # a copy and its check; an item takes little more than its write
 ENOUGH = 50  # changes or requests that a run must have made for its rate to count
 # On-demand prices of us-east-1 (2026): a million write units, a million read units, a million COPY and HEAD requests.
 WRITE_UNIT, READ_UNIT, COPY, HEAD = 0.625e-6, 0.125e-6, 5e-6, 0.4e-6
@@ -41,7 +41,7 @@ def _rate(runs: Sequence[Mapping[str, Any]]) -> tuple[float, str]:
         requests = sum(run["detail"].get("costs", {}).get("requests", {}).values())
         if run["step"] == "6b" and seconds > 0 and requests >= ENOUGH:
             rate = requests / seconds
-            return rate / REQUESTS_A_CHANGE, f"the plan made {rate:,.0f} requests a second, and a change takes two"
+            return rate / REQUESTS_A_CHANGE, f"the plan made {rate:,.0f} requests a second, counting two for a change"
     return 0.0, ""
 
 
