@@ -351,7 +351,7 @@ class Account:
             return
         entry: dict[str, Any] = {"time": time.time(), "service": service, "operation": name, "result": result}
         # Only where a write went, never what was written: items and parameters may hold secrets.
-        for key in ("TableName", "Key", "Bucket", "Name", "StackName", "restApiId", "resourceId"):
+        for key in ("TableName", "Key", "Bucket", "Name", "StackName", "restApiId", "resourceId", "PartNumber"):
             if key in parameters:
                 entry[key] = parameters[key]
         if "Item" in parameters:

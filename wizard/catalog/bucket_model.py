@@ -18,6 +18,7 @@ ContentKind = Literal["artifact", "workflow", "task-log"]
 
 ID_FIELDS = ("user", "recipient", "sharer")
 CONSOLIDATION = "S3_CONSOLIDATION_BUCKET_NAME"
+_DELIMITED = re.compile(r"[#,;:|=?&\s\"'<>()\[\]{}]+")
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
@@ -38,11 +39,15 @@ class Content:
 
 @dataclass(frozen=True)
 class Route:
-    """One layout of keys and its new layout in the consolidation bucket, or the kind of content that it becomes."""
+    """One layout of keys and its new layout in the consolidation bucket, or the kind of content that it becomes.
+
+    `stays`: why objects of this layout stay where they are.
+    """
 
     old: str
     new: str = ""
     content: ContentKind | None = None
+    stays: str = ""
 
     @property
     def per_user(self) -> bool:
@@ -58,9 +63,9 @@ class Route:
 class Bucket:
     """One bucket of a deployment.
 
-    `skip` are key prefixes that stay, each with its reason; `otherwise` is the reason why a key of no layout stays.
-    `pointer` names the attribute that refers to the objects. `standalone` is the name for `--bucket` of a bucket that
-    is copied whole, once per run and not per user. `untouched` says why nothing of the bucket is ever read or written.
+    `skip` are key prefixes that stay, each with its reason. `pointer` names the attribute that refers to the objects.
+    `standalone` is the name for `--bucket` of a bucket that is copied whole, once per run and not per user.
+    `untouched` says why nothing of the bucket is ever read or written; its `layouts` are there for the reader.
     `pointer_first`: the pointing rows are written before the objects are copied.
     """
 
@@ -68,17 +73,17 @@ class Bucket:
     pattern: str
     routes: tuple[Route, ...] = ()
     skip: tuple[tuple[str, str], ...] = ()
-    otherwise: str = "its key has no known layout"
     pointer: str = ""
     pointer_first: bool = False
     standalone: str = ""
     untouched: str = ""
+    layouts: tuple[str, ...] = ()
     keep_source: bool = False  # its objects stay even where cleanup takes the sources of copies
 
     @property
     def per_user(self) -> bool:
         """Whether keys name users: then objects of users outside the map stay untouched."""
-        return any(route.per_user for route in self.routes)
+        return any(route.per_user and not route.stays for route in self.routes)
 
     @property
     def holds_content(self) -> bool:
@@ -100,6 +105,8 @@ def target_key(row: Bucket, key: str, ids: Ids) -> str | Content | Skip | None:
         fields = route.fields(key)
         if fields is None:
             continue
+        if route.stays:
+            return Skip(route.stays)
         named = [field for field in ID_FIELDS if field in fields]
         if named and not any(fields[field] in ids for field in named):
             return None
@@ -109,7 +116,7 @@ def target_key(row: Bucket, key: str, ids: Ids) -> str | Content | Skip | None:
         if row.config_key == CONSOLIDATION and target == key:
             return Skip("it is at its place already")
         return target
-    return Skip(row.otherwise)
+    return Skip("its key has no known layout")
 
 
 def all_mapped(row: Bucket, key: str, ids: Ids) -> bool:
@@ -121,7 +128,7 @@ def all_mapped(row: Bucket, key: str, ids: Ids) -> bool:
 
 
 def unknown_segments(row: Bucket, key: str, ids: Ids) -> list[str]:
-    """Old ids that stand in the key at a place which the row does not name: a whole segment, or a part of one cut by #.
+    """Old ids that stand in the key at a place which the row does not name: a segment, or a delimited part of one.
 
     An id that stays the same is no reference to report.
     """
@@ -132,7 +139,7 @@ def unknown_segments(row: Bucket, key: str, ids: Ids) -> list[str]:
         if (fields := route.fields(key)) is not None:
             rest = "/".join(value for field, value in fields.items() if field not in ID_FIELDS)
             break
-    parts = [part for segment in rest.split("/") for part in {segment, *segment.split("#")}]
+    parts = [part for segment in rest.split("/") for part in {segment, *_DELIMITED.split(segment)}]
     return sorted({part for part in parts if ids.get(part, part) != part})
 
 

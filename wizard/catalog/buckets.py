@@ -91,8 +91,10 @@ BUCKETS: tuple[Bucket, ...] = (
     Bucket(
         "S3_CONVERSION_OUTPUT_BUCKET_NAME",
         "amplify-{dep}-lambda-{stage}-document-conversion-output",
-        routes=(Route("templates/{rest}", "powerPointTemplates/{rest}"),),
-        otherwise=_TRANSIENT,
+        routes=(
+            Route("templates/{rest}", "powerPointTemplates/{rest}"),
+            Route("{user}/{rest}", stays=_TRANSIENT),  # {uuid}.{format} and {uuid}.template
+        ),
         pointer="admin-configs powerPointTemplates (names only)",
         standalone="conversion-templates",
         keep_source=True,  # the templates stay where the old converter looks
@@ -116,21 +118,42 @@ BUCKETS: tuple[Bucket, ...] = (
         routes=(Route("{user}/{template_id}.json", content="workflow"),),
         pointer="workflow-registry.s3Key",
     ),
+    # --- never touched -----------------------------------------------------------------------------------------------
     Bucket(
         "S3_CONVERSION_INPUT_BUCKET_NAME",
         "amplify-{dep}-lambda-{stage}-document-conversion-input",
+        layouts=("{user}/{uuid}-to-{format}.md",),
         untouched=_TRANSIENT,
     ),
     Bucket("S3_ZIP_FILE_BUCKET_NAME", "amplify-{dep}-lambda-{stage}-zip-files", untouched=_TRANSIENT),
     Bucket("TRACE_BUCKET_NAME", "amplify-{dep}-lambda-{stage}-chat-traces", untouched="tracing is off"),
-    Bucket("S3_IMAGE_INPUT_BUCKET_NAME", "amplify-{dep}-lambda-{stage}-image-input", untouched=_INDEXED),
-    Bucket("S3_RAG_INPUT_BUCKET_NAME", "amplify-{dep}-lambda-{stage}-rag-input", untouched=_INDEXED),
-    Bucket("S3_FILE_TEXT_BUCKET_NAME", "amplify-{dep}-lambda-{stage}-file-text", untouched=_INDEXED),
+    *(
+        Bucket(
+            config_key,
+            pattern,
+            layouts=("{user}/{date}/{uuid}.json",),
+            pointer="files.id, object_access.object_id, hash-files.id, assistants.dataSources",
+            untouched=_INDEXED,
+        )
+        for config_key, pattern in (
+            ("S3_IMAGE_INPUT_BUCKET_NAME", "amplify-{dep}-lambda-{stage}-image-input"),
+            ("S3_RAG_INPUT_BUCKET_NAME", "amplify-{dep}-lambda-{stage}-rag-input"),
+        )
+    ),
+    Bucket(
+        "S3_FILE_TEXT_BUCKET_NAME",
+        "amplify-{dep}-lambda-{stage}-file-text",
+        layouts=("global/{sha256}.content.json",),
+        pointer="hash-files.textLocationKey",
+        untouched=_INDEXED,
+    ),
     Bucket("S3_RAG_CHUNKS_BUCKET_NAME", "amplify-{dep}-lambda-{stage}-rag-chunks", untouched=_INDEXED),
     Bucket("S3_ACCESS_LOGS_BUCKET_NAME", "amplify-{dep}-lambda-{stage}-access-logs", untouched="a record of the past"),
     Bucket(
         "JOB_RESULTS_BUCKET",
         "amplify-{dep}-assistants-api-{stage}-job-results",
+        layouts=("{user}/{job_id}/result.json",),
+        pointer="job-status.stored_result",
         untouched="job-status.stored_result keeps pointing here",
     ),
     Bucket("RAW_EMAILS_BUCKET", "amplify-{dep}-agent-loop-{stage}-raw-emails", untouched="mail that was dealt with"),

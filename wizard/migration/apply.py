@@ -25,7 +25,7 @@ from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.apply_content import ContentTools, prepare_content
 from wizard.migration.apply_items import Prepared, Readiness, Ready, prepare_item, reads_of
-from wizard.migration.ledger import START, Entry, Ledger
+from wizard.migration.ledger import Entry, Ledger
 from wizard.migration.objects import copy_objects, object_stands
 from wizard.migration.plan import catalog_digest, map_digest
 from wizard.migration.read_ahead import ReadAhead
@@ -172,24 +172,19 @@ class _Run:
             "failed": [shown(entry) for entry in self.ledger.select(("failed",), limit=200)],
         }
 
-    def _phase(self, kind: str, rows: Sequence[str], carry: Callable[[list[Entry]], Iterator[Entry]]) -> None:
-        filters: dict[str, Any] = {"kinds": (kind,), "rows": rows, "where": "json_extract(detail, '$.blocked') IS NULL"}
+    def _phase(self, kind: str, rows: Sequence[str], carry: Callable[[Iterator[list[Entry]]], Iterator[Entry]]) -> None:
         totals = self.ledger.counts("target_place", f"kind = '{kind}' AND state IN ('planned', 'failed')")
         finished: Counter[str] = Counter()
-        after = START
-        while batch := self.ledger.select(("planned", "failed"), after=after, limit=BATCH, **filters):
-            after = (batch[-1].rank, batch[-1].id)
-            for entry in carry(batch):
-                finished[entry.target_place] += 1
-                self.done += entry.state in ("applied", "verified")
-                self.context.feed.emit(
-                    Progress(
-                        entry.target_place, finished[entry.target_place], totals[entry.target_place], "changes", "apply"
-                    )
-                )
-            for place in {entry.target_place for entry in batch}:
+        batches = self.ledger.batches(
+            ("planned", "failed"), BATCH, kinds=(kind,), rows=rows, where="json_extract(detail, '$.blocked') IS NULL"
+        )
+        for entry in carry(batches):
+            place = entry.target_place
+            finished[place] += 1
+            self.done += entry.state in ("applied", "verified")
+            self.context.feed.emit(Progress(place, finished[place], totals[place], "changes", "apply"))
+            if finished[place] % BATCH == 0 or finished[place] == totals[place]:
                 log.info("%s: %s of %s tried", place, f"{finished[place]:,}", plural(totals[place], kind))
-            self.context.control.check()
 
     def _save(self, results: Sequence[Entry]) -> None:
         if not self.dry_run:
@@ -200,15 +195,12 @@ class _Run:
 
     # --- objects -------------------------------------------------------------------------------------------------------
 
-    def _objects(self, batch: list[Entry]) -> Iterator[Entry]:
+    def _objects(self, batches: Iterator[list[Entry]]) -> Iterator[Entry]:
         if self.dry_run:
-            self.would.update(["objects copied"] * len(batch))
-            yield from batch
+            for batch in batches:
+                self.would.update(["objects copied"] * len(batch))
+                yield from batch
             return
-        # The intent is on disk before the copy: after a kill, an equal object at the target is known to be ours.
-        self._save([replace(entry, intent=True) for entry in batch])
-        ordered = sorted(batch, key=lambda entry: str(entry.target_key))
-        slices = [ordered[start : start + SLICE] for start in range(0, len(ordered), SLICE)]
 
         def copy(entries: list[Entry]) -> list[Entry]:
             results = copy_objects(self.context.account, [entry.object_copy for entry in entries])
@@ -221,13 +213,30 @@ class _Run:
                 for entry, one in zip(entries, results, strict=True)
             ]  # fmt: skip
 
-        for _, results in each(copy, slices, workers=self.context.workers, control=self.context.control):
+        # The next batch is begun while the last objects of this one are copied.
+        for _, results in each(copy, self._slices(batches), workers=self.context.workers, control=self.context.control):
             self._save(results)
             yield from results
 
+    def _slices(self, batches: Iterator[list[Entry]]) -> Iterator[list[Entry]]:
+        """What one task copies each, in the order of the targets."""
+        size = SLICE
+        for number, batch in enumerate(batches):
+            # The intent is on disk before the copy: after a kill, an equal object at the target is known to be ours.
+            self._save([replace(entry, intent=True) for entry in batch])
+            if number == 0 and len(batch) < BATCH:
+                size = max(1, -(-len(batch) // self.context.workers))  # few objects: something for every worker
+            ordered = sorted(batch, key=lambda entry: str(entry.target_key))
+            yield from (ordered[start : start + size] for start in range(0, len(ordered), size))
+
     # --- content -------------------------------------------------------------------------------------------------------
 
-    def _content(self, batch: list[Entry]) -> Iterator[Entry]:
+    def _content(self, batches: Iterator[list[Entry]]) -> Iterator[Entry]:
+        for batch in batches:
+            yield from self._content_batch(batch)
+            self.context.control.check()
+
+    def _content_batch(self, batch: list[Entry]) -> Iterator[Entry]:
         waiting = [
             entry.becomes("failed", "the shared conversation was not copied")
             for entry in batch
@@ -240,12 +249,16 @@ class _Run:
 
     # --- items ---------------------------------------------------------------------------------------------------------
 
-    def _items(self, batch: list[Entry]) -> Iterator[Entry]:
-        readiness = {entry.id: self._readiness(entry) for entry in batch}
-        ahead = ReadAhead(self.context, (one for entry in batch for one in reads_of(entry)))
-        yield from self._write(
-            batch, lambda entry: prepare_item(self.context.account, self.ids, entry, readiness.get(entry.id, {}), ahead)
-        )
+    def _items(self, batches: Iterator[list[Entry]]) -> Iterator[Entry]:
+        for batch in batches:
+            readiness = {entry.id: self._readiness(entry) for entry in batch}
+            ahead = ReadAhead(self.context, (one for entry in batch for one in reads_of(entry)))
+            prepare = partial(self._prepare_item, readiness, ahead)
+            yield from self._write(batch, prepare)
+            self.context.control.check()
+
+    def _prepare_item(self, readiness: Mapping[int, Readiness], ahead: ReadAhead, entry: Entry) -> Prepared:
+        return prepare_item(self.context.account, self.ids, entry, readiness.get(entry.id, {}), ahead)
 
     def _readiness(self, entry: Entry) -> Readiness:
         """Whether each pointer may follow."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -100,6 +101,8 @@ def copy_parts(
         # Below `account.call`, which would refuse it after a cancel; the first error is the one to report.
         with contextlib.suppress(botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
             account.client("s3").abort_multipart_upload(**place)
+            name = {"service": "s3", "operation": "AbortMultipartUpload"}
+            account.audit({"time": time.time(), **name, "result": "ok", "Bucket": place["Bucket"], "Key": place["Key"]})
         raise
 
 

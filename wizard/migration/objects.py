@@ -87,7 +87,7 @@ def honours_conditions(account: Account) -> bool:
     return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 
-def copy_objects(account: Account, copies: Sequence[ObjectCopy], limits: Limits = LIMITS) -> list[ObjectResult]:
+def copy_objects(account: Account, copies: Sequence[ObjectCopy], limits: Limits | None = None) -> list[ObjectResult]:
     """Copy a batch, in order, and say what became of each.
 
     Where the server ignores conditions one listing of the targets' stretch replaces a look at each target: give copies
@@ -102,7 +102,7 @@ def copy_objects(account: Account, copies: Sequence[ObjectCopy], limits: Limits 
 
 
 def copy_object(
-    account: Account, copy: ObjectCopy, free: Collection[str] = (), limits: Limits = LIMITS
+    account: Account, copy: ObjectCopy, free: Collection[str] = (), limits: Limits | None = None
 ) -> ObjectResult:
     """Copy one object with its metadata, tags, encryption and storage class; never onto another object.
 
@@ -117,10 +117,10 @@ def copy_object(
         if not (copy.target_key in free or honours_conditions(account)) and (standing := _target(account, copy)):
             return _standing(account, copy, source, standing)
         try:
-            if copy.size > limits.single:
+            if copy.size > (limits or LIMITS).single:
                 own = encryption(source, by_default=honours_conditions(account))
                 response = copy_parts(
-                    account, copy.source_bucket, copy.source_key, source, _to(account, copy), own, limits
+                    account, copy.source_bucket, copy.source_key, source, _to(account, copy), own, limits or LIMITS
                 )
             else:
                 response = _copy_whole(account, copy, source)

@@ -57,7 +57,8 @@ def wanted_rows(names: tuple[str, ...]) -> list[Bucket]:
 
 def homes(names: tuple[str, ...]) -> tuple[str, ...]:
     """Where in the consolidation bucket the copies of a plan arrive; () for everywhere, which is without `--bucket`."""
-    return tuple(route.new.partition("{")[0] for row in wanted_rows(names) for route in row.routes) if names else ()
+    routes = [route for row in wanted_rows(names) for route in row.routes if route.new] if names else []
+    return tuple(route.new.partition("{")[0] for route in routes)
 
 
 def list_buckets(context: Context, ids: Ids, names: tuple[str, ...], staging: Staging) -> Listings:

@@ -96,6 +96,8 @@ def test_an_old_id_elsewhere_in_a_key_is_reported() -> None:
     assert unknown_segments(row, "bob/s-1/bobby/x", IDS) == []
     assert unknown_segments(row, "eve/s-1/bob#2025/x", IDS) == ["bob"]
     assert unknown_segments(row, "bob/s-1/same@example.edu", IDS) == []
+    assert unknown_segments(row, "bob/s-1/of bob (copy).txt", IDS) == ["bob"]
+    assert unknown_segments(ROWS["S3_CONVERSION_OUTPUT_BUCKET_NAME"], "bob/u.docx", IDS) == []
     assert unknown_segments(ROWS[CONSOLIDATION], "newThings/bob/x", IDS) == ["bob"]
     assert unknown_segments(ROWS[CONSOLIDATION], "conversion/input/bob/x.md", IDS) == []
     assert unknown_segments(ROWS["S3_RAG_INPUT_BUCKET_NAME"], "bob/2025-03-02/4a.json", IDS) == []
@@ -110,7 +112,7 @@ def test_every_row_either_says_where_keys_go_or_why_they_stay() -> None:
     assert len(ROWS) == len(BUCKETS)
     for row in BUCKETS:
         assert bool(row.routes) != bool(row.untouched), row.config_key
-        assert all(bool(route.new) != bool(route.content) for route in row.routes)
+        assert all([bool(route.new), bool(route.content), bool(route.stays)].count(True) == 1 for route in row.routes)
 
 
 segments = st.text(st.characters(exclude_characters="/", codec="utf-8"), min_size=1, max_size=12)

@@ -46,6 +46,28 @@ def test_any_text_comes_back(text: str) -> None:
     assert uncompress(compress(text)) == text
 
 
+def by_the_book(text: str) -> list[int]:
+    """The same, written as the description reads: a dictionary of strings, the longest known one each time."""
+    units = text.encode("utf-16-be", "surrogatepass")
+    pairs = [int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2)]
+    plain = "".join(chr(code) if code <= 255 else f"U+{code:04x}" for code in pairs)
+    known = {chr(code): code for code in range(256)}
+    codes, at = [], 0
+    while at < len(plain):
+        end = at + 1
+        while end < len(plain) and plain[at : end + 1] in known:
+            end += 1
+        codes.append(known[plain[at:end]])
+        known[plain[at : end + 1]] = len(known)
+        at = end
+    return codes
+
+
+@given(st.text() | st.text(alphabet="abé€😀U+12", max_size=300))
+def test_codes_are_those_of_the_description(text: str) -> None:
+    assert compress(text) == by_the_book(text)
+
+
 @given(st.text(alphabet="ab", max_size=400))
 def test_repetitive_text_comes_back_and_every_code_is_known_when_it_is_used(text: str) -> None:
     codes = compress(text)

@@ -222,9 +222,15 @@ def test_a_failing_part_aborts_the_upload(s3: Any, account: Account) -> None:
         s3.delete_object(Bucket=SOURCE, Key="big")
 
     account.client("s3").meta.events.register("before-send.s3.UploadPartCopy", remove)
+    told: list[dict[str, Any]] = []
+    account.audit = told.append
     assert objects.copy_object(account, copy, limits=LIMITS).state in ("conflict", "failed")
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=TARGET)
     assert body_of(s3, copy.target_key) is None
+    operations = [entry["operation"] for entry in told]
+    assert (operations[0], operations[-1]) == ("CreateMultipartUpload", "AbortMultipartUpload")
+    assert {entry["PartNumber"] for entry in told if entry["operation"] == "UploadPartCopy"} <= {1, 2, 3}
+    assert all(entry["Key"] == copy.target_key for entry in told)
 
 
 def test_what_a_killed_run_left_of_a_large_copy_is_aborted(s3: Any, account: Account) -> None:
