@@ -20,16 +20,18 @@ from typing import Any
 import botocore.exceptions
 import yaml
 
-from wizard import serverless_command, storage
+from wizard import parameter_store, serverless_command, storage
 from wizard.aws import code_of
-from wizard.checkout import read_checkout
+from wizard.checkout import read_checkout, read_text
 from wizard.context import Context
 from wizard.deployment import Deployment
 from wizard.errors import BadInput
 from wizard.events import Finding, Progress
 from wizard.journey import Outcome
+from wizard.parameters import readable
 from wizard.subprocesses import run_lines
 from wizard.text import plain, plural
+from wizard.yaml_nodes import at, compose, pairs, text_of
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class Service:
     stack: str
     composed: bool
     region: str  # where serverless would deploy it without `--region`
+    reads: frozenset[str]  # the paths of Parameter Store that a deployment of it reads
 
     def command(self, deployment: Deployment) -> list[str]:
         """The arguments after `serverless`, to be run in the root, or in its directory when compose does not know it."""
@@ -86,41 +89,42 @@ class Order:
         return found
 
 
+@dataclass(frozen=True)
+class _Component:
+    path: str
+    depends: list[str]
+
+
 def read_order(root: Path, deployment: Deployment) -> Order:
     """The order of a checkout, from serverless-compose.yml and the directories outside it.
 
     Raises BadInput where the compose file cannot be read.
     """
     checkout = read_checkout(root, deployment)
-    compose = _read_compose(checkout.root / COMPOSE)
-    by_directory = {(checkout.root / entry["path"]).resolve(): name for name, entry in compose.items()}
-    missing = tuple(f"{name} ({compose[name]['path']})" for path, name in by_directory.items() if not path.is_dir())
+    components = _read_compose(checkout.root)
+    by_directory = {(checkout.root / one.path).resolve(): name for name, one in components.items()}
+    missing = tuple(f"{name} ({components[name].path})" for path, name in by_directory.items() if not path.is_dir())
     services = {}
     for found in checkout.services:
         directory = found.directory.resolve()
         name = by_directory.get(directory, directory.name)
-        services[name] = Service(name, directory, found.stack, directory in by_directory, found.definition.region)
-    depends = {name: compose.get(name, {}).get("dependsOn", []) for name in services}
+        reads = frozenset(one.address for one in found.references if one.type == "ssm" and readable(one.address))
+        services[name] = Service(
+            name, directory, found.stack, directory in by_directory, found.definition.region, reads
+        )
+    depends = {name: components[name].depends if name in components else [] for name in services}
     return Order(tuple(services[name] for name in sort_names(list(services), depends)), missing, checkout.root)
 
 
-def _read_compose(path: Path) -> dict[str, dict[str, Any]]:
-    """`{compose name: {"path": …, "dependsOn": [names]}}`; {} where there is no compose file."""
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise BadInput(f"{path} cannot be read: {plain(error, 300)}") from error
-    entries = document.get("services") if isinstance(document, Mapping) else None
-    found: dict[str, dict[str, Any]] = {}
-    for name, entry in (entries or {}).items():
-        if isinstance(entry, Mapping) and isinstance(entry.get("path"), str):
-            depends = entry.get("dependsOn") or []
-            found[str(name)] = {
-                "path": entry["path"],
-                "dependsOn": [depends] if isinstance(depends, str) else [str(one) for one in depends],
-            }
+def _read_compose(root: Path) -> dict[str, _Component]:
+    """What the compose file says of each component, by name; {} where there is none. Raises BadInput."""
+    text = read_text(root, COMPOSE)
+    found = {}
+    for name, (_, entry) in pairs(at(compose(text, COMPOSE), "services") if text is not None else None).items():
+        if path := text_of(at(entry, "path")):
+            depends = at(entry, "dependsOn")
+            nodes = depends.value if isinstance(depends, yaml.SequenceNode) else [depends]
+            found[name] = _Component(path, [other for node in nodes if (other := text_of(node))])
     return found
 
 
@@ -343,7 +347,7 @@ def _changed(stack: Mapping[str, Any] | None) -> str:
 def unchanged(context: Context, service: Service, root: Path) -> str:
     """Why a service need not be deployed again; "" when it must be."""
     known = context.workspace.settings().get("deployed", {}).get(service.name)
-    if not known or known.get("digest") != source_digest(service, root, context.deployment.stage):
+    if not known or known.get("digest") != source_digest(context, service, root):
         return ""
     stack = describe_stack(context, service.stack)
     if stack is None or stack["StackStatus"] not in COMPLETE or _changed(stack) != known.get("changed"):
@@ -352,20 +356,25 @@ def unchanged(context: Context, service: Service, root: Path) -> str:
 
 
 def _remember(context: Context, service: Service, root: Path, stack: Mapping[str, Any]) -> None:
-    entry = {"digest": source_digest(service, root, context.deployment.stage), "changed": _changed(stack)}
+    entry = {"digest": source_digest(context, service, root), "changed": _changed(stack)}
     deployed = {**context.workspace.settings().get("deployed", {}), service.name: entry}
     context.workspace.remember({"deployed": deployed, "services_verified": {}})
 
 
-def source_digest(service: Service, root: Path, stage: str) -> str:
-    """One digest over a service's files and the stage's var file; what is installed or built does not count."""
+def source_digest(context: Context, service: Service, root: Path) -> str:
+    """One digest over what a deployment reads: the service's files, the stage's var file, the parameters' values.
+
+    What is installed or built does not count.
+    """
     digest = hashlib.sha256()
-    paths = [root / "var" / f"{stage}-var.yml"]
+    paths = [root / "var" / f"{context.deployment.stage}-var.yml"]
     for folder, folders, files in os.walk(service.directory):
         folders[:] = sorted(name for name in folders if name not in _NOT_SOURCE)
         paths += [Path(folder) / name for name in sorted(files)]
     for path in paths:
         if path.is_file():
-            digest.update(os.path.relpath(path, root).encode())
+            digest.update(os.path.relpath(path, root).encode(errors="surrogateescape"))
             digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for name, stored in sorted(parameter_store.read(context, service.reads).items()):
+        digest.update(f"{name}={stored.value if stored.value is not None else stored.version}".encode())
     return digest.hexdigest()

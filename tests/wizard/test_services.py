@@ -76,6 +76,34 @@ def test_the_order_of_the_checkout(ready: Context) -> None:
     ]
 
 
+BOMB = "a: &a [x, x]\n" + "".join(f"b{n}: &b{n} [*{f'b{n - 1}' if n else 'a'}, *a]\n" for n in range(60))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"services: [a]", ""),
+        (b"services: {amplify-lambda: 1, x: {path: [y]}, z: {path: object-access, dependsOn: {a: b}}}", ""),
+        (b"services: {a: &a {path: a, dependsOn: [*a]}, b: !Odd {path: !Tag b}, <<: {c: {path: object-access}}}", ""),
+        (f"{BOMB}services: {{a: {{path: object-access, dependsOn: *b59}}}}".encode(), ""),
+        (b"", "not a mapping"),
+        (b"- services", "not a mapping"),
+        (b"services: \xff", "not UTF-8"),
+        (b"services: " + b"[" * 20_000, "nest"),
+        (b"x: " + b"a" * 1_000_001, "larger"),
+    ],
+    ids=["list", "odd entries", "cycles and tags", "bomb", "empty", "root list", "bytes", "deep", "large"],
+)
+def test_a_compose_file_of_any_kind_gives_an_order_or_one_complaint(ready: Context, text: bytes, says: str) -> None:
+    assert ready.root is not None
+    (ready.root / "serverless-compose.yml").write_bytes(text)
+    if says:
+        with pytest.raises(BadInput, match=rf"serverless-compose.yml.*{says}"):
+            read_order(ready.root, ready.deployment)
+    else:
+        assert len(read_order(ready.root, ready.deployment).services) == 15
+
+
 @given(st.dictionaries(st.sampled_from("abcdefg"), st.lists(st.sampled_from("abcdefgh"), max_size=4)))
 def test_every_name_is_sorted_once_and_after_what_it_depends_on(depends: dict[str, list[str]]) -> None:
     names = sorted(depends)
@@ -128,7 +156,11 @@ def test_the_whole_way_from_the_old_release_to_verified_services(ready: Context)
     (ready.root / "object-access" / "new.py").write_text("changed = True\n")
     order = read_order(ready.root, ready.deployment)
     assert not unchanged(ready, order.named(["object-access"])[0], order.root)
-    assert unchanged(ready, order.named(["amplify-lambda"])[0], order.root)
+    (composed,) = order.named(["amplify-lambda"])
+    assert unchanged(ready, composed, order.root)
+    name = "/amplify/dev/shared/ADMINS"  # a deployment writes it into the functions' environment
+    ready.account.call("ssm", "put_parameter", Name=name, Value="other", Overwrite=True)
+    assert not unchanged(ready, composed, order.root)
 
 
 def test_a_refused_deployment_stops_with_the_reason_and_goes_on_after_it(ready: Context) -> None:
