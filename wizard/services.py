@@ -43,7 +43,10 @@ KNOWN = (
     "data-disclosure", "embedding", "agent-loop", "assistants-api", "google", "office365",
 )  # fmt: skip
 COMPLETE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
-SETTLED = (*COMPLETE, "UPDATE_ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE", "DELETE_COMPLETE")
+SETTLED = (
+    *COMPLETE, "UPDATE_ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE", "DELETE_COMPLETE", "CREATE_FAILED", "UPDATE_FAILED",
+    "ROLLBACK_FAILED", "UPDATE_ROLLBACK_FAILED", "DELETE_FAILED",
+)  # fmt: skip
 WATCH_SECONDS = 2 * 3_600.0  # how long stacks are watched while the operator deploys by hand
 _REMEMBERED_LINES = 500  # of the command's output, to find the error in
 _NOT_SOURCE = {"node_modules", ".serverless", ".git", "__pycache__", ".pytest_cache", ".venv", "venv"}
@@ -296,14 +299,21 @@ def failure_reason(context: Context, stack: str, since: float) -> str:
 
 def watch(context: Context, services: Sequence[Service], order: Order, patience: float = WATCH_SECONDS) -> Outcome:
     """Show the exact commands and wait until each stack was deployed by hand and is complete."""
-    begun = {service.name: _changed(describe_stack(context, service.stack)) for service in services}
-    commands = commands_by_hand(services, order, context.deployment)
+    results = {
+        service.name: f"skipped: {reason}"
+        for service in services
+        if (reason := unchanged(context, service, order.root))
+    }
+    waiting = [service for service in services if service.name not in results]
+    begun = {service.name: _changed(describe_stack(context, service.stack)) for service in waiting}
+    commands = commands_by_hand(waiting, order, context.deployment)
     started, deadline = time.time(), time.monotonic() + patience
-    results: dict[str, str] = {}
-    log.info("No serverless command here. Run these, in this order; this watches CloudFormation:")
+    for name, result in results.items():
+        log.info("%s: %s", name, result)
+    if commands:
+        log.info("No serverless command here. Run these, in this order; this watches CloudFormation:")
     for line in commands:
         log.info("    %s", line)
-    waiting = list(services)
     while waiting:
         service = waiting[0]
         context.feed.emit(Progress("services", len(results), len(services), "services", f"waiting for {service.name}"))
@@ -317,6 +327,7 @@ def watch(context: Context, services: Sequence[Service], order: Order, patience:
                 return Outcome(1, text, {"services": results, "left": left, "commands": commands})
             log.info("%s: %s", service.name, stack["StackStatus"])
             results[service.name] = "deployed"
+            _remember(context, service, order.root, stack)
             waiting.pop(0)
             continue
         if time.monotonic() > deadline:
@@ -324,9 +335,9 @@ def watch(context: Context, services: Sequence[Service], order: Order, patience:
             text = f"{service.name} was not deployed within {patience / 60:.0f} minutes; run: {'; '.join(commands)}"
             return Outcome(3, text, {"services": results, "left": left, "commands": commands})
         context.control.sleep(min(5.0, max(0.1, patience / 20)))
-    return Outcome(
-        0, f"{plural(len(results), 'service')} deployed.", {"services": results, "left": [], "commands": commands}
-    )
+    deployed = sum(1 for result in results.values() if result == "deployed")
+    text = f"{plural(deployed, 'service')} deployed, {len(results) - deployed} skipped."
+    return Outcome(0, text, {"services": results, "left": [], "commands": commands})
 
 
 def commands_by_hand(services: Sequence[Service], order: Order, deployment: Deployment) -> list[str]:

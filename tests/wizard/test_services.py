@@ -196,6 +196,9 @@ def test_without_the_command_the_stacks_are_watched(aws: Aws, ready: Context, mo
     outcome = watch(ready, chosen, order, patience=20)
     operator.join()
     assert (outcome.code, outcome.details["services"]) == (0, {"amplify-object-access": "deployed"})
+    outcome = watch(ready, chosen, order, patience=20)  # and goes on from there
+    assert (outcome.code, outcome.details["commands"]) == (0, [])
+    assert outcome.details["services"]["amplify-object-access"].startswith("skipped: deployed")
 
 
 def test_a_command_that_fails_before_cloudformation_is_quoted_and_its_output_is_shown(
