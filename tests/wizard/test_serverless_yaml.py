@@ -10,6 +10,7 @@ from tests.wizard.checkout_fixture import ADMIN, AGENT, EMBEDDING, JS, LAMBDA, s
 from wizard.errors import BadInput
 from wizard.serverless_variables import Unanswered
 from wizard.serverless_yaml import Answers, ServerlessFile, read_variables
+from wizard.yaml_nodes import repeated
 
 ANSWERS = Answers("v6", "dev", "us-east-1", {"DEP_NAME": "v6", "DEP_REGION": "us-east-1", "VPC_ID": "vpc-1"})
 
@@ -232,7 +233,8 @@ def test_an_alias_to_its_own_parent_ends() -> None:
 fragments = st.sampled_from(
     ["${", "}", "self:", "custom.", "a", "ssm:/x", ", ", "'", "(", ")", ":", "\n", "  ", "    ", "- ", "&a ", "*a", "!Ref ",
      "# Locally Defined Variables\n", "# Imported Variables\n", "#\n", "|\n", ">", '"', "service", "<<: ", "{", "[", "]", "\t",
-     "\x85", "\u2028", "\ud800", "\x00", "é"]
+     "\x85", "\u2028", "\ud800", "\x00", "é", "provider:\n", "environment: ", "region: ", "resources: {Resources: {T: ",
+     "{Type: 'AWS::DynamoDB::Table', Properties: {TableName: x, KeySchema: ", "KeyType: HASH", "}}}}", "functions: {f: ", ".0"]
 )  # fmt: skip
 
 
@@ -249,6 +251,8 @@ def test_any_text_gives_a_file_or_one_clean_complaint(text: str) -> None:
     assert isinstance(found.service + found.stack, str)
     assert all(reference.line > 0 for reference in found.references())
     assert all(table.line > 0 for table in found.tables())
+    assert all(isinstance(name, str) for name in found.environment("f") | {found.region})
+    assert len(repeated(found.root)) <= len(text)
     for variable in found.variables:
         try:
             found.expand(variable.text)
