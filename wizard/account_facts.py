@@ -15,10 +15,10 @@ from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.deployment import discover
 from wizard.facts import Fact, Verdict
-from wizard.inventory import bucket_names, table_names
+from wizard.inventory import bucket_names, own_tables, table_names
 from wizard.migration.targets import bucket_name, names_of
 from wizard.parallel import each
-from wizard.policy import PLAN, actions_of, missing_actions
+from wizard.policy import missing_of_policy
 from wizard.services import stack_states
 from wizard.text import plural
 
@@ -58,7 +58,7 @@ def check_region(context: Context) -> Fact:
 def check_deployment(context: Context) -> Fact:
     """How many tables the account has under the deployment's names; when none, which deployments it does have."""
     tables = table_names(context.account)
-    mine = [table for table in tables if context.deployment.owns(table)]
+    mine = own_tables(context.deployment, tables)
     if mine:
         return Fact(
             "deployment",
@@ -339,6 +339,8 @@ def check_export_owner(context: Context) -> Fact:
 def check_generation(context: Context) -> Fact:
     """Which release's services are deployed, told by the tables that it brought."""
     fill, tables = context.deployment.fill, set(table_names(context.account))
+    if not own_tables(context.deployment, tables):
+        return Fact("generation", "ok", "Deployed release", "nothing is deployed", "", "")
     if fill("amplify-{dep}-lambda-{stage}-poll-status") in tables:
         return Fact("generation", "ok", "Deployed release", "June 2026 or newer", "", "2026-06")
     if fill("amplify-{dep}-lambda-{stage}-user-data-storage") in tables:
@@ -356,25 +358,26 @@ def check_generation(context: Context) -> Fact:
 
 def check_recovery(context: Context) -> Fact:
     """Tables of the deployment without point-in-time recovery."""
-    mine = [table for table in table_names(context.account) if context.deployment.owns(table)]
+    mine = own_tables(context.deployment, table_names(context.account))
     answers = each(lambda table: has_recovery(context, table), mine, workers=4, control=context.control)
     without = sorted(table for table, recovery in answers if not recovery)
     return Fact(
         "recovery", "attention" if without else "ok", "Point-in-time recovery",
-        f"off for {', '.join(without)}" if without else f"on for {plural(len(mine), 'table')}",
+        f"off for {', '.join(without)}" if without else f"on for all {plural(len(mine), 'table')}",
         "`amplify-migrate backup create` switches it on for the tables that the plan changes." if without else "",
         without,
     )  # fmt: skip
 
 
 def check_permissions(context: Context) -> Fact:
-    """Actions of the plan's policy that this identity lacks, as far as IAM's simulator tells."""
-    missing = missing_actions(context, context.account.identity["arn"], actions_of(PLAN))
+    """Actions of the policy that this identity lacks, as far as IAM's simulator tells."""
+    lacking = missing_of_policy(context)
+    told = "; ".join(f"{purpose}: {', '.join(actions)}" for purpose, actions in lacking.items())
     return Fact(
-        "permissions", "attention" if missing else "ok", "Permissions to read",
-        f"missing: {', '.join(missing)}" if missing else "all that a plan needs",
-        "`amplify-migrate preflight --policy` prints the policy to ask for." if missing else "",
-        missing,
+        "permissions", "attention" if lacking else "ok", "Permissions",
+        f"missing, {told}" if lacking else "all that the steps need",
+        "`amplify-migrate preflight --policy` prints the policy to ask for." if lacking else "",
+        sorted({action for actions in lacking.values() for action in actions}),
     )  # fmt: skip
 
 

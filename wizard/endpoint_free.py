@@ -26,6 +26,7 @@ from wizard.text import plain, plural
 
 log = logging.getLogger(__name__)
 
+PACKAGES = "ServerlessDeploymentBucket"  # the logical id that Serverless gives to the bucket of its packages
 HOWS = ("stack", "serverless", "resource", "wait")
 DOWN = (
     "The API's stage answers as before until its next deployment; from then on /user-data (settings, shares, workflows)"
@@ -61,7 +62,7 @@ def free(context: Context, how: str, *, dry_run: bool = False, poll: float = 5.0
         return _free_resource(context, state, dry_run)
     if state.owner == endpoint.ORPHAN:
         raise Blocked(f"No stack owns {endpoint.PATH}, so deleting {stack} would not free it: use --how resource.")
-    require_deletable(context, stack)
+    require_deletable(context, stack, empties_packages=how == "serverless")
     ways: dict[str, Callable[[Context, str, bool, float], str]] = {"stack": _delete_stack, "serverless": _remove}
     done = ways[how](context, stack, dry_run, poll)
     return _ended(stack, how, done, state if dry_run else endpoint.look(context), dry_run)
@@ -99,17 +100,20 @@ def require_unlocked(context: Context) -> None:
     storage.require_backup(context, storage.old_table(context.deployment))
 
 
-def require_deletable(context: Context, stack: str) -> None:
+def require_deletable(context: Context, stack: str, *, empties_packages: bool = False) -> None:
     """Blocked with everything that stands in the way of deleting a stack, or would be lost with it."""
-    reasons = list(obstacles(context, stack))
+    reasons = list(obstacles(context, stack, empties_packages=empties_packages))
     for reason in reasons:
         context.feed.emit(Finding("blocked", stack, reason))
     if reasons:
         raise Blocked(f"{stack} cannot be deleted yet: {' '.join(reasons)}")
 
 
-def obstacles(context: Context, stack: str) -> Iterator[str]:
-    """Sentences: running operations, protection, importing stacks, buckets with objects, tables without a backup."""
+def obstacles(context: Context, stack: str, *, empties_packages: bool = False) -> Iterator[str]:
+    """Sentences: running operations, protection, importing stacks, buckets with objects, tables without a backup.
+
+    `empties_packages`: whoever deletes the stack empties the bucket of its packages first, as `serverless remove` does.
+    """
     description = describe_stack(context, stack)
     if description is None:
         return
@@ -123,8 +127,16 @@ def obstacles(context: Context, stack: str) -> Iterator[str]:
     for export, importers in importing(context, description["StackId"]).items():
         yield f"{', '.join(importers)} import its output {export}: deploy them with the new release first (step 3)."
     found = endpoint.resources(context, stack)
+    packages = [one["PhysicalResourceId"] for one in found if one["LogicalResourceId"] == PACKAGES]
     for bucket in physical(found, "AWS::S3::Bucket"):
-        if not is_empty(context, bucket):
+        if is_empty(context, bucket) or (empties_packages and bucket in packages):
+            continue
+        if bucket in packages:
+            yield (
+                f"The bucket {bucket} holds Serverless's packages: --how serverless empties it, or `aws s3 rm"
+                f" s3://{bucket} --recursive`."
+            )
+        else:
             yield f"The bucket {bucket} is not empty: copy what is needed and empty it, old versions too."
     for table in physical(found, "AWS::DynamoDB::Table"):
         table_description = storage.describe(context.account, table)

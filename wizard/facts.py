@@ -30,11 +30,11 @@ class Facts:
     sandbox             whether this is the embedded AWS
     identity            {"account", "arn"}
     region              "us-east-1"
-    permissions         actions of the plan's policy that are missing
+    permissions         actions of the policy that are missing
     names               {"basic_ops_stack", "lambda_stack", "old_user_storage", "new_user_storage", "consolidation"}
     deployment          number of tables found under the deployment's names (0: nothing is deployed here)
     overrides           {config key: name} from the environment
-    generation          "0.8", "2025-10" or "2026-06": the release whose tables are deployed
+    generation          "0.8", "2025-10" or "2026-06": the release whose tables are deployed; "" while none is
     export_owner        the stack that exports `{stage}-RestApiId`, "" while none does
     checkout            {"root": str, "services": int}; root "" without a checkout
     var_file            its path, or ""

@@ -9,7 +9,7 @@ from typing import Literal
 from wizard.aws import Account
 from wizard.catalog.buckets import BUCKETS
 from wizard.catalog.tables import TABLES
-from wizard.deployment import Deployment, Source
+from wizard.deployment import Deployment, Source, discover
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,19 @@ def known_resources(deployment: Deployment, tables: Iterable[str], buckets: Iter
     return found
 
 
-def unknown_names(deployment: Deployment, known: Iterable[Resource], names: Iterable[str]) -> list[str]:
+def unknown_names(
+    deployment: Deployment, known: Iterable[Resource], names: Iterable[str], others: Iterable[str] = ()
+) -> list[str]:
     """Names that are this deployment's by their form and that the catalog does not know, sorted."""
-    listed = {resource.name for resource in known}
-    return sorted(name for name in names if name not in listed and deployment.owns(name))
+    listed, others = {resource.name for resource in known}, list(others)
+    return sorted(name for name in names if name not in listed and deployment.owns(name, others))
+
+
+def own_tables(deployment: Deployment, tables: Iterable[str]) -> list[str]:
+    """Those of the account's tables that are the deployment's, not one's whose DEP_NAME only begins like it."""
+    names = list(tables)
+    others = [dep for dep, _, _ in discover(names)]
+    return [name for name in names if deployment.owns(name, others)]
 
 
 def table_names(account: Account) -> list[str]:

@@ -1,7 +1,8 @@
 """The IAM policy that the next steps need, and what of it an identity lacks.
 
 One statement per purpose and kind of resource: read for the plan, write for apply, delete for cleanup, and what steps
-1 to 5 and the verification of services need. `serverless` itself needs what it always needed to deploy.
+1 to 5 and the verification of services need. `serverless` itself needs what it always needed to deploy. Which keys
+encrypt buckets and parameters the account alone knows: those statements take every key, through S3 and SSM only.
 """
 
 from __future__ import annotations
@@ -12,18 +13,20 @@ from typing import Any
 from wizard.context import Context
 
 PLAN, APPLY, CLEANUP, DEPLOY = "ReadForPlan", "WriteForApply", "DeleteForCleanup", "DeploySteps"
+FREE = "DeleteOfBasicOps"  # CloudFormation deletes a stack's resources with the rights of whoever asks it to
 
 # (purpose, kind of resource) -> actions
 _ACTIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
     (PLAN, "tables"): (
-        "dynamodb:DescribeTable", "dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTimeToLive", "dynamodb:Scan",
-        "dynamodb:Query", "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:ListTagsOfResource",
+        "dynamodb:DescribeTable", "dynamodb:DescribeContinuousBackups", "dynamodb:Scan", "dynamodb:Query",
+        "dynamodb:GetItem", "dynamodb:BatchGetItem",
     ),
     (PLAN, "buckets"): (
-        "s3:ListBucket", "s3:ListBucketVersions", "s3:GetBucketVersioning", "s3:GetBucketLocation",
+        "s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads", "s3:GetBucketNotification",
         "s3:GetEncryptionConfiguration",
     ),
-    (PLAN, "objects"): ("s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion", "s3:GetObjectAttributes"),
+    (PLAN, "objects"): ("s3:GetObject", "s3:GetObjectTagging"),
+    (PLAN, "keys"): ("kms:Decrypt",),
     (PLAN, "account"): (
         "sts:GetCallerIdentity", "dynamodb:ListTables", "dynamodb:ListBackups", "s3:ListAllMyBuckets",
         "cloudformation:DescribeStacks", "cloudformation:ListStacks", "cloudformation:ListExports",
@@ -31,33 +34,37 @@ _ACTIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
         "iam:SimulatePrincipalPolicy", "iam:GetRole", "cognito-idp:ListUsers", "ssm:DescribeParameters",
     ),
     (PLAN, "stacks"): (
-        "cloudformation:DescribeStackEvents", "cloudformation:ListStackResources", "cloudformation:GetTemplate",
+        "cloudformation:DescribeStackEvents", "cloudformation:ListStackResources",
     ),
     (PLAN, "apis"): ("apigateway:GET",),
     (PLAN, "parameters"): (
-        "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath", "ssm:GetParameterHistory",
+        "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParameterHistory",
     ),
-    (PLAN, "functions"): ("lambda:ListFunctions", "lambda:GetFunctionConfiguration"),
+    (PLAN, "functions"): ("lambda:ListFunctions",),
     # what the services' roles may do, where IAM's simulator may not be asked
     (DEPLOY, "roles"): (
         "iam:ListRolePolicies", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:GetPolicy",
         "iam:GetPolicyVersion",
     ),
-    (PLAN, "logs"): ("logs:FilterLogEvents", "logs:DescribeLogGroups"),
+    (PLAN, "logs"): ("logs:FilterLogEvents",),
     (APPLY, "tables"): (
-        "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:BatchWriteItem", "dynamodb:CreateBackup",
-        "dynamodb:DescribeBackup", "dynamodb:UpdateContinuousBackups", "dynamodb:ConditionCheckItem",
+        "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:CreateBackup", "dynamodb:DescribeBackup",
+        "dynamodb:UpdateContinuousBackups", "dynamodb:ConditionCheckItem",
     ),
     # cost rows are summed and the old row removed in one transaction; rollback removes what apply wrote
     (APPLY, "tables with sums"): ("dynamodb:DeleteItem",),
-    (APPLY, "objects"): (
-        "s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts",
-    ),
+    (APPLY, "objects"): ("s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload"),
+    (APPLY, "keys"): ("kms:GenerateDataKey",),
     (CLEANUP, "tables"): ("dynamodb:DeleteItem",),
     (CLEANUP, "objects"): ("s3:DeleteObject",),
     (DEPLOY, "parameters"): ("ssm:PutParameter", "ssm:LabelParameterVersion", "ssm:UnlabelParameterVersion"),
-    (DEPLOY, "stacks"): ("cloudformation:DeleteStack", "cloudformation:CancelUpdateStack"),
-    (DEPLOY, "apis"): ("apigateway:DELETE", "apigateway:POST"),
+    (DEPLOY, "stacks"): ("cloudformation:DeleteStack",),
+    (DEPLOY, "apis"): ("apigateway:DELETE",),
+    (FREE, "tables of basic-ops"): ("dynamodb:DeleteTable",),
+    (FREE, "buckets of basic-ops"): ("s3:DeleteBucket",),
+    (FREE, "functions of basic-ops"): ("lambda:DeleteFunction",),
+    (FREE, "roles of basic-ops"): ("iam:DeleteRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy"),
+    (FREE, "logs of basic-ops"): ("logs:DeleteLogGroup",),
 }  # fmt: skip
 
 
@@ -71,14 +78,22 @@ def document(context: Context) -> dict[str, Any]:
     resources = _resources(context)
     statements = [
         {
-            "Sid": f"{purpose}{kind.title().replace(' ', '')}",
+            "Sid": f"{purpose}{kind.title().replace(' ', '').replace('-', '')}",
             "Effect": "Allow",
             "Action": sorted(actions),
             "Resource": resources[kind],
+            **_conditions(context, kind),
         }
         for (purpose, kind), actions in _ACTIONS.items()
     ]
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _conditions(context: Context, kind: str) -> dict[str, Any]:
+    if kind != "keys":
+        return {}
+    through = [f"{service}.{context.region}.amazonaws.com" for service in ("s3", "ssm")]
+    return {"Condition": {"StringEquals": {"kms:ViaService": through}}}
 
 
 def _resources(context: Context) -> dict[str, list[str]]:
@@ -90,6 +105,7 @@ def _resources(context: Context) -> dict[str, list[str]]:
     # A name from the environment need not follow the pattern; whether it is a table or a bucket its key tells.
     tables = names + sorted(name for key, name in context.deployment.overrides.items() if "BUCKET" not in key)
     buckets = names + sorted(name for key, name in context.deployment.overrides.items() if "BUCKET" in key)
+    basic_ops = f"amplify-{dep}-lambda-basic-*"  # the name of the bucket of its packages is cut off after that
     table_arns = [f"arn:{partition}:dynamodb:{at}:table/{name}" for name in tables]
     return {
         "tables": table_arns + [f"{arn}/*" for arn in table_arns],
@@ -108,7 +124,13 @@ def _resources(context: Context) -> dict[str, list[str]]:
         ],
         "functions": ["*"],
         "roles": [f"arn:{partition}:iam::{account}:role/*", f"arn:{partition}:iam::*:policy/*"],
+        "keys": [f"arn:{partition}:kms:{at}:key/*"],
         "logs": [f"arn:{partition}:logs:{at}:log-group:*"],
+        "tables of basic-ops": [f"arn:{partition}:dynamodb:{at}:table/{basic_ops}"],
+        "buckets of basic-ops": [f"arn:{partition}:s3:::{basic_ops}"],
+        "functions of basic-ops": [f"arn:{partition}:lambda:{at}:function:{basic_ops}"],
+        "roles of basic-ops": [f"arn:{partition}:iam::{account}:role/{basic_ops}"],
+        "logs of basic-ops": [f"arn:{partition}:logs:{at}:log-group:/aws/lambda/{basic_ops}"],
     }
 
 
@@ -121,10 +143,9 @@ def principal_of(context: Context, arn: str) -> str:
 
 
 def missing_actions(context: Context, arn: str, actions: Sequence[str], resources: Sequence[str] = ("*",)) -> list[str]:
-    """The actions that IAM's simulator does not allow to `arn`. The account's root user lacks nothing.
+    """The actions on `resources` that IAM's simulator does not allow to `arn`. The account's root user lacks nothing.
 
-    With the default resource the policies are asked about any resource: an action that is allowed only for some is
-    reported as well, so the answer is a hint and never a lock.
+    The simulator does not see every policy (of resources, of organisations): the answer is a hint and never a lock.
     """
     if arn.endswith(":root"):
         return []
@@ -134,3 +155,17 @@ def missing_actions(context: Context, arn: str, actions: Sequence[str], resource
     )  # fmt: skip
     results = [result for page in pages for result in page["EvaluationResults"]]
     return sorted({result["EvalActionName"] for result in results if result["EvalDecision"] != "allowed"})
+
+
+def missing_of_policy(context: Context) -> dict[str, list[str]]:
+    """`{purpose: actions of the policy that this identity lacks}`, each asked about a resource of the deployment.
+
+    Keys are left out: whether any is needed, and what its own policy says, the simulator does not know.
+    """
+    arn, found = context.account.identity["arn"], dict[str, list[str]]()
+    for (purpose, kind), actions in _ACTIONS.items():
+        if kind == "keys":
+            continue
+        one = _resources(context)[kind][0].replace("*", "any") if kind not in ("account", "functions") else "*"
+        found.setdefault(purpose, []).extend(missing_actions(context, arn, actions, [one]))
+    return {purpose: sorted(set(missing)) for purpose, missing in found.items() if missing}

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import botocore.exceptions
+import botocore.parsers
 
 from wizard import account_facts, checkout_facts, endpoint, machine, progress_facts
 from wizard.aws import DENIED, code_of, explain
 from wizard.context import Context
 from wizard.errors import Interrupted, MigrateError
 from wizard.facts import Fact, Facts
+from wizard.iam_actions import actions
 from wizard.parallel import each
 from wizard.text import plain
 
@@ -97,9 +99,15 @@ def unknown(check: Check, error: Exception) -> Fact:
         check.name,
         "unknown",
         check.title,
-        f"Could not be read: {plain(explain(error).splitlines()[0], 300)}",
+        f"Could not be read: {_why(error)}",
         "Check again.",
     )
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, botocore.parsers.ResponseParserError):
+        return "what answered is not AWS, or not this service of it (an emulator that lacks it, a proxy)."
+    return plain(explain(error).splitlines()[0], 300)
 
 
 def denied_action(check: Check, error: Exception) -> str:
@@ -107,9 +115,9 @@ def denied_action(check: Check, error: Exception) -> str:
     if match := _NOT_AUTHORIZED.search(str(error)):
         return match["action"]
     if isinstance(error, botocore.exceptions.ClientError):
-        for permission in check.permissions:
-            if permission.endswith(f":{error.operation_name}"):
-                return permission
+        for service in dict.fromkeys(permission.split(":")[0] for permission in check.permissions):
+            if needed := [one for one in actions(service, error.operation_name) if one in check.permissions]:
+                return " and ".join(needed)
     return " or ".join(check.permissions) or "a permission"
 
 
@@ -120,7 +128,7 @@ CHECKS = (
     Check("region", "Region", (), account_facts.check_region),
     Check(
         "permissions",
-        "Permissions to read",
+        "Permissions",
         ("iam:SimulatePrincipalPolicy", "iam:GetRole"),
         account_facts.check_permissions,
     ),
@@ -192,19 +200,19 @@ CHECKS = (
     Check(
         "parameters",
         "Parameter Store",
-        ("ssm:GetParametersByPath", "ssm:GetParameters"),
+        ("ssm:GetParameters", "ssm:GetParameter"),
         checkout_facts.check_parameters,
     ),
     Check(
         "references",
         "References to parameters",
-        ("ssm:GetParametersByPath", "ssm:GetParameters"),
+        ("ssm:GetParameters", "ssm:GetParameter"),
         checkout_facts.check_references,
     ),
     Check(
         "definitions",
         "Service definitions",
-        ("cloudformation:ListStackResources", "cloudformation:GetTemplate"),
+        ("cloudformation:ListStackResources",),
         checkout_facts.check_definitions,
     ),
     Check(

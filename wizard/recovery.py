@@ -16,9 +16,8 @@ import botocore.exceptions
 
 from wizard.aws import ABSENT, code_of, explain
 from wizard.context import Context
-from wizard.deployment import discover
 from wizard.events import Finding, Progress
-from wizard.inventory import table_names
+from wizard.inventory import own_tables, table_names
 from wizard.migration.ledger import Ledger
 from wizard.parallel import each
 
@@ -52,8 +51,7 @@ class Recovery:
 def tables_of(context: Context) -> list[str]:
     """The tables that the workspace's plan changes and that exist; before there is a plan, all of the deployment."""
     names = table_names(context.account)
-    others = [dep for dep, _, _ in discover(names)]
-    existing = [name for name in names if context.deployment.owns(name, others)]
+    existing = own_tables(context.deployment, names)
     if not context.workspace.ledger.exists():
         return existing
     with Ledger(context.workspace.ledger, writable=False) as ledger:

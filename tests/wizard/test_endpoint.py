@@ -302,6 +302,16 @@ def test_what_stands_in_the_way_is_found_beforehand(deployed: Deployed, ready: C
     assert endpoint.look(ready).basic_ops_stack == "CREATE_COMPLETE"
 
 
+def test_serverless_empties_the_bucket_of_its_packages_itself(deployed: Deployed, ready: Context) -> None:
+    deployed.amplify_lambda()
+    bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": BUCKET}}
+    deployed.basic_ops(ServerlessDeploymentBucket=bucket)
+    deployed.s3.put_object(Bucket=BUCKET, Key="serverless/amplify-v6/dev/1/code.zip", Body=b"1")
+    with pytest.raises(Blocked, match=f"{BUCKET} holds Serverless's packages: --how serverless empties it"):
+        endpoint_free.require_deletable(ready, BASIC)
+    endpoint_free.require_deletable(ready, BASIC, empties_packages=True)
+
+
 def test_a_deletion_that_fails_is_explained_and_goes_on(
     deployed: Deployed, ready: Context, caplog: pytest.LogCaptureFixture
 ) -> None:

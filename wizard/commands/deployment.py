@@ -43,11 +43,12 @@ def run_deployment(arguments: argparse.Namespace, context: Context) -> Outcome:
         notes.append(f"Buckets cannot be listed without s3:ListAllMyBuckets: {explain(error)}.")
     resources = known_resources(deployment, tables, buckets or ())
     deployments = discover(tables, buckets or ())
-    unknown = unknown_names(deployment, resources, tables)
-    unknown_buckets = unknown_names(deployment, resources, buckets or ())
+    others = [dep for dep, _, _ in deployments]
+    unknown = unknown_names(deployment, resources, tables, others)
+    unknown_buckets = unknown_names(deployment, resources, buckets or (), others)
     if not any(resource.exists for resource in resources):
-        others = ", ".join(f"{dep}/{stage}" for dep, stage, _ in deployments) or "none"
-        notes.append(f"Nothing of {deployment.label} exists. Deployments that names in this account show: {others}.")
+        shown = ", ".join(f"{dep}/{stage}" for dep, stage, _ in deployments) or "none"
+        notes.append(f"Nothing of {deployment.label} exists. Deployments that names in this account show: {shown}.")
 
     def existence(resource: Resource) -> bool | None:
         return None if resource.kind == "bucket" and buckets is None else resource.exists
