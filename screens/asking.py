@@ -103,7 +103,10 @@ class AskForWord(Asking):
     """Destroying asks for a word, typed exactly; anything else is refused and said so."""
 
     AUTO_FOCUS = "#word"
-    BINDINGS = [Binding("escape,ctrl+c", "cancel", "Cancel", priority=True)]  # noqa: RUF012
+    BINDINGS = [  # noqa: RUF012 - Textual reads a plain list
+        Binding("escape", "cancel", "Cancel", priority=True),
+        Binding("ctrl+c", "cancel", show=False, priority=True),
+    ]
 
     def __init__(self, title: str, lines: Sequence[str], word: str, yes: str):
         super().__init__()
@@ -124,14 +127,18 @@ class AskForWord(Asking):
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         self.query_one("#yes", Button).disabled = event.value.strip() != self._word
-        self.query_one("#refusal", Static).update("")
+        if event.value:
+            self.query_one("#refusal", Static).update("")
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         if event.value.strip() == self._word:
             self.dismiss(True)
             return
-        self.query_one("#refusal", Static).update(text(f"× That is not {self._word}. Nothing was done."))
+        self.query_one("#refusal", Static).update(
+            text(f"× “{event.value.strip()}” is not {self._word}. Nothing was done; type it again, or Esc.")
+        )
+        event.input.value = ""
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:

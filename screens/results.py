@@ -115,7 +115,7 @@ class People(Counts):
 class Changes(Sheet):
     """Changes, filtered by user and state; Enter shows one."""
 
-    COLUMNS = ("change", "state", "users", "what", "item", "edits")
+    COLUMNS = ("change", "state", "what", "item", "users", "edits")
     BINDINGS = [  # noqa: RUF012
         Binding("enter", "open", "Open", priority=False),
         Binding("slash", "filter", "Filter", key_display="/"),
@@ -156,12 +156,13 @@ class Changes(Sheet):
         found = await self.ask(lambda: self.results.changes(row, user, state, last, self.PAGE))
         if found is None:
             return
+        room = max(44, self.app.size.width - 76)  # users and edits beside it, where the terminal is wide
         for change in found:
             self._shown[str(change.id)] = change
             self.table.add_row(
-                number(change.id), cell(change.state), cell(change.users, 40), cell(change.action, 12),
-                cell(change.source.partition(": ")[2] if row else change.source, 90), number(len(change.edits)),
-                key=str(change.id),
+                number(change.id), cell(change.state), cell(change.action, 12),
+                cell(change.source.partition(": ")[2] if row else change.source, room), cell(change.users, 40),
+                number(len(change.edits)), key=str(change.id),
             )  # fmt: skip
         self._last = found[-1].position if found else self._last
         more = "; m shows more" if len(found) == self.PAGE else ""

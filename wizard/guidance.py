@@ -107,7 +107,8 @@ GUIDANCE = {
     "7": (
         "The old records still stand beside the new ones. Deleting them is final, so it waits until the services"
         " have run without errors for a day or two and users have confirmed their data. Each one is deleted only"
-        " if its verified copy exists at that moment. Keeping them, marked, is an equal choice."
+        " if its verified copy exists at that moment. Keeping them, marked, is an equal choice. What can be checked is"
+        " ticked already; the rest is yours."
     ),
 }
 
@@ -121,9 +122,9 @@ TRY_BY_HAND = {
 }
 
 BEFORE_CLEANUP = {
-    "deployed": "All services are deployed with the new configuration",
-    "features": "All features were tried with the new user ids",
-    "quiet": "No errors in the CloudWatch logs for 24 to 48 hours",
+    "deployed": "All services are deployed anew",
+    "features": "Features tried with the new user ids",
+    "quiet": "No errors in the logs for 24 to 48 h",
     "accepted": "Users have tested and accepted",
     "backups": "Backups were verified",
 }

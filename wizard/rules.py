@@ -285,7 +285,7 @@ def safeguard_locked(facts: Facts) -> str:
 
 
 def safeguard_skip(facts: Facts) -> str:
-    return "the plan has nothing to change" if _nothing_planned(facts) else ""
+    return "the plan has nothing to change" if _nothing_planned(facts) and not something_applied(facts) else ""
 
 
 def apply_done(facts: Facts) -> str:

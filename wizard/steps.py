@@ -7,7 +7,7 @@ that a screen cannot do anything else than the command it shows.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wizard import rules
@@ -45,13 +45,15 @@ def option(values: Values, name: str, spelling: str) -> list[str]:
     return [spelling, values[name]] if values.get(name) else []
 
 
-def ticks(items: dict[str, str], option: str) -> tuple[Field, ...]:
-    """One field per line of a checklist; all must say yes. The sandbox has nobody to ask."""
+def ticks(items: dict[str, str], option: str, checked: Mapping[str, rules.Rule]) -> tuple[Field, ...]:
+    """One field per line of a checklist; all must say yes. `checked` tells of some whether the facts say so already; the
+    sandbox has nobody to ask."""
 
-    def default(facts: Facts) -> str:
-        return "yes" if facts.value("sandbox") is True else ""
+    def default(name: str) -> Callable[[Facts], str]:
+        told = checked.get(name, rules.never)
+        return lambda facts: "yes" if facts.value("sandbox") is True or told(facts) else ""
 
-    return tuple(Field(name, text, option, default, ("yes", "no"), required=True) for name, text in items.items())
+    return tuple(Field(name, text, option, default(name), ("yes", "no"), required=True) for name, text in items.items())
 
 
 def name_of(which: str) -> Callable[[Facts], str]:
@@ -195,6 +197,16 @@ def _report() -> Action:
 
 # Step 7
 
+
+def _cleanup_warning(facts: Facts, values: Values) -> Sequence[str]:
+    return [
+        f"{plural(int(facts.value('retained') or 0), 'old record')} at most are deleted, each only if its verified copy"
+        " exists at that moment. Nothing goes down, and users notice nothing.",
+        "Afterwards `rollback` is not possible: only the tables' own recovery or a backup brings an old record back.",
+    ]
+
+
+CHECKED = {"deployed": rules.services_done, "backups": rules.safeguard_done}  # lines of the checklist
 OBJECTS = Field("objects", "Source objects in S3 too", "--objects", lambda facts: "no", ("no", "yes"))
 
 
@@ -297,9 +309,9 @@ JOURNEY = Journey(
                    fields=(OBJECTS,)),
             action("verify", "Check the cleanup", "read", fixed("cleanup", "verify")),
             _report(),
-            action("keep", "Keep the old records, marked", "write", fixed("cleanup", "mark")),
-            action("apply", "Delete the old records", "destroy", fixed("cleanup", "apply"), word=lambda facts: "DELETE",
-                   fields=ticks(BEFORE_CLEANUP, "checklist"), preview="plan"),
+            action("keep", "Keep old records", "write", fixed("cleanup", "mark")),
+            action("apply", "Delete old records", "destroy", fixed("cleanup", "apply"), word=lambda facts: "DELETE",
+                   fields=ticks(BEFORE_CLEANUP, "checklist", CHECKED), preview="plan", warning=_cleanup_warning),
         ], "plan", "retained"),
     )
 )  # fmt: skip

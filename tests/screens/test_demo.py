@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 from textual.widgets import Button, Checkbox, Input
 
 from screens.app import WizardApp
-from screens.asking import Ask, AskForWord
+from screens.asking import Ask, AskForWord, Tell
 from screens.journey import JourneyScreen
 from screens.running import Running
 from screens.widgets.form import FieldRow
@@ -96,8 +96,8 @@ async def walk(pilot: Pilot[int], csv: Path, seen: Seen = lambda moment: None) -
         codes = await act(pilot, action.id, action.word(session.facts), seen)
         assert codes and codes[-1] == 0, (step.id, codes, session.history[-1].outcome.text, screen_text(pilot.app))
         walked.append(step.id)
-        await until(pilot, lambda: isinstance(pilot.app.screen, JourneyScreen), LONG)
-        await until(pilot, lambda: not pilot.app.screen.query("#body.-looking"), LONG)
+        await until(pilot, lambda: isinstance(pilot.app.screen, JourneyScreen | Tell), LONG)
+        await until(pilot, lambda: not pilot.app.screen_stack[1].query("#body.-looking"), LONG)
     return walked
 
 

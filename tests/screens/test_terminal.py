@@ -19,7 +19,15 @@ def workspace(folder: Path, **settings: bool) -> str:
     return str(folder)
 
 
+def arrive(terminal: Terminal) -> None:
+    """Read what is shown on arrival, and go on."""
+    terminal.until("Is this the right account?")
+    terminal.type("\r")
+    terminal.until(lambda: "Is this the right account?" not in terminal.text)
+
+
 def start_apply(terminal: Terminal) -> None:
+    arrive(terminal)
     terminal.until("[ Apply ]")
     terminal.until("Step 6c")
     time.sleep(0.3)
@@ -53,6 +61,7 @@ def test_a_dropped_line_ends_the_process(tmp_path: Path) -> None:
 
 def test_ctrl_q_quits_after_the_last_outcome_too(tmp_path: Path) -> None:
     with Terminal(STAGE, "textual", workspace(tmp_path), columns=120, lines=40) as terminal:
+        arrive(terminal)
         terminal.until("[ Dry run ]")
         time.sleep(0.3)
         terminal.type("\r")
@@ -113,6 +122,16 @@ def test_plain_default_of_a_question_is_no(tmp_path: Path) -> None:
         terminal.type("\r")
         terminal.until("Declined; nothing was touched.")
     assert not json.loads((tmp_path / "settings.json").read_text()).get("parameters")
+
+
+def test_plain_takes_no_answer_that_is_not_offered_and_ends_with_the_input(tmp_path: Path) -> None:
+    with Terminal(STAGE, "plain", workspace(tmp_path), lines=60) as terminal:
+        terminal.until("What now?")
+        terminal.type("99\r")
+        terminal.until("A number from 1 to")
+        terminal.type("\x15\x04")  # empty the line, then end of input
+        assert terminal.ends() == 0
+        assert "Go on any time" in terminal.text
 
 
 def test_plain_ctrl_c_during_work_asks_and_stops(tmp_path: Path) -> None:
