@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import shlex
+import signal
 import sys
 import tempfile
 import threading
@@ -62,8 +63,10 @@ def run_sandbox(arguments: argparse.Namespace, context: None = None) -> Outcome:
         )
         details = describe(demo)
         print(as_text(details), file=sys.stderr if getattr(arguments, "json", False) else sys.stdout, flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
+        ended = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # `main` has taken them for work that can be cut
+            signal.signal(number, lambda *_: ended.set())
+        ended.wait()
     return Outcome(0, "The sandbox has ended; nothing of it is left.", details)
 
 
