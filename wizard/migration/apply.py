@@ -89,7 +89,12 @@ def check_tables(context: Context, plan: Mapping[str, Any], wanted: set[str]) ->
     """Raises Blocked when a table of the plan is another one by now (deleted, created again, other key)."""
     for name in sorted(wanted & plan["tables"].keys()):
         known = plan["tables"][name]
-        found = describe(context.account, name)
+        try:
+            found = describe(context.account, name)
+        except _AWS_ERRORS as error:
+            # Its changes are each made on condition of what was planned, or fail; the other tables go on.
+            log.error("%s could not be looked at: %s", name, plain(explain(error), 300))
+            continue
         if found is None:
             log.error("%s is gone; its changes will fail", name)
             continue
@@ -204,10 +209,11 @@ class _Run:
 
         def copy(entries: list[Entry]) -> list[Entry]:
             results = copy_objects(self.context.account, [entry.object_copy for entry in entries])
+            # One that failed may have been made all the same: its intent stays until it is looked at again.
             return [
                 entry.becomes(
                     "verified" if one.state in ("copied", "present") else one.state, one.detail,
-                    target_digest=one.etag, intent=False,
+                    target_digest=one.etag, intent=one.state == "failed",
                     detail={**entry.detail, "version": one.version_id, "made": one.state == "copied" or entry.intent},
                 )
                 for entry, one in zip(entries, results, strict=True)
@@ -371,31 +377,37 @@ class _Run:
         entry = prepared.entry
         if entry.state == "failed":
             entry = entry.becomes("planned")  # another attempt; only what fails now has failed
-        account = self.context.account
+        account, sent = self.context.account, False
         try:
             if prepared.first is not None:
                 entry = prepared.first(entry)
             if entry.state in ("conflict", "failed") or not prepared.writes:
                 return Result(replace(entry, attempts=entry.attempts + 1, intent=False))
             send(account, prepared.writes)
+            sent = True
             if prepared.after is not None:
                 entry = prepared.after(entry)
             else:
                 entry = entry.becomes("applied", prepared.note or entry.note)
             return Result(replace(entry, attempts=entry.attempts + 1, intent=False))
-        except Lost:
+        except Lost as lost:
             # The answer of a write that was made may be lost, and the client's own repetition refused.
             if entry.action in ("copy", "add") and entry.kind == "item":
                 standing = read(account, entry.target_place, entry.target_key)
                 made = standing is not None and digest(standing) == entry.target_digest
+                if made and entry.action == "copy" and not lost.repeated and len(prepared.writes) == 1:
+                    # Somebody else made the same copy: it is right, and not ours to take back.
+                    theirs = {**entry.detail, "created": False}
+                    entry = entry.becomes("applied", "was there already", detail=theirs)
+                    return Result(replace(entry, attempts=entry.attempts + 1, intent=False))
                 if made and (entry.action == "copy" or read(account, entry.source_place, entry.source_key) is None):
                     return Result(entry.becomes("applied", attempts=entry.attempts + 1, intent=False))
                 if standing is not None and entry.action == "copy":
                     return Result(entry, occupied=True)
-            merged = entry.kind == "item" and entry.action in ("merge", "refresh")
-            return Result(replace(entry, attempts=entry.attempts + 1, intent=merged), again=True)
+            perhaps = lost.repeated or (entry.kind == "item" and entry.action in ("merge", "refresh"))
+            return Result(replace(entry, attempts=entry.attempts + 1, intent=perhaps), again=True)
         except _AWS_ERRORS as error:
-            return Result(replace(_failed(entry, error), intent=_may_be_made(error)))
+            return Result(replace(_failed(entry, error), intent=sent or _may_be_made(error)))
 
 
 def _safely(prepare: Callable[[Entry], Prepared], entry: Entry) -> Prepared:
@@ -411,10 +423,11 @@ def _failed(entry: Entry, error: BaseException) -> Entry:
 
 
 def _may_be_made(error: BaseException) -> bool:
-    """Whether a write that ended so may have gone through: the intent then stays until it is looked at again."""
+    """Whether a write that ended so may have gone through, or an earlier try of it: the intent stays until that is seen."""
     if not isinstance(error, botocore.exceptions.ClientError):
         return True
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= 500
+    answer = error.response.get("ResponseMetadata", {})
+    return int(answer.get("HTTPStatusCode", 0)) >= 500 or answer.get("RetryAttempts", 0) > 0
 
 
 def code(summary: Mapping[str, Any]) -> int:

@@ -5,15 +5,22 @@ Plan and rollback settle intents first, so that neither takes for untouched what
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
+import botocore.exceptions
+
+from wizard.aws import explain
 from wizard.context import Context
 from wizard.migration.apply_items import finished, went_through
 from wizard.migration.ledger import Entry, Ledger
-from wizard.migration.objects import verify_object
+from wizard.migration.objects import ObjectCopy, verify_object
+from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.writes import read
 from wizard.parallel import each
 from wizard.wire import digest
+
+log = logging.getLogger(__name__)
 
 _BATCH = 200
 
@@ -30,10 +37,20 @@ def settle(context: Context, ledger: Ledger) -> int:
 
 
 def _look(context: Context, entry: Entry) -> Entry:
+    try:
+        return _settled(context, entry)
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        log.warning("%s: what an interrupted run began cannot be looked at: %s", entry.target_place, explain(error))
+        return entry  # its intent stays
+
+
+def _settled(context: Context, entry: Entry) -> Entry:
     account, open_again = context.account, entry.becomes(entry.state, entry.note, intent=False)
     note = "was done when the run was interrupted"
     if entry.kind == "object":
         check = verify_object(account, entry.object_copy)
+        if check.verdict == "unknown":
+            return entry
         if check.verdict != "match":
             return open_again
         return entry.becomes(
@@ -47,6 +64,25 @@ def _look(context: Context, entry: Entry) -> Entry:
             else went_through(account, entry, source)
         )
         return replace(finished(entry, note), intent=False) if made else open_again
+    if beside := _object_beside(context, entry):
+        check = verify_object(account, beside)
+        if check.verdict == "match":
+            detail = {**entry.detail, "object_etag": check.etag}
+            return entry.becomes("verified", note, intent=False, detail=detail)
+        # A row of versions may be written and its PDF not yet: apply goes on with it, rollback puts it back.
+        return entry if entry.action == "disclosures" or check.verdict == "unknown" else open_again
     found = read(account, entry.target_place, entry.target_key)
     made = found is not None and digest(found) == entry.target_digest
     return entry.becomes("verified", note, intent=False) if made else open_again
+
+
+def _object_beside(context: Context, entry: Entry) -> ObjectCopy | None:
+    """The copy that a content change makes besides its row or instead of one; None when it makes none."""
+    if not entry.detail.get("object") and not entry.detail.get("copied"):
+        return None
+    bucket, key, size, etag, *_ = entry.detail["sources"][0]
+    if entry.detail.get("object"):
+        return ObjectCopy(
+            bucket, key, bucket_name(context.deployment, CONSOLIDATION), entry.detail["object"], size, etag
+        )
+    return ObjectCopy(bucket, key, bucket, entry.detail["pointer"], size, etag)

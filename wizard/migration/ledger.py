@@ -27,7 +27,10 @@ FORMAT = 1
 STATES = ("planned", "applied", "verified", "cleaned", "conflict", "failed", "kept", "resolved", "rolled back")
 OPEN = ("planned", "conflict", "failed")  # what the next plan takes up again
 DONE = ("applied", "verified")
+_MADE = ("created", "made", "deactivated", "object_etag", "archived")  # in the detail of a change that wrote something
+_NO_PLAN = "There is no plan yet: run `amplify-migrate migrate plan` first."
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)  # the file itself may be sound
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 # Of the turns of one change the last; the earlier ones are kept for rollback.
 NEWEST = (
     "NOT EXISTS (SELECT 1 FROM changes AS later WHERE later.kind = changes.kind"
@@ -111,7 +114,7 @@ class Entry:
     @property
     def undoable(self) -> bool:
         """Whether this is the record of something that was written, which rollback needs."""
-        made = self.written or self.removed or any(self.detail.get(name) for name in ("created", "made", "deactivated"))
+        made = self.written or self.removed or any(self.detail.get(name) for name in _MADE)
         return bool(made) and (self.state in ("applied", "verified", "cleaned") or bool(self.detail.get("was_made")))
 
     def becomes(self, state: str, note: str = "", **changed: Any) -> Entry:
@@ -201,7 +204,7 @@ class Ledger:
     def __init__(self, path: Path, *, writable: bool = True):
         self.path = path
         if not writable and not path.exists():
-            raise Blocked("There is no plan yet: run `amplify-migrate migrate plan` first.")
+            raise Blocked(_NO_PLAN)
         try:
             if writable and not path.exists():
                 with open(path, "ab", opener=private_opener):
@@ -212,6 +215,8 @@ class Ledger:
             tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if found > FORMAT:
                 raise BadInput(f"The ledger {path} was written by a newer amplify-migrate; use that one.")
+            if found == 0 and not tables and not writable:
+                raise Blocked(_NO_PLAN)
             if found == 0 and tables:
                 raise BadInput(f"{path} is not a ledger of amplify-migrate; move it away or give another --workspace.")
             if writable:
@@ -232,8 +237,13 @@ class Ledger:
     def __enter__(self) -> Ledger:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.close()
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+            raise BadInput(
+                f"The ledger {self.path} is damaged ({error}); put back a copy of the workspace, or move it away: a new plan"
+                " finds what is still to be done."
+            ) from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -368,16 +378,17 @@ class Ledger:
             yield batch
             after = (batch[-1].rank, batch[-1].id)
 
-    def newest_first(self, states: Sequence[str], size: int, kind: str, row: str = "") -> Iterator[list[Entry]]:
-        """Changes from the last recorded to the first, `size` at a time, for undoing."""
+    def made_last_first(self, size: int, kind: str, row: str = "") -> Iterator[list[Entry]]:
+        """Changes that were made or may have been, from the last recorded to the first, `size` at a time, for undoing."""
         last = 1 << 62
         clause, values = ("AND row = ?", [row]) if row else ("", [])
-        marks = ", ".join("?" for _ in states)
+        # With `was_made` verify found wrong what was written, or its old item is no copy; with an intent nobody has seen yet whether it was.
         query = (
-            f"SELECT {_COLUMNS} FROM changes WHERE id < ? AND state IN ({marks}) AND kind = ? {clause}"
+            f"SELECT {_COLUMNS} FROM changes WHERE id < ? AND kind = ? {clause} AND (state IN ('applied', 'verified')"
+            " OR state IN ('planned', 'conflict', 'failed', 'kept') AND (intent = 1 OR json_extract(detail, '$.was_made')))"
             " ORDER BY id DESC LIMIT ?"
         )
-        while records := self._db.execute(query, (last, *states, kind, *values, size)).fetchall():
+        while records := self._db.execute(query, (last, kind, *values, size)).fetchall():
             batch = [_entry(record) for record in records]
             yield batch
             last = batch[-1].id

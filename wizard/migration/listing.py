@@ -25,6 +25,7 @@ from wizard.catalog.bucket_model import (
 )
 from wizard.catalog.buckets import BUCKETS
 from wizard.context import Context
+from wizard.errors import Blocked
 from wizard.migration.objects import ObjectCopy
 
 LONGEST_KEY = 1_024  # bytes of UTF-8
@@ -144,10 +145,21 @@ def list_objects(context: Context, row: Bucket, ids: Ids) -> Iterator[Page]:
 
 
 def deleted_keys(context: Context) -> Iterator[str]:
-    """Keys of the consolidation bucket, which is versioned, whose object somebody deleted: a copy would bring it back."""
+    """Keys of the consolidation bucket, which is versioned, whose object somebody deleted: a copy would bring it back.
+
+    Raises Blocked where they cannot be listed.
+    """
     account, bucket = context.account, bucket_name(context, consolidation_row())
-    for page in account.pages("s3", "list_object_versions", Bucket=bucket, ExpectedBucketOwner=account.id):
-        yield from (marker["Key"] for marker in page.get("DeleteMarkers", ()) if marker["IsLatest"])
+    try:
+        if not account.call("s3", "get_bucket_versioning", Bucket=bucket, ExpectedBucketOwner=account.id).get("Status"):
+            return  # never versioned: no marker
+        for page in account.pages("s3", "list_object_versions", Bucket=bucket, ExpectedBucketOwner=account.id):
+            yield from (marker["Key"] for marker in page.get("DeleteMarkers", ()) if marker["IsLatest"])
+    except botocore.exceptions.ClientError as error:
+        raise Blocked(
+            f"What was deleted in the bucket {bucket} could not be listed ({explain(error)}), and a copy would bring it back:"
+            " grant s3:GetBucketVersioning and s3:ListBucketVersions, then run again."
+        ) from error
 
 
 def _plan(page: Page, row: Bucket, bucket: str, target_bucket: str, entry: dict[str, Any], ids: Ids) -> None:

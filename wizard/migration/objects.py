@@ -9,10 +9,12 @@ bucket names are global.
 
 from __future__ import annotations
 
+import datetime
 import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -127,7 +129,7 @@ def copy_object(
         except botocore.exceptions.ClientError as error:
             if code_of(error) not in _REFUSED:
                 raise
-            return _refused(account, copy, error)
+            return _refused(account, copy, error, _time_of(source))
         return _written(account, copy, source, response)
     except _ERRORS as error:
         return _failure(copy, error)
@@ -232,10 +234,11 @@ def put_new(account: Account, bucket: str, key: str, body: bytes) -> ObjectResul
     except _ERRORS as error:
         if code_of(error) not in _REFUSED:
             return ObjectResult("failed", explain(error))
+        repeated = _repeated(error)
     try:
         answer = account.call("s3", "get_object", Bucket=bucket, Key=key, ExpectedBucketOwner=owner)
         if answer["ContentLength"] == len(body) and answer["Body"].read() == body:
-            return ObjectResult("present", "", _etag(answer), answer.get("VersionId", ""))
+            return ObjectResult("copied" if repeated else "present", "", _etag(answer), answer.get("VersionId", ""))
         return ObjectResult("conflict", "another object is at the target", _etag(answer))
     except _ERRORS as error:
         return ObjectResult("failed", explain(error))
@@ -287,15 +290,34 @@ def _standing(account: Account, copy: ObjectCopy, source: Mapping[str, Any], tar
     return ObjectResult("conflict", "another object is at the target", _etag(target), version)
 
 
-def _refused(account: Account, copy: ObjectCopy, error: BaseException) -> ObjectResult:
-    """Which of the two conditions failed."""
+def _refused(account: Account, copy: ObjectCopy, error: BaseException, begun: datetime.datetime) -> ObjectResult:
+    """Which of the two conditions failed. An answer that was lost makes botocore repeat a copy that was made."""
     source = _head(account, copy.source_bucket, copy.source_key)
     if refusal := _not_as_planned(copy, source):
         return ObjectResult("conflict", refusal)
     target = _target(account, copy)
     if source is None or target is None:
         return ObjectResult("failed", explain(error))
-    return _standing(account, copy, source, target)
+    standing = _standing(account, copy, source, target)
+    if standing.state == "present" and _repeated(error) and target["LastModified"] >= begun:
+        return replace(standing, state="copied")
+    return standing
+
+
+def _repeated(error: BaseException) -> bool:
+    """Whether botocore had sent the request before."""
+    return (
+        isinstance(error, botocore.exceptions.ClientError)
+        and error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
+    )
+
+
+def _time_of(answer: Mapping[str, Any]) -> datetime.datetime:
+    """When the server gave an answer, by its own clock; the distant past where it does not say."""
+    try:
+        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"].split(" GMT")[0] + " GMT")
+    except (KeyError, ValueError):
+        return datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
 
 def _not_as_planned(copy: ObjectCopy, source: Mapping[str, Any] | None) -> str:

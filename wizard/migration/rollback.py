@@ -95,20 +95,17 @@ def _undo_all(context: Context, ledger: Ledger, *, dry_run: bool) -> dict[str, A
             return explain(error)
 
     for kind, which in turns:
-        # The last three where something was written all the same: verify found it wrong, or the old item is no copy.
-        states = ("applied", "verified", "conflict", "failed", "kept")
-        for batch in ledger.newest_first(states, BATCH, kind, *which):
-            made = [one for one in batch if one.state in ("applied", "verified") or one.detail.get("was_made")]
+        for batch in ledger.made_last_first(BATCH, kind, *which):
             ended = []
-            for wave in _waves(made):
+            for wave in _waves(batch):
                 for entry, why in each(undo, wave, workers=context.workers, control=context.control):
                     if why:
                         left_counts[entry.target_place] += 1
                         left.append({**shown(entry), "why": why})
                         ended.append(entry.becomes(entry.state, f"rollback: {why}"))
                     else:
-                        undone[entry.target_place] += 1
-                        ended.append(entry.becomes("rolled back"))
+                        undone[entry.target_place] += entry.undoable or entry.intent
+                        ended.append(entry.becomes("rolled back", intent=False))
                     done = undone[entry.target_place]
                     context.feed.emit(Progress(entry.target_place, done, None, "changes", "rollback"))
             if not dry_run:
@@ -136,6 +133,8 @@ def _undo(context: Context, entry: Entry, dry_run: bool) -> str | None:
     """Undo one change; returns why it was left, or None."""
     account = context.account
     if entry.kind == "object":
+        if entry.intent:
+            return "whether it was copied could not be seen"
         if not entry.detail.get("made") or dry_run:
             return None
         result = delete_copy(account, entry.object_copy, entry.target_digest, entry.detail.get("version", ""))

@@ -24,7 +24,14 @@ _SINGLE = {"Put": "put_item", "Update": "update_item", "Delete": "delete_item"}
 
 
 class Lost(Exception):
-    """The condition of a write failed: something else was written since it was computed."""
+    """The condition of a write failed: something else was written since it was computed.
+
+    `repeated`: the client had sent the write before and got no answer, so that what stands may be its own work.
+    """
+
+    def __init__(self, code: str, repeated: bool = False):
+        super().__init__(code)
+        self.repeated = repeated
 
 
 def put_new(table: str, item: Item, key_names: Sequence[str]) -> Write:
@@ -100,7 +107,7 @@ def send(account: Account, writes: Sequence[Write]) -> str:
         reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
         if reasons - {"None", None, "ConditionalCheckFailed", "TransactionConflict"}:
             raise
-        raise Lost(code_of(error)) from error
+        raise Lost(code_of(error), error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0) from error
     return str(response.get("ResponseMetadata", {}).get("RequestId", ""))
 
 

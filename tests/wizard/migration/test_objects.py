@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.conftest import Aws
+from tests.wizard.migration import network
 from wizard.aws import Account, WriteRefused
 from wizard.migration import objects
 from wizard.migration.multipart import Limits, part_ranges
@@ -170,6 +171,33 @@ def test_what_s3_refuses_is_looked_into(s3: Any, account: Account, aws: Aws) -> 
     account.client("s3").meta.events.register("before-send.s3.CopyObject", refuse)
     assert objects.copy_object(account, copy).detail == "another object is at the target"
     assert body_of(s3, copy.target_key) == b"newer"
+
+
+@pytest.mark.parametrize("way", ["copy", "put"])
+def test_a_write_whose_answer_was_lost_is_known_as_ours_when_s3_refuses_to_repeat_it(
+    s3: Any, account: Account, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)
+    s3.put_object(Bucket=SOURCE, Key="k", Body=b"hello")
+    copy, sent = plan(s3, "k"), 0
+
+    def send(request: Any, **_: Any) -> Any:
+        nonlocal sent
+        sent += 1
+        return network.lost(request) if sent == lost else network.reply(request, 412, "PreconditionFailed")
+
+    operation = "CopyObject" if way == "copy" else "PutObject"
+    account.client("s3").meta.events.register(f"before-send.s3.{operation}", send)
+
+    def write() -> str:
+        if way == "copy":
+            return objects.copy_object(account, copy, {copy.target_key}).state
+        return objects.put_new(account, TARGET, copy.target_key, b"hello").state
+
+    lost = 1
+    assert (write(), sent) == ("copied", 2)
+    lost = 0
+    assert write() == "present", "somebody else's, and not to be taken back"
 
 
 def test_a_missing_target_bucket_is_a_failure_in_words(s3: Any, account: Account) -> None:

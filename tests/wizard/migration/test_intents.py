@@ -1,0 +1,190 @@
+"""What was written and not recorded: a killed run, an answer that said no after the write, a table that cannot be seen."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.wizard.migration import network
+from tests.wizard.migration.stage import ANN, MAP, Stage, n, run, s
+
+ACCOUNTS, STORAGE, VERSIONS = "lambda/accounts", "lambda/user-data-storage", "data-disclosure/versions"
+ARTIFACTS, WORKFLOWS = "artifacts/user-artifacts", "agent-loop/workflow-registry"
+
+
+class Killed(BaseException):
+    """Nothing runs after it that records a result."""
+
+
+def objects_of(stage: Stage) -> dict[str, bytes]:
+    client = stage.aws.client("s3")
+    return {
+        f"{bucket['Name']}/{one['Key']}": client.get_object(Bucket=bucket["Name"], Key=one["Key"])["Body"].read()
+        for bucket in client.list_buckets()["Buckets"]
+        for one in client.list_objects_v2(Bucket=bucket["Name"]).get("Contents", ())
+    }
+
+
+@pytest.fixture
+def disclosed(stage: Stage) -> Stage:
+    """A data disclosure: a row of versions and its PDF, which is copied after the row is changed."""
+    stage.create(STORAGE, VERSIONS)
+    stage.bucket("lambda/consolidation")
+    key = {
+        "key": s("data_disclosure.pdf"),
+        "version": n(1),
+        "pdf_id": s("one.pdf"),
+        "s3_reference": s("s3://old/one.pdf"),
+    }
+    stage.put(VERSIONS, key)
+    stage.aws.client("s3").put_object(Bucket=stage.bucket("data-disclosure/storage"), Key="one.pdf", Body=b"%PDF")
+    stage.put(ACCOUNTS, {"user": s(ANN)})
+    return stage
+
+
+def die_at(context: Any, service: str, operation: str) -> None:
+    def die(**_: Any) -> None:
+        raise Killed
+
+    context.account.client(service).meta.events.register_first(f"before-call.{service}.{operation}", die)
+
+
+@pytest.mark.parametrize("command", [("migrate", "apply"), ("migrate", "plan"), ("rollback",)])
+def test_killed_between_a_row_of_versions_and_its_pdf(disclosed: Stage, command: tuple[str, ...]) -> None:
+    seeded, files = disclosed.dump(), objects_of(disclosed)
+    disclosed.plan()
+    context = disclosed.context()
+    die_at(context, "s3", "CopyObject")
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+    assert disclosed.dump() != seeded, "the row was written"
+    if command == ("rollback",):
+        assert disclosed.run("rollback").code == 0
+        assert (disclosed.dump(), objects_of(disclosed)) == (seeded, files)
+        return
+    if command == ("migrate", "plan"):
+        disclosed.plan()
+    disclosed.apply()
+    disclosed.verify()
+    (row,) = disclosed.scan(VERSIONS)
+    assert row["pdf_id"] == s("dataDisclosure/one.pdf")
+    assert any(name.endswith("consolidation/dataDisclosure/one.pdf") for name in objects_of(disclosed))
+    assert disclosed.run("rollback").code == 0
+    assert (disclosed.dump(), objects_of(disclosed)) == (seeded, files)
+
+
+@pytest.fixture
+def workflow(stage: Stage) -> Stage:
+    stage.create(STORAGE)
+    stage.bucket("lambda/consolidation")
+    stage.put(WORKFLOWS, {"user": s(ANN), "templateId": s("w"), "s3Key": s(f"{ANN}/w.json")})
+    body = json.dumps({"templateId": "w"}).encode()
+    bucket = stage.bucket("agent-loop/workflow-templates")
+    stage.aws.client("s3").put_object(Bucket=bucket, Key=f"{ANN}/w.json", Body=body)
+    return stage
+
+
+def refuse(context: Any, service: str, operation: str, when: Any = lambda request: True) -> None:
+    def answer(request: Any, **_: Any) -> Any:
+        return network.reply(request, 403, "AccessDeniedException") if when(request) else None
+
+    context.account.client(service).meta.events.register_first(f"before-send.{service}.{operation}", answer)
+
+
+def test_content_that_could_not_be_read_now_is_a_failure_and_the_next_apply_reads_it(workflow: Stage) -> None:
+    workflow.plan()
+    context = workflow.context()
+    refuse(context, "s3", "GetObject")
+    ended = run(context, "migrate", "apply")
+    assert (ended.code, ended.document["conflicts"]) == (1, [])
+    workflow.apply()
+    workflow.plan()  # the pointer that was held follows
+    workflow.apply()
+    workflow.verify()
+
+
+def test_a_row_whose_answer_was_lost_is_undone(workflow: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)
+    seeded = workflow.dump()
+    workflow.plan()
+    context = workflow.context()
+    network.Weather(context.account, network.lost, share=1)
+    assert run(context, "migrate", "apply").code == 0
+    assert len(workflow.scan(STORAGE)) == 1
+    assert workflow.run("rollback").code == 0
+    assert workflow.dump() == seeded
+
+
+def test_what_was_written_and_could_not_be_read_back_is_still_undone(workflow: Stage) -> None:
+    seeded = workflow.dump()
+    workflow.plan()
+    context = workflow.context()
+    written = False
+
+    def note(**_: Any) -> None:
+        nonlocal written
+        written = True
+
+    context.account.client("dynamodb").meta.events.register("after-call.dynamodb.PutItem", note)
+    refuse(context, "dynamodb", "GetItem", lambda request: written and b"user-data-storage" in request.body)
+    assert run(context, "migrate", "apply").code == 1
+    assert len(workflow.scan(STORAGE)) == 1
+    workflow.apply()
+    assert workflow.run("rollback").code == 0
+    assert workflow.dump() == seeded
+
+
+@pytest.fixture
+def few(stage: Stage) -> Stage:
+    stage.put(ACCOUNTS, *({"user": s(user)} for user in MAP))
+    stage.put("lambda/user-tags", {"user": s(ANN), "tags": {"SS": ["x"]}})
+    return stage
+
+
+def test_a_rollback_that_cannot_see_a_table_undoes_the_others_and_lists_what_may_stand(few: Stage) -> None:
+    seeded = few.dump()
+    few.plan()
+    few.apply()
+    blind = few.context()
+    for operation in ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"):
+        refuse(blind, "dynamodb", operation, lambda request: f'"{few.name(ACCOUNTS)}"'.encode() in request.body)
+    ended = run(blind, "rollback")
+    assert (ended.code, ended.document["left_total"]) == (1, len(MAP))
+    assert few.dump()[few.name("lambda/user-tags")] == seeded[few.name("lambda/user-tags")]
+    assert few.run("rollback").code == 0
+    assert few.dump() == seeded
+
+
+def _die_once_answered() -> Any:
+    def die(**_: Any) -> None:
+        raise Killed
+
+    return die
+
+
+def test_a_killed_write_in_a_table_that_cannot_be_seen_is_never_called_undone(few: Stage) -> None:
+    seeded = few.dump()
+    few.plan()
+    context = few.context()
+    context.account.client("dynamodb").meta.events.register_last("after-call.dynamodb.PutItem", _die_once_answered())
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+    assert few.dump() != seeded
+    blind = few.context()
+    refuse(blind, "dynamodb", "GetItem", lambda request: f'"{few.name(ACCOUNTS)}"'.encode() in request.body)
+    assert run(blind, "rollback").code != 0
+    assert few.run("rollback").code == 0
+    assert few.dump() == seeded
+
+
+def test_what_another_workspace_copied_is_not_taken_back(few: Stage) -> None:
+    few.plan()
+    few.plan(workspace="second")
+    few.apply()
+    applied = few.dump()
+    few.apply(workspace="second")
+    assert few.run("rollback", workspace="second").code == 0
+    assert few.dump() == applied
+    few.verify()
