@@ -13,6 +13,7 @@ from wizard.aws import Account
 from wizard.catalog.bucket_model import Bucket
 from wizard.catalog.buckets import BUCKETS
 from wizard.context import Context
+from wizard.errors import Blocked
 from wizard.migration import listing, objects
 from wizard.migration.listing import Page
 from wizard.migration.objects import ObjectCopy
@@ -139,6 +140,10 @@ def test_what_was_deleted_at_the_target_is_told_from_what_was_never_there(aws: A
     client.delete_object(Bucket=TARGET, Key="conversations/smithb/a")
     assert objects.delete_copy(context.account, planned[1], results[1].etag).state == "deleted"
     assert list(listing.deleted_keys(context)) == ["conversations/smithb/a"]
+    # What was deleted would come back if nobody could see that it was.
+    context.account.client("s3").meta.events.register("before-send.s3.ListObjectVersions", _denied)
+    with pytest.raises(Blocked, match=f"{TARGET} could not be listed .*s3:ListBucketVersions"):
+        list(listing.deleted_keys(context))
 
 
 def test_sources_of_one_target(aws: Aws, context: Context, tmp_path: Path) -> None:
