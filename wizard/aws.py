@@ -6,6 +6,7 @@ pause holds it, the lock must still be ours, the write budget must allow it, and
 
 from __future__ import annotations
 
+import email.utils
 import json
 import logging
 import os
@@ -21,8 +22,10 @@ import botocore.session
 from botocore.client import BaseClient
 from botocore.config import Config
 
+from wizard.answers import refuse_broken_answers
 from wizard.errors import BadInput, Blocked, Failed, MigrateError
 from wizard.events import Control, Feed, Paused, Question, Resumed
+from wizard.spending import Budget, Costs
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ UNKNOWN_KEY = {
     "InvalidAccessKeyId",
 }  # expired only if known before
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"}
+SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
 ABSENT = {
     "ResourceNotFoundException",
     "NoSuchBucket",
@@ -51,6 +55,9 @@ ABSENT = {
 
 # Operations that change nothing. What is not named here counts as a write: a new operation is refused by dry runs.
 _READS = ("Get", "List", "Describe", "Head", "Scan", "Query", "BatchGet", "Lookup", "Filter", "Simulate", "TransactGet")
+SKEW_SECONDS = 300  # by how much AWS lets a clock be off
+SKEW_TRIES = 3  # a process that was asleep between signing and sending is taken the next time
+READ_AGAIN = (0.5, 1.0, 2.0)  # seconds before a read that botocore gave up is tried once more
 PATIENCE_SECONDS = 1_800.0  # how long one request may be throttled before it counts as failed
 
 
@@ -76,67 +83,6 @@ def explain(error: BaseException) -> str:
 def is_read(operation: str) -> bool:
     """Whether an API operation (`PutItem`) only reads."""
     return operation.startswith(_READS)
-
-
-class Budget:
-    """A token bucket of capacity units per second, paid after the fact from what AWS reports as consumed.
-
-    `rate` 0 means unlimited. `reserve` waits while the account is overdrawn, so that the average stays at the rate.
-    """
-
-    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic):
-        self.rate = rate
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._level = rate
-        self._at = clock()
-
-    def wait_seconds(self) -> float:
-        """Seconds until the next request may go."""
-        if self.rate <= 0:
-            return 0.0
-        with self._lock:
-            now = self._clock()
-            self._level = min(self.rate, self._level + (now - self._at) * self.rate)
-            self._at = now
-            return 0.0 if self._level > 0 else -self._level / self.rate + 0.001
-
-    def spend(self, units: float) -> None:
-        with self._lock:
-            self._level -= units
-
-
-class Costs:
-    """Requests and capacity units so far, by operation; for reports and benchmarks. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.requests: dict[str, int] = {}
-        self.read_units = 0.0
-        self.write_units = 0.0
-
-    def add(self, operation: str, read: float, write: float) -> None:
-        with self._lock:
-            self.requests[operation] = self.requests.get(operation, 0) + 1
-            self.read_units += read
-            self.write_units += write
-
-    def copy(self) -> Costs:
-        """What was spent until now, to compare with later."""
-        with self._lock:
-            copy = Costs()
-            copy.requests, copy.read_units, copy.write_units = dict(self.requests), self.read_units, self.write_units
-        return copy
-
-    def since(self, before: Costs) -> dict[str, Any]:
-        """`{"requests": {operation: count}, "read_units", "write_units"}` since a copy was taken."""
-        now = self.copy()
-        spent = {name: count - before.requests.get(name, 0) for name, count in sorted(now.requests.items())}
-        return {
-            "requests": {name: count for name, count in spent.items() if count},
-            "read_units": round(now.read_units - before.read_units, 3),
-            "write_units": round(now.write_units - before.write_units, 3),
-        }
 
 
 class Account:
@@ -229,6 +175,7 @@ class Account:
                         user_agent_extra="amplify-migrate",
                     ),
                 )
+                refuse_broken_answers(client)
                 if gated:
                     client.meta.events.register_first("before-call", self._gate)
                 self._clients[name] = client
@@ -261,12 +208,14 @@ class Account:
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         """One request (`operation` in snake case), with patience and, for writes, through the gate.
 
-        Throttling waits and goes on for up to half an hour. Expired credentials pause the run and ask for renewal.
-        Raises what botocore raises for everything else.
+        Throttling waits and goes on for up to half an hour; a read that got no answer is tried a few times more, a write
+        is left to the caller, who knows what it was made on condition of. Expired credentials pause the run and ask for
+        renewal; a clock that AWS refuses raises Blocked. Raises what botocore raises for everything else.
         """
         name = "".join(part.title() for part in operation.split("_"))
         write = not is_read(name)
-        started, attempt = time.monotonic(), 0
+        started, attempt, skewed = time.monotonic(), 0, 0
+        again = iter(() if write else READ_AGAIN)
         if service == "dynamodb" and operation in _REPORTS_CAPACITY:
             parameters.setdefault("ReturnConsumedCapacity", "TOTAL")
         while True:
@@ -290,6 +239,10 @@ class Account:
                         "No AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run"
                         " `aws configure`, or `aws sso login` and give --profile."
                     ) from error
+                if _in_transit(error) and (delay := next(again, None)):
+                    log.warning("%s got no answer (%s); trying again", name, code_of(error))
+                    self.control.sleep(delay)
+                    continue
                 self._audit(write, service, name, parameters, code_of(error), None)
                 raise
             except botocore.exceptions.ClientError as error:
@@ -301,12 +254,25 @@ class Account:
                     raise Blocked(
                         f"AWS does not know these credentials ({code}): check the access key, or the profile, and run again."
                     ) from error
+                if (off := _clock_off(error)) is not None:
+                    skewed += 1
+                    if skewed < SKEW_TRIES:
+                        self.control.sleep(1.0)
+                        continue
+                    raise Blocked(
+                        f"AWS refuses the clock of this machine ({code}){off}: set it, then run the same command again;"
+                        " it goes on from here."
+                    ) from error
                 if (
                     code in THROTTLED or _throttled_transaction(error)
                 ) and time.monotonic() - started < PATIENCE_SECONDS:
                     attempt += 1
                     delay = min(20.0, 0.2 * 2 ** min(attempt, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
                     log.warning("%s is throttled (%s); waiting %.1f s", name, code, delay)
+                    self.control.sleep(delay)
+                    continue
+                if _in_transit(error) and (delay := next(again, None)):
+                    log.warning("%s failed (%s); trying again", name, code)
                     self.control.sleep(delay)
                     continue
                 self._audit(write, service, name, parameters, code, error.response)
@@ -427,6 +393,29 @@ def _throttled_transaction(error: botocore.exceptions.ClientError) -> bool:
     """Whether a transaction was cancelled for lack of capacity alone."""
     reasons = {reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])} - {"None"}
     return bool(reasons) and reasons <= {"ThrottlingError", "ProvisionedThroughputExceeded"}
+
+
+def _in_transit(error: BaseException) -> bool:
+    """Whether the way to AWS or AWS itself failed, rather than the request."""
+    if isinstance(error, botocore.exceptions.ClientError):
+        return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= 500
+    return isinstance(error, botocore.exceptions.ConnectionError | botocore.exceptions.HTTPClientError)
+
+
+def _clock_off(error: botocore.exceptions.ClientError) -> str | None:
+    """By how much this machine's clock is off, for people, when that is why AWS refused; else None."""
+    detail, answer = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+    code, message = str(detail.get("Code")), str(detail.get("Message"))
+    try:
+        theirs = email.utils.parsedate_to_datetime(answer.get("HTTPHeaders", {})["date"]).timestamp()
+        off = time.time() - theirs
+    except (KeyError, ValueError):
+        off = 0.0
+    expired = "Signature" in code and ("Signature expired" in message or "not yet current" in message)
+    # A HEAD is answered without a code: there the time of the answer tells.
+    if code not in SKEWED and not expired and not (code == "403" and abs(off) > SKEW_SECONDS):
+        return None
+    return f", which is {abs(off) / 60:.0f} minutes {'fast' if off > 0 else 'slow'}" if abs(off) > 60 else ""
 
 
 def _apart() -> botocore.session.Session:

@@ -14,9 +14,10 @@ import pytest
 from tests.conftest import CREDENTIALS, REGION, Aws
 from tests.wizard.faults import answer, deny
 from wizard import aws as aws_module
-from wizard.aws import Account, Budget, Costs, WriteRefused, code_of, explain, is_read, json_line
+from wizard.aws import Account, WriteRefused, code_of, explain, is_read, json_line
 from wizard.errors import BadInput, Blocked, Failed, Interrupted, MigrateError
 from wizard.events import Control, Event, Feed, Paused, Question, Resumed
+from wizard.spending import Budget, Costs
 
 TABLE = "amplify-v6-lambda-dev-accounts"
 

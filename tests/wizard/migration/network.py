@@ -14,7 +14,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
 
-from wizard.aws import Account, is_read
+from wizard.aws import Account
 
 SERVICES = ("dynamodb", "s3")
 Fault = Callable[[Any], AWSResponse]  # takes the request that does not get through
@@ -25,12 +25,12 @@ class _Raw(io.BytesIO):
         yield self.read()
 
 
-def reply(request: Any, status: int, code: str) -> AWSResponse:
+def reply(request: Any, status: int, code: str, message: str = "injected") -> AWSResponse:
     """An error as the service of the request would send it."""
     if "X-Amz-Target" in request.headers:
-        body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "injected"}).encode()
+        body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message}).encode()
     else:
-        body = f"<Error><Code>{code}</Code><Message>injected</Message></Error>".encode()
+        body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
     return AWSResponse(request.url, status, {"Content-Length": str(len(body))}, _Raw(body))
 
 
@@ -64,12 +64,22 @@ def truncated(request: Any) -> AWSResponse:
     return AWSResponse(request.url, answer.status_code, dict(answer.headers), _Raw(body[: len(body) // 2]))
 
 
+def skewed(request: Any) -> AWSResponse:
+    """The clock of the client is not AWS's."""
+    return reply(
+        request,
+        403,
+        "InvalidSignatureException" if "X-Amz-Target" in request.headers else "RequestTimeTooSkewed",
+        "Signature expired: 20260131T100000Z is now earlier than 20260131T103000Z (20260131T103500Z - 5 min.)",
+    )
+
+
 class Weather:
     """Lets `fault` happen to a share of requests, in an order that `seed` fixes; the same request fails twice at most."""
 
-    def __init__(self, account: Account, fault: Fault, *, share: float, seed: int = 1, writes_only: bool = False):
+    def __init__(self, account: Account, fault: Fault, *, share: float, seed: int = 1):
         self.injected: Counter[str] = Counter()
-        self._fault, self._share, self._writes_only = fault, share, writes_only
+        self._fault, self._share = fault, share
         self._random, self._lock = random.Random(seed), threading.Lock()
         self._hit: Counter[bytes] = Counter()
         for service in SERVICES:
@@ -77,8 +87,6 @@ class Weather:
 
     def _send(self, request: Any, event_name: str, **_: Any) -> AWSResponse | None:
         operation = event_name.rsplit(".", 1)[-1]
-        if self._writes_only and is_read(operation):
-            return None
         with self._lock:
             body = request.body if isinstance(request.body, bytes) else b""
             name = operation.encode() + request.url.encode() + body

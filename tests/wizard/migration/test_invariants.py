@@ -94,9 +94,7 @@ def persist(stage: Stage, case: Case, *words: str) -> None:
     for turn in range(6):
         context = stage.context()
         if case.fault is not None and turn < 3:
-            Weather(
-                context.account, case.fault, share=0.15, seed=case.seed + turn, writes_only=case.fault in WRITES_ONLY
-            )
+            Weather(context.account, case.fault, share=0.15, seed=case.seed + turn)
         if turn == 0 and case.stop:
             _stop_before(context, case.stop)
         ended = run(context, *words)
@@ -104,9 +102,6 @@ def persist(stage: Stage, case: Case, *words: str) -> None:
             return
         assert ended.code in (1, 130), ended.text
     raise AssertionError(f"{words} does not end: {ended.text} {ended.document}")
-
-
-WRITES_ONLY = (network.lost, network.truncated)
 
 
 def _stop_before(context: Any, count: int) -> None:
