@@ -26,6 +26,10 @@ def standing(evidence: Evidence) -> str:
         return f"It is applied in part: {plural(done, 'change')} made, {undone:,} not."
     if states.get("applied"):
         return f"It is applied and not verified: {plural(states['applied'], 'change')} were not read back."
+    if not (last := _last_verification(evidence.runs)):
+        return "It is applied and not verified."
+    if last["code"] != 0:
+        return f"It is applied, and the last verification was not clean: {last['text']}."
     if states.get("cleaned"):
         left = f"; {plural(evidence.retained, 'old record')} still stand" if evidence.retained else ""
         return f"It is applied, verified and cleaned up{left}."
@@ -48,13 +52,22 @@ def advice(evidence: Evidence) -> list[str]:
         found.append("Mend the cause of the failures (`migrate show --state failed`), then `migrate apply` again.")
     if states.get("planned"):
         found.append("Make the planned changes: `migrate apply`.")
-    if states.get("applied"):
+    done = any(states.get(state) for state in ("applied", "verified", "cleaned"))
+    last = _last_verification(evidence.runs)
+    clean = last is not None and last["code"] == 0
+    if last is not None and not clean and not states.get("cleaned"):
+        found.append("The last verification was not clean: plan, apply and verify again, or undo it all: `rollback`.")
+    elif states.get("applied") or (done and not clean):
         found.append("Read back what was written: `migrate verify`.")
     if states.get("rolled back") and not states.get("verified"):
         found.append("The apply was undone: find the cause, then plan again.")
     if evidence.unknown_references:
         found.append("Look at the unknown references below: old ids that nothing of the catalog maps.")
-    if evidence.retained and not any(states.get(state) for state in ("planned", "conflict", "failed", "applied")):
+    if (
+        evidence.retained
+        and clean
+        and not any(states.get(state) for state in ("planned", "conflict", "failed", "applied"))
+    ):
         found.append("When the services have run without errors for a day or two and users have accepted: `cleanup plan`,"
                      " then `cleanup apply`, or `cleanup mark` to keep the old records.")  # fmt: skip
     if states.get("cleaned") and not _cleanup_verified(evidence.commands):
@@ -64,6 +77,12 @@ def advice(evidence: Evidence) -> list[str]:
     return found or [
         "Nothing is left to do. Keep this report, and delete the workspace when it is not needed any more."
     ]
+
+
+def _last_verification(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The verification that came after the last apply; None when there is none."""
+    last = [run for run in runs if run["step"] in ("6c", "6d")][-1:]
+    return last[0] if last and last[0]["step"] == "6d" else None
 
 
 def _cleanup_verified(commands: Sequence[Mapping[str, Any]]) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wizard.advice import advice, standing
@@ -65,6 +65,7 @@ class Strict(HTMLParser):
 
 
 @given(st.text(max_size=60))
+@settings(deadline=None)
 def test_whatever_a_text_holds_it_stays_text(text: str) -> None:
     evidence = hostile(EMPTY, text + HOSTILE)
     whole = page(evidence)
@@ -120,13 +121,21 @@ def test_standing_and_advice_follow_the_states() -> None:
     assert told == "It is applied in part: 2 changes made, 1 not."
     assert "resolve" in next_
     assert "migrate verify" in of({"applied": 2})[1]
-    told, next_ = of({"verified": 2}, retained=2)
+    applied, clean = {"step": "6c", "code": 0, "text": ""}, {"step": "6d", "code": 0, "text": "all match"}
+    told, next_ = of({"verified": 2}, retained=2, runs=[applied, clean])
     assert told.endswith("the old records still stand.")
     assert "cleanup" in next_
+    # A verification that failed, or that did not come to its end, is none.
+    wrong = {**clean, "code": 1, "text": "1 missing"}
+    for runs, words in (([applied, wrong], "rollback"), ([wrong, applied], "migrate verify"), ([], "migrate verify")):
+        told, next_ = of({"verified": 2}, retained=2, runs=runs)
+        assert "verified;" not in told
+        assert words in next_
+        assert "cleanup" not in next_
     assert of({"rolled back": 2})[0] == "The migration was rolled back."
     done = {"command": "cleanup verify", "code": 0, "dry_run": False}
-    assert "Nothing is left to do" in of({"cleaned": 2}, commands=[done])[1]
-    assert "cleanup verify" in of({"cleaned": 2}, commands=[{**done, "command": "cleanup apply"}])[1]
+    assert "Nothing is left to do" in of({"cleaned": 2}, commands=[done], runs=[clean])[1]
+    assert "cleanup verify" in of({"cleaned": 2}, commands=[{**done, "command": "cleanup apply"}], runs=[clean])[1]
 
 
 def test_every_chapter_is_there_without_anything() -> None:
