@@ -313,8 +313,13 @@ class Account:
     def _audit(
         self, write: bool, service: str, name: str, parameters: Mapping[str, Any], result: str, response: Any
     ) -> None:
-        if not write or self.read_only:
-            return
+        if write and not self.read_only:
+            self.record(service, name, parameters, result, response)
+
+    def record(
+        self, service: str, name: str, parameters: Mapping[str, Any], result: str, response: Mapping[str, Any] | None
+    ) -> None:
+        """One line of the audit log: where a write went and how it ended (an error code or "ok")."""
         entry: dict[str, Any] = {"time": time.time(), "service": service, "operation": name, "result": result}
         # Only where a write went, never what was written: items and parameters may hold secrets.
         for key in ("TableName", "Key", "Bucket", "Name", "StackName", "restApiId", "resourceId", "PartNumber"):

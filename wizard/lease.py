@@ -23,7 +23,7 @@ import botocore.exceptions
 from wizard.aws import code_of
 from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
-from wizard.errors import Blocked
+from wizard.errors import Blocked, Failed
 from wizard.migration.scan import LOCK_KEY
 from wizard.migration.targets import describe, key_schema, names_of
 from wizard.text import plain
@@ -215,24 +215,45 @@ def _write(
     values: dict[str, Any],
 ) -> None:
     item = {**key, "owner": {"S": owner}, "workspace": {"S": workspace}, "beat": {"S": beat}}
-    # Not through `call`, and without gate: a run that is paused, or only looks for a while, must keep its lease.
-    client = context.account.client("dynamodb", gated=False)
     # A key may have a name like `user`, which DynamoDB reserves; a name that no expression uses it refuses.
     wanted = {"#key": next(iter(key)), "#owner": "owner"}
     used = {short: name for short, name in wanted.items() if short in condition}
     names = {"ExpressionAttributeNames": used} if used else {}
-    client.put_item(
-        TableName=table, Item=item, ConditionExpression=condition, ExpressionAttributeValues=values, **names
-    )
+    _send(
+        context, "put_item", table, key, Item=item, ConditionExpression=condition, ExpressionAttributeValues=values, **names
+    )  # fmt: skip
+
+
+def _send(context: Context, operation: str, table: str, key: Item, **parameters: Any) -> None:
+    """A write of the lock item, with its line in the audit log.
+
+    Not through `call`, and without gate: a run that is paused, or only looks for a while, must keep its lease.
+    """
+    client, answer, result = context.account.client("dynamodb", gated=False), None, "ok"
+    where = {"TableName": table, "Key": key}
+    try:
+        answer = getattr(client, operation)(TableName=table, **parameters)
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        answer, result = getattr(error, "response", None), code_of(error)
+        raise
+    finally:
+        try:
+            context.account.record("dynamodb", "".join(map(str.title, operation.split("_"))), where, result, answer)
+        except Failed as full:
+            log.warning("%s", full)  # the lease is kept all the same; the next write of the run finds the disk full
 
 
 def _release(context: Context, table: str, key: Item, beat: str) -> None:
     try:
-        context.account.client("dynamodb", gated=False).delete_item(
-            TableName=table,
+        seen = {":seen": {"S": beat}}
+        _send(
+            context,
+            "delete_item",
+            table,
+            key,
             Key=key,
             ConditionExpression="beat = :seen",
-            ExpressionAttributeValues={":seen": {"S": beat}},
+            ExpressionAttributeValues=seen,
         )
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
         log.warning("the lock item in %s could not be removed: %s", table, code_of(error))

@@ -43,6 +43,8 @@ def abandon(context: Context, beat: str = "b1", owner: str = "somebody@elsewhere
 
 def test_it_stands_while_held_and_is_gone_afterwards(stage: Stage) -> None:
     context = stage.context()
+    lines: list[dict[str, Any]] = []
+    context.account.audit = lines.append
     with exclusive(context):
         held = holder(context)
         assert held is not None
@@ -50,6 +52,11 @@ def test_it_stands_while_held_and_is_gone_afterwards(stage: Stage) -> None:
         context.account.lock_held()
     assert holder(context) is None
     assert stage.scan("lambda/accounts") == []
+    assert [(line["operation"], line["Key"], line["result"]) for line in lines] == [
+        ("PutItem", held.key, "ok"),
+        ("DeleteItem", held.key, "ok"),
+    ]
+    assert all(line["request_id"] for line in lines)
 
 
 def test_it_is_gone_after_an_error(stage: Stage) -> None:
