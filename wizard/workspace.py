@@ -24,6 +24,12 @@ log = logging.getLogger(__name__)
 
 FORMAT = 1  # of settings.json and of the folder; raised when an older program could not read what a newer one wrote
 
+_SHAPES = {  # of what is remembered, so that a file that was edited by hand is told and not stumbled over
+    "format": int, "version": str, "account": str, "region": str, "dep": str, "stage": str, "id": str, "csv_file": str,
+    "backups": list, "waivers": list, "tried": list, "deployed": dict, "services_verified": dict,
+}  # fmt: skip
+_CALLED = {int: "number", str: "text", list: "list of texts", dict: "object"}
+
 
 def default_folder(account: str, deployment: Deployment) -> Path:
     """`~/.local/state/amplify-migrate/{account}-{region}-{dep}-{stage}` (XDG_STATE_HOME is honoured)."""
@@ -102,6 +108,12 @@ class Workspace:
             raise BadInput(f"{path} cannot be read ({error}); move it away to start over.") from error
         if not isinstance(found, dict):
             raise BadInput(f"{path} is not a settings file; move it away to start over.")
+        for name, shape in _SHAPES.items():
+            whole = name not in found or type(found[name]) is shape
+            if not whole or (shape is list and not all(isinstance(one, str) for one in found.get(name, ()))):
+                raise BadInput(
+                    f"{path} was changed: {name} is no {_CALLED[shape]}; put it right, or move the file away."
+                )
         return found
 
     def remember(self, values: Mapping[str, Any]) -> None:

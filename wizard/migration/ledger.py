@@ -239,7 +239,10 @@ class Ledger:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.close()
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+        reason = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if reason in _NO_ROOM:
+            raise Failed(f"The ledger {self.path} cannot be written ({error}). Nothing is lost; run again.") from error
+        if reason in _DAMAGED:
             raise BadInput(
                 f"The ledger {self.path} is damaged ({error}); put back a copy of the workspace, or move it away: a new plan"
                 " finds what is still to be done."
@@ -382,7 +385,8 @@ class Ledger:
         """Changes that were made or may have been, from the last recorded to the first, `size` at a time, for undoing."""
         last = 1 << 62
         clause, values = ("AND row = ?", [row]) if row else ("", [])
-        # With `was_made` verify found wrong what was written, or its old item is no copy; with an intent nobody has seen yet whether it was.
+        # With `was_made` verify found wrong what was written, or its old item is no copy; with an intent nobody has seen
+        # yet whether it was written.
         query = (
             f"SELECT {_COLUMNS} FROM changes WHERE id < ? AND kind = ? {clause} AND (state IN ('applied', 'verified')"
             " OR state IN ('planned', 'conflict', 'failed', 'kept') AND (intent = 1 OR json_extract(detail, '$.was_made')))"

@@ -8,13 +8,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import Aws
 from tests.wizard.cli_run import SETTINGS, options
 from tests.wizard.migration.few import fill
-from tests.wizard.migration.stage import Dump, Stage
+from tests.wizard.migration.stage import Dump, Stage, run
+from wizard.aws import is_read
 
 
 class Disk:
@@ -94,6 +96,43 @@ def test_a_full_disk_is_one_sentence_and_the_same_command_goes_on(
     assert code == 0, out + err
     assert stage.dump() == expected
     for line in (workspace / "audit.jsonl").read_text().splitlines():
+        json.loads(line)
+
+
+@pytest.mark.parametrize(
+    "steps", [("apply",), ("apply", "cleanup"), ("apply", "rollback")], ids=lambda steps: steps[-1]
+)
+def test_a_disk_that_fills_up_in_the_middle_loses_nothing(
+    aws: Aws, disk: Disk, tmp_path: Path, steps: tuple[str, ...]
+) -> None:
+    words = {"apply": ("migrate", "apply"), "cleanup": ("cleanup", "apply"), "rollback": ("rollback",)}
+    even = fill(Stage(aws, tmp_path))
+    even.plan()
+    for step in steps:
+        assert even.run(*words[step]).code == 0
+        even.verify() if step == "apply" else None
+    expected = even.dump()
+    aws.reset()
+    stage = fill(Stage(aws, disk.folder))
+    stage.plan()
+    for step in steps:
+        context, seen = stage.context(), 0
+
+        def look(model: Any, **_: Any) -> None:
+            nonlocal seen
+            seen += not is_read(model.name)
+            if seen == 12:
+                disk.fill(0)
+
+        context.account.client("dynamodb").meta.events.register("before-call", look)
+        ended = run(context, *words[step])
+        assert ended.code == 1, ended
+        assert "cannot be written" in ended.text
+        disk.free()
+        assert stage.run(*words[step]).code == 0
+        stage.verify() if step == "apply" else None
+    assert stage.dump() == expected
+    for line in (disk.folder / "workspace" / "audit.jsonl").read_text().splitlines():
         json.loads(line)
 
 

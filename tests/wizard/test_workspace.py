@@ -1,0 +1,129 @@
+"""A workspace that was damaged, edited by hand, or is of another program: one sentence, the right status, nothing touched."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Aws
+from tests.wizard.cli_run import Cli, reach
+from tests.wizard.migration.few import fill
+from tests.wizard.migration.stage import Dump, Stage
+
+COMMANDS = (
+    ("migrate", "status"), ("migrate", "apply", "--yes"), ("migrate", "verify"), ("migrate", "show"), ("report",),
+    ("rollback", "--confirm", "ROLLBACK"), ("cleanup", "plan"), ("backup", "show"),
+)  # fmt: skip
+
+
+def edited(**values: object) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        path = folder / "settings.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+    return edit
+
+
+def holds(name: str, content: bytes) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_bytes(content) and None
+
+
+def ledger(change: Callable[[sqlite3.Connection], object]) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        database = sqlite3.connect(folder / "ledger.sqlite")
+        change(database)
+        database.commit()
+        database.close()
+
+    return damage
+
+
+def cut_in_half(folder: Path) -> None:
+    path = folder / "ledger.sqlite"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def one_page_left(folder: Path) -> None:
+    path = folder / "ledger.sqlite"
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xa5" * (len(content) - 4096))
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], None], int, str]] = {
+    "settings that are no JSON": (holds("settings.json", b"{"), 2, "settings.json"),
+    "settings of another kind": (holds("settings.json", b"[1]"), 2, "settings.json"),
+    "settings of bytes": (holds("settings.json", b'{"a": "\xff"}'), 2, "settings.json"),
+    "a version that is text": (edited(format="x"), 2, "format is no number"),
+    "a newer program's": (edited(format=9, version="9.9"), 2, "amplify-migrate 9.9"),
+    "backups that are no list": (edited(backups=7), 2, "backups is no list"),
+    "another account's": (edited(account="999999999999"), 3, "999999999999"),
+    "half a ledger": (cut_in_half, 2, "ledger.sqlite"),
+    "a ledger of noise": (one_page_left, 2, "damaged"),
+    "a ledger that is none": (holds("ledger.sqlite", b"SQLite for"), 2, "ledger.sqlite"),
+    "a newer ledger": (ledger(lambda db: db.execute("PRAGMA user_version = 99")), 2, "newer"),
+    "an empty ledger": (holds("ledger.sqlite", b""), 3, "no plan yet"),
+}
+
+
+@pytest.fixture(scope="module")
+def migrated(
+    moto_server: Aws, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Stage, dict[str, bytes], Dump]]:
+    """A deployment that was migrated, the files of its workspace, and what it holds."""
+    moto_server.reset()
+    stage = fill(Stage(moto_server, tmp_path_factory.mktemp("migrated")))
+    stage.migrate()
+    folder = stage.folder / "workspace"
+    yield stage, {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}, stage.dump()
+    moto_server.reset()
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_workspace_is_one_sentence_and_loses_nothing(
+    migrated: tuple[Stage, dict[str, bytes], Dump],
+    damage: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    stage, files, applied = migrated
+    reach(monkeypatch, stage.aws.endpoint)
+    for name, content in files.items():
+        if not name.startswith("ledger.sqlite-"):
+            (tmp_path / name).write_bytes(content)
+    spoil, code, words = DAMAGE[damage]
+    spoil(tmp_path)
+    before = {name: (tmp_path / name).read_bytes() for name in ("ledger.sqlite", "users.csv")}
+    cli = Cli(stage.deployment, tmp_path, capfd)
+    # An empty ledger is taken into use by a command that writes.
+    for command in COMMANDS[:1] if damage == "an empty ledger" else COMMANDS:
+        ended = cli(*command)
+        told = cli.printed[-1].strip()
+        assert (ended, len(told.splitlines())) == (code, 1), (command, told)
+        assert words in told, command
+    assert stage.dump() == applied
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"old_id,new_id\nx@example.edu,y\n", b"", None])
+def test_a_map_that_is_not_the_planned_one_stops_apply_and_verify(
+    migrated: tuple[Stage, dict[str, bytes], Dump],
+    content: bytes | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    stage, files, applied = migrated
+    reach(monkeypatch, stage.aws.endpoint)
+    for name in ("ledger.sqlite", "settings.json", "users.csv"):
+        (tmp_path / name).write_bytes(files[name])
+    (tmp_path / "users.csv").unlink() if content is None else (tmp_path / "users.csv").write_bytes(content)
+    cli = Cli(stage.deployment, tmp_path, capfd)
+    for command in (("migrate", "verify"), ("cleanup", "apply", "--force")):
+        assert cli(*command) in (2, 3), cli.printed[-1]
+        assert len(cli.printed[-1].strip().splitlines()) == 1, cli.printed[-1]
+    assert stage.dump() == applied
