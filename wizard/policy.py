@@ -23,7 +23,7 @@ _ACTIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ),
     (PLAN, "buckets"): (
         "s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads", "s3:GetBucketNotification",
-        "s3:GetEncryptionConfiguration",
+        "s3:GetEncryptionConfiguration", "s3:GetBucketVersioning",
     ),
     (PLAN, "objects"): ("s3:GetObject", "s3:GetObjectTagging"),
     (PLAN, "keys"): ("kms:Decrypt",),
