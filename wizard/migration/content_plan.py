@@ -49,6 +49,10 @@ def _text(item: Item, name: str) -> str:
     return str(item.get(name, {}).get("S", ""))
 
 
+def _digits(item: Item, name: str) -> str:
+    return str(item.get(name, {}).get("N", ""))
+
+
 def _artifacts(row: Table, place: str, item: Item, key: Item, ids: Ids) -> Iterator[Move]:
     for entry in item.get("artifacts", {}).get("L", []):
         fields = entry.get("M", {})
@@ -94,7 +98,8 @@ def _logs(row: Table, place: str, item: Item, key: Item, ids: Ids) -> Iterator[M
             by_user.setdefault(user, []).append((execution, source))
     for user, logs in by_user.items():
         target = user_data_key(ids[user], "amplify-agent-logs", "scheduled-task-logs", task)
-        times = {_text(e.get("M", {}), "executionId"): _text(e.get("M", {}), "executedAt") for e in item["logs"]["L"]}
+        entries = [entry.get("M", {}) for entry in item["logs"]["L"]]
+        times = {_text(one, "executionId"): _text(one, "executedAt") or _digits(one, "executedAt") for one in entries}
         yield Move(
             row.config_key, "logs", place, key, "logs", target, (user,),
             tuple(("SCHEDULED_TASKS_LOGS_BUCKET", source) for _, source in logs),

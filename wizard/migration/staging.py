@@ -155,10 +155,14 @@ class Staging:
         return Listed(*record) if record else None
 
     def add_copies(self, rank: int, row: str, copies: Iterable[ObjectCopy]) -> None:
-        """Planned copies; of several sources of one target the one that was written last is kept."""
+        """Planned copies; of several sources of one target the one that was written last is kept.
+
+        Sources with the same ETag are copies of each other and no rivals.
+        """
         self._db.executemany(
             "INSERT INTO copies (rank, row, body, target, modified, rivals) VALUES (?, ?, ?, ?, ?, 0)"
-            " ON CONFLICT (target) DO UPDATE SET rivals = rivals + 1,"
+            " ON CONFLICT (target) DO UPDATE SET"
+            " rivals = rivals + (json_extract(excluded.body, '$.etag') <> json_extract(body, '$.etag')),"
             " rank = iif(excluded.modified > modified, excluded.rank, rank),"
             " row = iif(excluded.modified > modified, excluded.row, row),"
             " body = iif(excluded.modified > modified, excluded.body, body), modified = max(excluded.modified, modified)",

@@ -161,6 +161,9 @@ def test_sources_of_one_target(aws: Aws, context: Context, tmp_path: Path) -> No
         with Staging(tmp_path / f"{name}.sqlite") as staging:
             staging.add_copies(1, "", order)
             assert [(copy.source_bucket, rivals) for _, _, copy, rivals in staging.copies()] == [(TARGET, 1)]
+    with Staging(tmp_path / "equal.sqlite") as staging:
+        staging.add_copies(1, "", (old, replace(new, etag=old.etag)))
+        assert [rivals for _, _, _, rivals in staging.copies()] == [0]
 
 
 def test_buckets_outside_the_catalog_are_named(aws: Aws, context: Context) -> None:
