@@ -31,7 +31,7 @@ class ObjectResolver:
         """Record every copy. Raises Blocked where there is something to copy and no bucket of ours to copy it into."""
         first = {key for _, move in self.staging.moves() if move.action == "disclosures" for _, key in move.objects}
         watched = listings.standing and self._uploads_become_versions()
-        rivals, unnamed = Counter[str](), Counter[tuple[str, str]]()
+        rivals, unnamed = Counter[str](), list[tuple[str, str]]()
         if listings.standing:
             self.staging.add_deleted(deleted_keys(self.work.context))
         for rank, row, copy, others in self.staging.copies():
@@ -40,15 +40,16 @@ class ObjectResolver:
             rivals[copy.source_bucket] += others
             if row == DISCLOSURES and copy.source_key in first:
                 continue  # copied together with its row of versions
-            if row == DISCLOSURES and watched and copy.source_key.lower().endswith(".pdf"):
-                unnamed[(copy.source_bucket, copy.source_key)] += 1
+            arrives = self.staging.object(copy.target_bucket, copy.target_key) is None
+            if row == DISCLOSURES and watched and arrives and copy.source_key.lower().endswith(".pdf"):
+                unnamed.append((copy.source_bucket, copy.source_key))
                 continue
             self._copy(rank, row, copy)
         for bucket, count in rivals.items():
             if count:
                 text = f"{plural(count, 'older object')} lead to a target that a newer one takes; they stay"
                 self.work.findings.append(Finding("attention", bucket, text))
-        for bucket, key in list(unnamed)[:20]:
+        for bucket, key in unnamed[:20]:
             text = f"{plain(key, 120)} stays: no row of versions names it, and its copy would become a new version"
             self.work.findings.append(Finding("attention", bucket, text, "Everybody would have to accept it again."))
 

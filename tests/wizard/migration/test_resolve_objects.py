@@ -129,6 +129,26 @@ def test_a_new_version_of_the_disclosure_is_told_by_verify(stage: Stage, s3: Any
     assert stage.run("cleanup", "apply").code == 3
 
 
+def test_a_pdf_that_no_version_names_stays_where_an_upload_becomes_a_version(stage: Stage, s3: Any) -> None:
+    target, pdfs = stage.bucket("lambda/consolidation"), stage.bucket("data-disclosure/storage")
+    queue = stage.aws.client("sqs").create_queue(QueueName="q")["QueueUrl"]
+    arn = stage.aws.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    prefix = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "dataDisclosure/"}]}}
+    upload = {"QueueArn": arn["QueueArn"], "Events": ["s3:ObjectCreated:*"], "Filter": prefix}
+    s3.put_bucket_notification_configuration(Bucket=target, NotificationConfiguration={"QueueConfigurations": [upload]})
+    for key in ("d_1.pdf", "stray.pdf"):
+        s3.put_object(Bucket=pdfs, Key=key, Body=b"%PDF")
+    stage.put(VERSIONS, {"key": s("latest"), "version": n(1), "pdf_id": s("d_1.pdf")})
+
+    def told() -> list[str]:
+        return [one["text"] for one in stage.plan()["findings"] if "new version" in one["text"]]
+
+    assert [text.partition(" ")[0] for text in told()] == ["stray.pdf"]
+    stage.migrate()
+    assert keys(s3, target) == ["dataDisclosure/d_1.pdf"]
+    assert [text.partition(" ")[0] for text in told()] == ["stray.pdf"]  # the other one is there
+
+
 def test_cleanup_takes_sources_that_nobody_else_needs(stage: Stage, s3: Any) -> None:
     target = stage.bucket("lambda/consolidation")
     share, output = stage.bucket("lambda/share"), stage.bucket("lambda/document-conversion-output")
