@@ -149,6 +149,8 @@ def test_the_whole_way_from_the_old_release_to_verified_services(ready: Context)
 
     outcome = commands.run_verify(arguments("verify", "--tried", "login"), ready)
     assert outcome.code == 0, outcome.text
+    assert outcome.details["findings"] == []  # roles included, which are read where no simulator is
+    assert (outcome.details["counts"]["stacks"], outcome.details["counts"]["functions"]) == (15, 16)
     facts = gather(ready, ["verified_services", "services"])
     assert facts.value("verified_services") is True
 

@@ -5,7 +5,7 @@
 - A failed create or update ends in ROLLBACK_COMPLETE or UPDATE_ROLLBACK_COMPLETE with the reason among its events;
   what a template no longer has goes last.
 - Recovery, expiry and versioning of a template are applied; a table of another name replaces the old one; an update
-  of a function or role changes its environment or policies, and a stack knows when it was updated.
+  of a function or role changes its environment or policies, which can be read, and a stack knows when it was updated.
 - A change set is executed as a creation or an update is, outputs, exports and failures included: osls deploys by them.
 - `ListImports` answers.
 """
@@ -144,6 +144,13 @@ def _functions() -> None:
             original_resource.put_policy(policy["PolicyName"], policy["PolicyDocument"])
         return original_resource
 
+    put_policy = Role.put_policy
+
+    def put_text(self: Any, policy_name: str, policy_json: Any) -> None:
+        text = policy_json if isinstance(policy_json, str) else json.dumps(policy_json, default=str)
+        put_policy(self, policy_name, text)
+
+    _give(Role, put_policy=put_text)
     _give(LambdaFunction, update_from_cloudformation_json=classmethod(update_function))
     _give(Role, update_from_cloudformation_json=classmethod(update_role))
 
