@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import botocore.exceptions
 
+from wizard import storage
 from wizard.aws import ABSENT, code_of
 from wizard.checkout import Service
 from wizard.context import Context
@@ -19,13 +21,15 @@ from wizard.events import Finding
 from wizard.serverless_yaml import TableName
 from wizard.text import plain, plural
 
+FRESH = timedelta(days=1)  # services go on writing, so that an older backup lacks what a deployment would delete
+
 
 @dataclass(frozen=True)
 class Renamed:
     """A deployed table that a deployment would replace by one called `planned`.
 
     `rows` is whether the deployed table has any; `exists` whether there is a table of the planned name already;
-    `saved` the ARN of its newest backup, or "".
+    `saved` the ARN or file of its newest backup, or "" when that is older than `FRESH`.
     """
 
     service: Service
@@ -53,7 +57,7 @@ class Renamed:
         )
         text += f". A table {planned} exists already, so that the deployment fails" if self.exists else ""
         keep = f"Keep the name: write {self.deployed} in {place} and where its variable is defined, then populate again"
-        save = f"or back it up (aws dynamodb create-backup --table-name {self.deployed} --backup-name before-rename)"
+        save = f"or back it up (amplify-migrate backup create --on-demand --table {self.deployed}; a backup counts for a day)"
         copy = f"Copy its rows to {planned} where that has none of the same key"
         if not self.blocks:
             how = f" (its backup {self.saved} is safe)" if self.saved else ""
@@ -121,12 +125,23 @@ def deployed_tables(context: Context, stack: str) -> dict[str, str]:
 
 def _renamed(context: Context, service: Service, table: TableName, deployed: str) -> Renamed:
     rows = _has_rows(context, deployed)
-    saved = ""
-    if rows:
-        answer = context.account.call("dynamodb", "list_backups", TableName=deployed)
-        ready = [one for one in answer["BackupSummaries"] if one["BackupStatus"] == "AVAILABLE"]
-        saved = max(ready, key=lambda one: one["BackupCreationDateTime"])["BackupArn"] if ready else ""
+    saved = _saved(context, deployed) if rows else ""
     return Renamed(service, table, deployed, bool(rows), _has_rows(context, table.name) is not None, saved)
+
+
+def _saved(context: Context, table: str) -> str:
+    """The newest backup of a table that is fresh: an on-demand one of DynamoDB, or a verified file of this workspace."""
+    answer = context.account.call("dynamodb", "list_backups", TableName=table)
+    found = {
+        one["BackupCreationDateTime"]: one["BackupArn"]
+        for one in answer["BackupSummaries"]
+        if one["BackupStatus"] == "AVAILABLE"
+    }
+    found |= {
+        datetime.fromisoformat(one.manifest.time): str(one.path) for one in storage.backups(context.workspace, table)
+    }
+    newest = max(found, default=None)
+    return found[newest] if newest is not None and datetime.now(UTC) - newest <= FRESH else ""
 
 
 def _has_rows(context: Context, table: str) -> bool | None:

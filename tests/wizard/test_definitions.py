@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.conftest import Aws
 from tests.wizard.checkout_fixture import LAMBDA, section, write_checkout, write_service
-from wizard import definitions
+from wizard import definitions, storage, table_changes
 from wizard.context import Context
 from wizard.errors import BadInput
 
@@ -75,7 +76,11 @@ def test_a_renamed_table_with_rows_blocks_and_the_way_out_is_said(context: Conte
     assert finding.level == "blocked"
     assert finding.place == "amplify-lambda/serverless.yml:49"
     assert OLD in finding.text and NEW in finding.text and CHAT_USAGE in finding.text
-    assert "Keep the name" in finding.todo and "create-backup" in finding.todo and "Copy its rows" in finding.todo
+    assert (
+        "Keep the name" in finding.todo
+        and "backup create --on-demand" in finding.todo
+        and "Copy its rows" in finding.todo
+    )
     fact = definitions.fact(context)
     assert fact.verdict == "blocked"
     assert fact.value == {"root": True, "basic_ops": [], "renamed": [OLD]}
@@ -89,7 +94,9 @@ def test_a_renamed_empty_table_is_attention(context: Context, root: Path, aws: A
     assert [finding.level for finding in found.findings] == ["attention"]
 
 
-def test_a_backup_of_the_table_lifts_the_block(context: Context, root: Path, aws: Aws) -> None:
+def test_a_fresh_backup_of_the_table_lifts_the_block(
+    context: Context, root: Path, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rename(root)
     deploy(aws, **{CHAT_USAGE: OLD})
     put_row(aws, OLD)
@@ -98,6 +105,17 @@ def test_a_backup_of_the_table_lifts_the_block(context: Context, root: Path, aws
     assert found.blocking == []
     assert found.renamed[0].saved == arn
     assert arn in found.findings[0].text
+    monkeypatch.setattr(table_changes, "FRESH", timedelta(seconds=-1))  # one of long ago does not: services wrote since
+    assert definitions.inspect(context).blocking == [OLD]
+
+
+def test_a_verified_file_of_the_table_lifts_the_block(context: Context, root: Path, aws: Aws) -> None:
+    rename(root)
+    deploy(aws, **{CHAT_USAGE: OLD})
+    put_row(aws, OLD)
+    backup = storage.back_up(context, OLD)
+    found = definitions.inspect(context)
+    assert (found.blocking, found.renamed[0].saved) == ([], str(backup.path))
 
 
 def test_a_table_that_is_retained_does_not_block(context: Context, root: Path, aws: Aws) -> None:
