@@ -145,11 +145,14 @@ def compare_with_pool(
     ]
 
 
-def sub_pairs(users: Iterable[PoolUser], known: Mapping[str, str]) -> tuple[list[tuple[str, str]], list[Complaint]]:
+def sub_pairs(users: Iterable[PoolUser], known: Iterable[str]) -> tuple[list[tuple[str, str]], list[Complaint]]:
     """(e-mail, sub) pairs, sorted, and who had to be left out.
 
-    `known` has the ids of cognito-users: an e-mail is written as the data spells it, else in lower case.
+    `known` has the ids of cognito-users: an e-mail is written as the data spells it, in whatever case, else in lower.
     """
+    spelled: dict[str, set[str]] = defaultdict(set)
+    for identity in known:
+        spelled[identity.lower()].add(identity)
     by_email: dict[str, list[PoolUser]] = defaultdict(list)
     complaints: list[Complaint] = []
     for user in users:
@@ -161,13 +164,12 @@ def sub_pairs(users: Iterable[PoolUser], known: Mapping[str, str]) -> tuple[list
             by_email[user.email.lower()].append(user)
     pairs: list[tuple[str, str]] = []
     for lower, same in sorted(by_email.items()):
-        spellings = {user.email for user in same}
         if len(same) > 1:
             names = ", ".join(shown(user.username) for user in same[:5])
             text = f"{plural(len(same), 'user')} of the pool have the e-mail address {shown(lower)}: {names}."
             complaints.append(Complaint("attention", 0, f"{text} None is written; add a row with the right sub."))
             continue
-        in_data = sorted(spelling for spelling in {*spellings, lower} if spelling in known)
+        in_data = sorted(spelled.get(lower, ()), key=lambda spelling: (spelling != same[0].email, spelling))
         if len(in_data) > 1:
             text = f"The data has both {' and '.join(shown(spelling) for spelling in in_data)}; only one can become"
             complaints.append(Complaint("attention", 0, f"{text} {shown(same[0].sub)}. Check the row."))

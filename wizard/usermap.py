@@ -147,7 +147,7 @@ def read_map(path: Path) -> tuple[UserMap, list[Complaint]]:
             if (size := path.stat().st_size) > MAX_BYTES:
                 raise BadInput(f"{path} has {size:,} bytes, the limit is {MAX_BYTES:,}: this is not a user map.")
             start = raw.peek(4)[:4]
-            if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+            if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0\0" in (start[::2], start[1::2]):
                 raise BadInput(f"{path} is UTF-16 text; save it as UTF-8 (in Excel: CSV UTF-8) and check it again.")
             if start.startswith(b"\xef\xbb\xbf"):
                 raw.read(3)
@@ -173,10 +173,13 @@ def _rows(text: IO[str], path: Path, reading: _Reading) -> Iterator[MapRow]:
         if len(line) > MAX_LINE:
             reading.wrong(number, f"The line is longer than {MAX_LINE:,} characters; reading stopped here.")
             return
-        if not line.strip(_AROUND + "\n"):
+        if not line.strip(_AROUND + ",\n"):  # spreadsheets write a blank row as commas
             reading.cleaned("A blank line was skipped", number)
             continue
         cells = _cells(line.rstrip("\n"), number, reading)
+        if len(cells) > 2 and not any(cells[2:]):
+            cells = cells[:2]
+            reading.cleaned("Empty columns behind the second were left away", number)
         if not header_seen:
             header_seen = True
             if fault := _header_fault(cells, line):

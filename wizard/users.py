@@ -107,11 +107,7 @@ def identity_map(context: Context) -> UserMap:
     """The map of scenario B: every id of cognito-users onto itself, sorted. Raises Blocked when there is none."""
     table = cognito_users_table(context)
     try:
-        ids = sorted(
-            item["user_id"]["S"]
-            for page in context.account.pages("dynamodb", "scan", TableName=table, ProjectionExpression="user_id")
-            for item in page["Items"]
-        )
+        ids = sorted(_every_id(context))
     except botocore.exceptions.ClientError as error:
         if code_of(error) not in ABSENT | DENIED:
             raise
@@ -121,6 +117,14 @@ def identity_map(context: Context) -> UserMap:
     return UserMap(tuple(MapRow(line, user, user) for line, user in enumerate(ids, 2)))
 
 
+def _every_id(context: Context) -> Iterator[str]:
+    """Every id of cognito-users, in no order."""
+    table = cognito_users_table(context)
+    for page in context.account.pages("dynamodb", "scan", TableName=table, ProjectionExpression="user_id"):
+        for item in page["Items"]:
+            yield item["user_id"]["S"]
+
+
 def sub_map(context: Context, user_pool_id: str) -> tuple[UserMap, list[Complaint]]:
     """The map of e-mail addresses onto the subs of a user pool, sorted, and who had to be left out.
 
@@ -128,9 +132,9 @@ def sub_map(context: Context, user_pool_id: str) -> tuple[UserMap, list[Complain
     """
     users = list(read_pool(context.account, user_pool_id))
     complaints: list[Complaint] = []
-    known: Mapping[str, str] = {}
+    known: list[str] = []
     try:
-        known = look_up(context, (spelling for user in users for spelling in (user.email, user.email.lower())))
+        known = list(_every_id(context))
     except botocore.exceptions.ClientError as error:
         if code_of(error) not in ABSENT | DENIED:
             raise

@@ -61,6 +61,8 @@ def test_a_plain_file_gives_its_rows_and_nothing_to_say(tmp_path: Path) -> None:
         (b" old_id , new_id\n\tada@example.edu , jonesa1 \n", "Spaces"),
         ("old_id,new_id\n\xa0ada@example.edu,jonesa1\u200b\n".encode(), "Spaces"),
         (b'"old_id","new_id"\n"ada@example.edu" , "jonesa1"\n', "Quotes"),
+        (b"old_id,new_id,,\nada@example.edu,jonesa1, ,\n", "Empty columns"),
+        (b",,\nold_id,new_id\n , \nada@example.edu,jonesa1\n,\n", "blank line"),
     ],
 )
 def test_what_spreadsheets_add_is_cleaned_and_noted(tmp_path: Path, content: bytes, word: str) -> None:
@@ -107,7 +109,8 @@ def test_a_wrong_header_is_named_with_what_is_wrong(tmp_path: Path, header: str,
     [
         (b"ada@example.edu,", "new_id is empty"),
         (b",jonesa1", "old_id is empty"),
-        (b" , ", "Both cells are empty"),
+        (b'"",""', "Both cells are empty"),
+        (b"ada@example.edu,,", "new_id is empty"),
         (b"ada@example.edu", "1 column instead of 2"),
         (b"ada@example.edu,jonesa1,x", "3 columns instead of 2"),
         (b'"ada@example.edu,jonesa1', "Quotes do not pair up"),
@@ -139,9 +142,10 @@ def test_a_file_without_users_is_an_error(tmp_path: Path, content: str) -> None:
     assert only(check_file(file_of(tmp_path, content))[1], "error")
 
 
-def test_utf_16_is_named_for_what_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_named_for_what_it_is(tmp_path: Path, encoding: str) -> None:
     with pytest.raises(BadInput, match="UTF-16"):
-        read_map(file_of(tmp_path, "old_id,new_id\na@example.edu,anna\n".encode("utf-16")))
+        read_map(file_of(tmp_path, "old_id,new_id\na@example.edu,anna\n".encode(encoding)))
 
 
 def test_a_file_that_cannot_be_read_is_bad_input(tmp_path: Path) -> None:

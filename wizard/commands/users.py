@@ -97,6 +97,8 @@ def run_check(arguments: argparse.Namespace, context: Context | None) -> Outcome
 
 
 def _headline(file: Path, user_map: UserMap) -> str:
+    if not user_map.rows:
+        return f"{plain(file)}: no row that can be used."
     changed = f"{plural(len(user_map.changed), 'id changes', 'ids change')}"
     what = f"{changed} (scenario A)" if user_map.changed else "no id changes (scenario B)"
     return f"{plain(file)}: {plural(len(user_map.rows), 'row')}, {what}."
