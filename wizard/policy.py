@@ -23,7 +23,7 @@ _ACTIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ),
     (PLAN, "buckets"): (
         "s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads", "s3:GetBucketNotification",
-        "s3:GetEncryptionConfiguration", "s3:GetBucketVersioning",
+        "s3:GetBucketVersioning", "s3:GetEncryptionConfiguration",
     ),
     (PLAN, "objects"): ("s3:GetObject", "s3:GetObjectTagging"),
     (PLAN, "keys"): ("kms:Decrypt",),
@@ -66,11 +66,6 @@ _ACTIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
     (FREE, "roles of basic-ops"): ("iam:DeleteRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy"),
     (FREE, "logs of basic-ops"): ("logs:DeleteLogGroup",),
 }  # fmt: skip
-
-
-def actions_of(purpose: str) -> list[str]:
-    """All actions of one purpose, sorted."""
-    return sorted({action for (of, _), actions in _ACTIONS.items() if of == purpose for action in actions})
 
 
 def document(context: Context) -> dict[str, Any]:

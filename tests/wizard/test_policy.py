@@ -39,7 +39,7 @@ def called() -> set[tuple[str, str]]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
                 case ast.Call(
-                    func=ast.Attribute(attr="call" | "pages"),
+                    func=ast.Attribute(attr="call" | "pages") | ast.Name(id="call" | "pages"),
                     args=[ast.Constant(value=str(service)), ast.Constant(value=str(operation)), *_],
                 ):
                     words = (word.upper() if word == "v2" else word.title() for word in operation.split("_"))
