@@ -44,7 +44,7 @@ def say(words: str = "") -> None:
 def told(words: str) -> None:
     """A paragraph, wrapped."""
     for paragraph in words.strip().split("\n"):
-        say(textwrap.fill(plain(paragraph), 78))
+        say(textwrap.fill(plain(paragraph), 78, break_on_hyphens=False, break_long_words=False))
 
 
 def confirm(question: str) -> bool:
