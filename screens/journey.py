@@ -239,6 +239,7 @@ class JourneyScreen(Screen[None]):
         self.app.findings[step.id] = []
         outcome = await self.app.push_screen_wait(Running(action, values))
         self._last[step.id] = (action, outcome)
+        self._given[step.id].update(action.offers(outcome))
         return outcome
 
     async def _agreed(self, step: Step, action: Action, values: Values, seen: Outcome | None) -> bool:

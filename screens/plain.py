@@ -211,7 +211,9 @@ class Walk:
         if action.effect != "read" and not self.agreed(action, values):
             say("Declined; nothing was touched.")
             return None
-        return self.run(action, values)
+        outcome = self.run(action, values)
+        self.given[step.id].update(action.offers(outcome))
+        return outcome
 
     def enter(self, step: Step, action: Action) -> Values | None:
         """Ask for the action's fields; what was entered is kept for next time. None when the operator gives up."""

@@ -240,11 +240,9 @@ def check_user_ids(context: Context) -> Fact:
     ids = [str(item.get("user_id", {}).get("S", "")) for item in page["Items"]]
     emails = sum("@" in one for one in ids)
     if 2 * emails > len(ids):
-        meaning = "scenario A: e-mail addresses change, so the map needs new ids"
+        meaning = "most likely scenario A, ids change and the map needs the new ones"
     else:
-        meaning = (
-            "scenario B: they need not change, only storage is consolidated; say otherwise by the map" if ids else ""
-        )
+        meaning = "most likely scenario B, ids stay and only storage is consolidated" if ids else ""
     found = f"{emails:,} of {plural(len(ids), 'id')} in {table} look like e-mail addresses"
     return Fact("user_ids", "ok", "User ids", f"{found}{f': {meaning}' if meaning else ''}", "",
                 {"ids": len(ids), "emails": emails})  # fmt: skip

@@ -59,6 +59,7 @@ class Action:
     preview: str = ""  # id of the action of the same step that shows what this one would do (its dry run)
     # What will be down or slow and for how long, which jobs to stop, what users will notice.
     warning: Callable[[Facts, Values], Sequence[str]] = lambda facts, values: ()
+    offers: Callable[[Outcome], Values] = lambda outcome: {}  # for the step's other fields, like a file that was made
     review: Callable[[Outcome], Sequence[str]] = lambda outcome: ()  # what to think about before the next step
 
 

@@ -146,6 +146,10 @@ ONLY = Field("only", "Only", "--only", choices=("", "tables", "buckets"), help="
 AUDIT = Field("audit", "Map audit logs too", "--include-audit-logs", lambda facts: "no", ("no", "yes"))
 
 
+def _made_map(outcome: Outcome) -> Values:
+    return {"csv": str(outcome.details["output"])} if outcome.code == 0 and "output" in outcome.details else {}
+
+
 def _plan(values: Values) -> list[str]:
     audit = ["--include-audit-logs"] if values.get("audit") == "yes" else []
     return ["migrate", "plan", "--csv-file", values["csv"], *option(values, "only", "--only"), *audit]
@@ -271,10 +275,10 @@ JOURNEY = Journey(
             action("missing", "Who is missing in it", "read", fixed("users", "missing")),
             action("same", "Make a map, ids stay", "read",
                    lambda values: ["users", "generate", "--no-id-change", "--output", values["output"]],
-                   fields=(MAP_OUTPUT,)),
+                   fields=(MAP_OUTPUT,), offers=_made_map),
             action("sub", "Make a map from the pool", "read",
                    lambda values: ["users", "generate", "--use-sub", *option(values, "pool", "--user-pool-id"),
-                                   "--output", values["output"]], fields=(POOL, MAP_OUTPUT)),
+                                   "--output", values["output"]], fields=(POOL, MAP_OUTPUT), offers=_made_map),
             action("check", "Check the map and use it", "read",
                    lambda values: ["users", "check", values["csv"], *option(values, "pool", "--user-pool-id")],
                    fields=(CSV, POOL)),

@@ -102,6 +102,7 @@ class ProgressTable(DataTable[Text]):
                 cells = self._cells(progress)
                 if task not in self.rows:
                     self.add_row(*cells, key=task)
+                    self.call_after_refresh(self.scroll_end, animate=False)  # to where the work is
                     continue
                 for (label, _), cell in zip(self.COLUMNS, cells, strict=True):
                     self.update_cell(task, label, cell)

@@ -9,7 +9,7 @@ import pytest
 
 from wizard import rules
 from wizard.facts import Fact, Facts
-from wizard.journey import status
+from wizard.journey import Outcome, status
 from wizard.steps import JOURNEY
 
 STACKS = ("absent", "UPDATE_COMPLETE", "DELETE_FAILED", "ROLLBACK_COMPLETE", None)
@@ -172,3 +172,28 @@ def test_every_action_can_be_shown_as_a_command() -> None:
             assert not action.preview or any(other.id == action.preview for other in step.actions)
             if action.effect == "destroy":
                 assert action.word(facts(names={"basic_ops_stack": "amplify-v6-lambda-basic-ops-dev"}))
+
+
+def test_a_map_that_was_made_is_offered_to_be_checked() -> None:
+    makers = {action.id: action for action in JOURNEY["6a"].actions}
+    for name in ("same", "sub"):
+        assert makers[name].offers(Outcome(0, "", {"output": "m.csv"})) == {"csv": "m.csv"}
+        assert makers[name].offers(Outcome(2, "refused")) == {}
+
+
+def test_the_cleanup_ticks_what_can_be_checked_and_nothing_else() -> None:
+    apply = next(action for action in JOURNEY["7"].actions if action.id == "apply")
+    ticked = {field.name for field in apply.fields if field.default(facts(**READY)) == "yes"}
+    assert ticked == {"deployed", "backups"}
+    outdated = facts(**{**READY, "services": {"object-access": "outdated"}})
+    assert {field.name for field in apply.fields if field.default(outdated) == "yes"} == {"backups"}
+
+
+def test_freeing_by_the_resource_alone_does_not_speak_of_lost_tables() -> None:
+    free = next(action for action in JOURNEY["4b"].actions if action.id == "free")
+    doomed = facts(
+        **{**READY, "basic_ops_tables": {"tables": ["t-user-storage"], "unsaved": []}, "lambda_deployment": 600}
+    )
+    assert any("t-user-storage" in line for line in free.warning(doomed, {"how": "stack"}))
+    told = " ".join(free.warning(doomed, {"how": "resource"}))
+    assert "t-user-storage" not in told and "about 12 minutes" in told
