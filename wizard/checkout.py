@@ -122,6 +122,16 @@ def _doubtful(services: list[Service]) -> list[Finding]:
     ]
     findings += [
         Finding(
+            "attention", f"{service.file}:{line}",
+            f"It takes values from {plain(path, 120)}, which is not searched for references.",
+            "Look there by hand for ${ssm:…} and for table names.",
+        )
+        for service in services
+        if not service.excluded
+        for line, path in service.definition.included()
+    ]  # fmt: skip
+    findings += [
+        Finding(
             "attention", f"{service.file}:{key.start_mark.line + 1}",
             f"{plain(key.value, 80)} stands twice in one mapping; the last counts here.",
             "Remove one of them: serverless refuses such a file.",

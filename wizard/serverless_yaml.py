@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import re
 from collections.abc import Iterator, Mapping
@@ -178,6 +179,18 @@ class ServerlessFile:
             if "${" in node.value
             for reference in self._references(node.value, key, node.start_mark.line + 1, types, 0)
         ]
+
+    def included(self) -> list[tuple[int, str]]:
+        """Line and path of the other files that its values come from, the var file apart."""
+        found = []
+        for _, node in scalars(self.root):
+            for match in re.finditer(r"\$\{file\(([^()]*)\)", node.value):
+                name = match[1].strip()
+                with contextlib.suppress(Unanswered):
+                    name = self.expand(name)
+                if not name.endswith(f"{self._answers.stage}-var.yml"):
+                    found.append((node.start_mark.line + 1, name))
+        return found
 
     def environment(self, function: str) -> set[str]:
         """The names of the variables that a function gets, by the key that it has under `functions`."""

@@ -132,6 +132,16 @@ def test_a_list_in_the_var_file_is_said(tmp_path: Path) -> None:
     assert [finding.text.split()[0] for finding in findings(found)] == ["ADMINS"]
 
 
+def test_files_that_are_not_searched_are_named(tmp_path: Path) -> None:
+    write_checkout(tmp_path)
+    more = "custom: {a: '${file(../var/${sls:stage}-var.yml):ADMINS}', b: ['x ${file(./x-${sls:stage}.yml):c}']}\n"
+    write_service(tmp_path, "split", f"service: split\n{more}resources:\n  - ${{file(./${{env:X}}.json)}}\n")
+    assert [(one.level, one.place, one.text.split()[4]) for one in findings(read(tmp_path))] == [
+        ("attention", "split/serverless.yml:2", "./x-dev.yml,"),
+        ("attention", "split/serverless.yml:4", "./${env:X}.json,"),
+    ]
+
+
 def test_two_directories_of_one_service_and_one_without_a_name_block(tmp_path: Path) -> None:
     write_checkout(tmp_path)
     write_service(tmp_path, "twin", section(service="amplify-v6-lambda"))
