@@ -140,10 +140,14 @@ def connect(choice: Choice, feed: Feed, control: Control, arguments: argparse.Na
     keys = [*(row.config_key for row in TABLES), *(row.config_key for row in BUCKETS)]
     deployment = Deployment(dep, stage, account.region, overrides_from(os.environ, keys))
     try:
-        folder = arguments.workspace or default_folder(account.id, deployment)
-    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-        raise Blocked(f"AWS does not say whose account this is: {explain(error)}.") from error
-    workspace = Workspace(Path(folder).expanduser())
+        folder = default_folder(account.id, deployment)
+    except botocore.exceptions.BotoCoreError as error:
+        raise Blocked(
+            f"AWS is out of reach: {explain(error).rstrip('.')}. Check the network, the region and AWS_ENDPOINT_URL."
+        ) from error
+    except botocore.exceptions.ClientError as error:
+        raise Blocked(f"AWS does not say whose account this is: {explain(error)}. Check the credentials.") from error
+    workspace = Workspace(Path(arguments.workspace or folder).expanduser())
     workspace.belongs_to(account.id, deployment)
     account.audit = workspace.write_audit
     endpoint = endpoint_of(account)

@@ -5,6 +5,7 @@ Run with `-m network`: MiniStack pins a botocore of its own and is installed int
 
 from __future__ import annotations
 
+import json
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -12,15 +13,17 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Aws
+from tests.conftest import REGION, Aws
 from tests.emulators import ministack
 from tests.wizard.storage_tables import NEW, OLD, create, every_type, put, row
 from tests.wizard.test_endpoint import BASIC, BUCKET, Deployed, path_resources, ready, table
 from tests.wizard.test_endpoint import IMPORTED as IMPORTED_API
-from wizard import endpoint, endpoint_free, recovery, storage
+from wizard import endpoint, endpoint_free, policy, recovery, storage
+from wizard.aws import Account
 from wizard.context import Context
 from wizard.errors import Blocked
 from wizard.import_sources import open_source
+from wizard.preflight import gather
 from wizard.storage_import import import_rows
 
 __all__ = ["ready"]  # the fixture, here over MiniStack
@@ -92,6 +95,21 @@ def test_the_way_through_step_4(aws: Aws, ready: Context) -> None:
     assert endpoint.look(ready).owner == "orphan"
     endpoint_free.free(ready, "resource")
     assert endpoint.look(ready).owner == "nobody"
+
+
+def test_an_identity_with_the_printed_policy_lacks_nothing_and_without_it_is_told(aws: Aws, context: Context) -> None:
+    iam: Any = aws.client("iam")
+    iam.create_user(UserName="operator")
+    key = iam.create_access_key(UserName="operator")["AccessKey"]
+    printed = policy.document(context)
+    context.account = Account(
+        region=REGION, endpoint_url=aws.endpoint, credentials=(key["AccessKeyId"], key["SecretAccessKey"])
+    )
+    for allowed, verdict in ((False, "attention"), (True, "ok")):
+        if allowed:
+            iam.put_user_policy(UserName="operator", PolicyName="all", PolicyDocument=json.dumps(printed))
+        fact = gather(context, ["permissions"]).by_name["permissions"]
+        assert (fact.verdict, "dynamodb:Scan" in fact.value) == (verdict, not allowed)
 
 
 def test_fifty_thousand_rows_in_flat_memory(aws: Aws, context: Context) -> None:
