@@ -7,64 +7,22 @@ from __future__ import annotations
 
 import os
 import signal
-import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import FrameType
 
-import questionary
-
 from screens.choose import FRAGILE, fragile_line
+from screens.plain_results import view
+from screens.prompts import ask_text, choose, confirm, entered, say, told
 from wizard.errors import Interrupted, MigrateError
 from wizard.events import Question
 from wizard.follow import Follower, last_words
-from wizard.forms import complaint, filled, is_tick, unticked
-from wizard.journey import Action, Field, Outcome, Step, Values
-from wizard.results import ChangeRow
+from wizard.forms import complaint, filled
+from wizard.journey import EFFECTS, Action, Outcome, Step, Values
 from wizard.session import Choice, Session, crash
-from wizard.text import plain
-
-EFFECTS = {
-    "read": "only looks",
-    "write": "writes, after its dry run and a question",
-    "destroy": "deletes, asks for a word",
-}
-PAGE = 20  # changes shown at a time
 
 
 class Leave(Exception):
     """The operator is done."""
-
-
-def say(words: str = "") -> None:
-    """One or more lines on stdout; foreign text is made harmless."""
-    for line in words.split("\n"):
-        print(plain(line), flush=True)
-
-
-def told(words: str) -> None:
-    """A paragraph, wrapped."""
-    for paragraph in words.strip().split("\n"):
-        say(textwrap.fill(plain(paragraph), 78, break_on_hyphens=False, break_long_words=False))
-
-
-def confirm(question: str) -> bool:
-    """Yes or no; no is the default."""
-    return bool(questionary.confirm(plain(question), default=False).unsafe_ask())
-
-
-def ask_text(question: str, default: str = "") -> str:
-    return str(questionary.text(plain(question), default=default).unsafe_ask()).strip()
-
-
-def choose(question: str, options: Sequence[str]) -> int:
-    """The index of the option whose number is typed."""
-    for number, option in enumerate(options, 1):
-        say(f"  {number}. {option}")
-
-    def valid(typed: str) -> bool | str:
-        return (typed.strip().isdigit() and 1 <= int(typed) <= len(options)) or f"A number from 1 to {len(options)}."
-
-    return int(questionary.text(f"{question} (number)", validate=valid).unsafe_ask()) - 1
 
 
 class Walk:
@@ -274,57 +232,16 @@ class Walk:
         self.look()
         return step
 
-    def leave(self) -> Step:
-        raise Leave
-
     def results(self, step: Step) -> Step:
-        """The plan: tables, then the changes of one, then one user's; then back to the step."""
-        results = self.session.results
-        if results is None:
+        """Look at the plan, then stand at the step again."""
+        if (found := self.session.results) is None:
             say("There is no plan yet: step 6b makes it.")
-            return step
-        tables = results.tables()
-        rows = [f"{row.place}: {', '.join(f'{n:,} {state}' for state, n in row.counts.items())}" for row in tables]
-        choices = [*rows, "all changes of one user", "conflicts", "unknown references", "back"]
-        picked = choose("Look at what?", choices)
-        if picked < len(tables):
-            self.page(lambda after: results.changes(row=tables[picked].row, after=after, limit=PAGE))
-        elif picked == len(tables):
-            people = results.users()
-            rows = [f"{one}: {sum(counts.values()):,} changes" for one, counts in people[:PAGE]]
-            who = choose("Whose?", [*rows, "somebody else: type the whole id"])
-            user = people[who][0] if who < len(rows) else ask_text("Whose? The whole id:")
-            self.page(lambda after: results.changes(user=user, after=after, limit=PAGE))
-        elif picked == len(tables) + 1:
-            self.page(lambda after: results.changes(state="conflict", after=after, limit=PAGE))
-        elif picked == len(tables) + 2:
-            for entry in results.unknown_references() or []:
-                say(f"{entry.place}: {entry.path}: {entry.count:,} ({entry.kind}), like {entry.example}")
+        else:
+            view(found)
         return step
 
-    def page(self, fetch: Callable[[tuple[int, int]], list[ChangeRow]]) -> None:
-        after = (-1, -1)
-        while changes := fetch(after):
-            for change in changes:
-                say(f"{change.id}. {change.state} {change.action}: {change.source} {change.note}".rstrip())
-                for path, before, now in change.edits:
-                    say(f"     {path}: {before or '(nothing)'} → {now or '(removed)'}")
-            after = changes[-1].position
-            if len(changes) < PAGE or not confirm("More?"):
-                return
-        say("No more changes.")
-
-
-def entered(field: Field, value: str) -> str:
-    """One value, asked for as its kind needs."""
-    if field.help:
-        say(f"  {field.help}")
-    label = f"{field.label}{f' ({field.option})' if field.option else ''}"
-    if is_tick(field):
-        return "yes" if confirm(f"{label}?") else unticked(field)
-    if field.choices:
-        return field.choices[choose(label, [choice or "(not set)" for choice in field.choices])]
-    return ask_text(f"{label}:", value)
+    def leave(self) -> Step:
+        raise Leave
 
 
 def run(session: Session) -> int:

@@ -29,7 +29,6 @@ CODES = {
     4: ("–", "declined, nothing was touched", "$text-muted"),
     130: ("!", "stopped, goes on from here", "$text-warning"),
 }
-EFFECTS = {"read": "only looks", "write": "asks, then writes", "destroy": "asks, then deletes"}
 
 
 def text(foreign: object) -> Content:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # a context brings boto3 along; faces that only draw the jour
     from wizard.context import Context
 
 Effect = Literal["read", "write", "destroy"]
+EFFECTS: dict[Effect, str] = {"read": "only looks", "write": "asks, then writes", "destroy": "asks, then deletes"}
 State = Literal["done", "skipped", "open", "locked", "unknown"]
 
 

@@ -126,10 +126,14 @@ class Session:
         """What to see before anything else: whose account this is, what is in it, and why earlier steps count."""
         where, here = self.header(), self.journey.first_open(self.facts)
         identity = self.facts.value("identity") or {}
+        tables = self.facts.value("deployment")
+        found = "its tables could not be listed" if tables is None else plural(tables, "table")
+        if tables == 0:
+            found = "no table has its names: is it the right one?"
         lines = [
             f"Account     {where.account}, as {identity.get('arn', 'unknown')}",
             f"Region      {where.region}{f' at {where.endpoint}' if where.endpoint else ''}",
-            f"Deployment  {where.deployment} ({where.badge})",
+            f"Deployment  {where.deployment} ({where.badge}), {found}",
             f"Next        step {here.id}, {here.title}",
             "So far this only looked. Another account, region or deployment is chosen at step 0.",
             "",

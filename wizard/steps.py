@@ -180,6 +180,7 @@ UNSAFE = Field("tables", "Tables", "NAME", _unsafe, required=True, help="tables 
 def _apply_warning(facts: Facts, values: Values) -> Sequence[str]:
     plan = facts.value("plan") or {}
     guess = plan.get("estimate") or {}
+    stay = rules.scenario(facts) == "b"
     seconds, dollars = guess.get("seconds"), float(guess.get("dollars", 0))
     how_long = f"in {duration(seconds)} ({guess['basis']})" if seconds is not None else "in a time not measured yet"
     sync = ["Stop first: the e-mail sync job is enabled and re-creates old ids; deploy object-access (step 5)."]
@@ -188,9 +189,9 @@ def _apply_warning(facts: Facts, values: Values) -> Sequence[str]:
         " requests.",
         *(sync if facts.value("sync_job") is True else []),
         "Stop first: scheduled tasks of users, and scripts of your own that write to these tables.",
-        "Users should be logged out until it is done; then they log in under the new id. Their conversations are loaded"
-        " anew once. The services stay up, slower while it runs; `--max-write-units` holds it back.",
-        *LIMITATIONS,
+        f"Users should be logged out until it is done{'' if stay else '; then they log in under the new id'}. Their"
+        " conversations are loaded anew once. The services stay up, slower while it runs; `--max-write-units` holds it back.",
+        *(LIMITATIONS[-1:] if stay else LIMITATIONS),  # the others come of a changed id
     ]
 
 

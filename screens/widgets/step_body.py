@@ -11,13 +11,13 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Button, Static
 
-from screens.shown import CODES, EFFECTS, LEVELS, STATES, button, excerpt, text
+from screens.shown import CODES, LEVELS, STATES, button, excerpt, text
 from screens.widgets.form import FieldRow, Form
 from screens.widgets.prose import Prose
 from wizard.events import Finding, Level
 from wizard.facts import Facts
 from wizard.forms import complaints, fields, filled, value_of
-from wizard.journey import Action, Outcome, Status, Step
+from wizard.journey import EFFECTS, Action, Outcome, Status, Step
 
 WORST_FIRST = ("blocked", "attention", "unknown", "ok", "note")
 

@@ -78,6 +78,15 @@ class Terminal:
                 raise AssertionError(f"{true!r} never came; on the terminal:\n{self.text}")
             self.read()
 
+    def settle(self, quiet: float = 0.6, seconds: float = 20) -> None:
+        """Wait until nothing was drawn for a while: what takes keys is then in its place."""
+        end = time.monotonic() + seconds
+        drawn = -1
+        while drawn != len(self.raw) and time.monotonic() < end:
+            drawn = len(self.raw)
+            time.sleep(quiet)
+            self.read(0.02)
+
     def type(self, keys: str) -> None:
         os.write(self.master, keys.encode())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from pathlib import Path
 
 from tests.screens.terminal import Terminal
@@ -30,7 +29,7 @@ def start_apply(terminal: Terminal) -> None:
     arrive(terminal)
     terminal.until("[ Apply ]")
     terminal.until("Step 6c")
-    time.sleep(0.3)
+    terminal.settle()
     terminal.type("\t\t\r")
     terminal.until("Apply (y)")
     terminal.type("y")
@@ -63,7 +62,7 @@ def test_ctrl_q_quits_after_the_last_outcome_too(tmp_path: Path) -> None:
     with Terminal(STAGE, "textual", workspace(tmp_path), columns=120, lines=40) as terminal:
         arrive(terminal)
         terminal.until("[ Dry run ]")
-        time.sleep(0.3)
+        terminal.settle()
         terminal.type("\r")
         terminal.until("Continue (Enter)")
         terminal.type("\x11")

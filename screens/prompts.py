@@ -1,0 +1,56 @@
+"""Ordinary lines and questions. Foreign text is made harmless, Ctrl-C is never swallowed, and the default is no."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import questionary
+
+from wizard.forms import is_tick, unticked
+from wizard.journey import Field
+from wizard.text import plain
+
+
+def say(words: str = "") -> None:
+    """One or more lines on stdout; foreign text is made harmless."""
+    for line in words.split("\n"):
+        print(plain(line), flush=True)
+
+
+def told(words: str) -> None:
+    """A paragraph, wrapped."""
+    for paragraph in words.strip().split("\n"):
+        say(textwrap.fill(plain(paragraph), 78, break_on_hyphens=False, break_long_words=False))
+
+
+def confirm(question: str) -> bool:
+    """Yes or no; no is the default."""
+    return bool(questionary.confirm(plain(question), default=False).unsafe_ask())
+
+
+def ask_text(question: str, default: str = "") -> str:
+    return str(questionary.text(plain(question), default=default).unsafe_ask()).strip()
+
+
+def choose(question: str, options: Sequence[str]) -> int:
+    """The index of the option whose number is typed."""
+    for number, option in enumerate(options, 1):
+        say(f"  {number}. {option}")
+
+    def valid(typed: str) -> bool | str:
+        return (typed.strip().isdigit() and 1 <= int(typed) <= len(options)) or f"A number from 1 to {len(options)}."
+
+    return int(questionary.text(f"{question} (number)", validate=valid).unsafe_ask()) - 1
+
+
+def entered(field: Field, value: str) -> str:
+    """One value, asked for as its kind needs."""
+    if field.help:
+        say(f"  {field.help}")
+    label = f"{field.label}{f' ({field.option})' if field.option else ''}"
+    if is_tick(field):
+        return "yes" if confirm(f"{label}?") else unticked(field)
+    if field.choices:
+        return field.choices[choose(label, [choice or "(not set)" for choice in field.choices])]
+    return ask_text(f"{label}:", value)
