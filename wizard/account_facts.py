@@ -311,13 +311,7 @@ def check_services(context: Context) -> Fact:
 def check_export_owner(context: Context) -> Fact:
     """Whether the export `{stage}-RestApiId`, which carries no deployment name, is this deployment's."""
     export = f"{context.deployment.stage}-RestApiId"
-    owners = [
-        entry["ExportingStackId"].split("/")[1]
-        for page in context.account.pages("cloudformation", "list_exports")
-        for entry in page.get("Exports", [])
-        if entry["Name"] == export
-    ]
-    owner = owners[0] if owners else ""
+    owner, _ = endpoint.rest_api_export(context)
     if owner and owner != context.deployment.stack("lambda"):
         return Fact(
             "export_owner", "blocked", "REST API export", f"{export} belongs to the stack {owner}",

@@ -69,12 +69,16 @@ class Deployment:
     def owns(self, resource: str, others: Iterable[str] = ()) -> bool:
         """Whether a table or bucket name belongs to this deployment. `others` are the DEP_NAMEs that the account shows:
         `amplify-v6-test-…` is not of `v6` where there is a `v6-test`."""
-        longer = [other for other in others if other.startswith(f"{self.dep}-")]
-        return (
-            resource.startswith(f"amplify-{self.dep}-")
-            and (f"-{self.stage}-" in resource or resource.endswith(f"-{self.stage}"))
-            and not any(resource.startswith(f"amplify-{other}-") for other in longer)
-        )
+        return _owns(self.dep, self.stage, resource, others)
+
+
+def _owns(dep: str, stage: str, resource: str, others: Iterable[str]) -> bool:
+    longer = [other for other in others if other.startswith(f"{dep}-")]
+    return (
+        resource.startswith(f"amplify-{dep}-")
+        and (f"-{stage}-" in resource or resource.endswith(f"-{stage}"))
+        and not any(resource.startswith(f"amplify-{other}-") for other in longer)
+    )
 
 
 def overrides_from(environment: Mapping[str, str], config_keys: Iterable[str]) -> dict[str, str]:
@@ -106,8 +110,6 @@ def discover(table_names: Iterable[str], bucket_names: Iterable[str] = ()) -> li
     names = set(table_names)
     everything = names | set(bucket_names)
     found = {(match["dep"], match["stage"]) for name in names for anchor in _ANCHORS if (match := anchor.match(name))}
-    counted = [
-        (dep, stage, sum(1 for name in everything if name.startswith(f"amplify-{dep}-") and f"-{stage}" in name))
-        for dep, stage in found
-    ]
+    others = {dep for dep, _ in found}
+    counted = [(dep, stage, sum(_owns(dep, stage, name, others) for name in everything)) for dep, stage in found]
     return sorted(counted, key=lambda entry: (-entry[2], entry[0], entry[1]))

@@ -92,7 +92,7 @@ def look(context: Context) -> EndpointState:
     """Find the REST API, the path in it, and the stack that owns it by physical resource id."""
     basic_ops, amplify_lambda = (context.deployment.stack(name) for name in ("lambda-basic-ops", "lambda"))
     theirs, ours = resources(context, basic_ops), resources(context, amplify_lambda)
-    export_owner, exported = _export(context)
+    export_owner, exported = rest_api_export(context)
     export_ok = export_owner in ("", amplify_lambda)
     apis = physical(ours, "AWS::ApiGateway::RestApi") or (
         [exported] if exported and export_ok else _apis_by_name(context)
@@ -122,7 +122,7 @@ def status_of(context: Context, stack: str) -> str:
     return "absent" if found is None else str(found["StackStatus"])
 
 
-def _export(context: Context) -> tuple[str, str]:
+def rest_api_export(context: Context) -> tuple[str, str]:
     """Who exports `{stage}-RestApiId` (its stack's name), and the value. The name carries no deployment name."""
     name = f"{context.deployment.stage}-RestApiId"
     for page in context.account.pages("cloudformation", "list_exports"):

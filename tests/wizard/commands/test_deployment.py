@@ -13,8 +13,8 @@ from tests.conftest import Aws
 from tests.wizard.test_users import table
 from wizard.commands import deployment
 from wizard.context import Context
-from wizard.deployment import Deployment
-from wizard.inventory import known_resources, table_names, unknown_names
+from wizard.deployment import Deployment, discover
+from wizard.inventory import known_resources, own_tables, table_names, unknown_names
 from wizard.journey import Outcome
 
 
@@ -85,3 +85,15 @@ def test_no_name_is_listed_twice(stage: str) -> None:
     resources = known_resources(here, [], [])
     assert len({(resource.kind, resource.name) for resource in resources}) == len(resources)
     assert unknown_names(here, resources, [resource.name for resource in resources]) == []
+
+
+def test_deployments_whose_names_begin_alike_are_counted_apart() -> None:
+    names = [
+        *(f"amplify-v6-{rest}" for rest in ("object-access-dev-cognito-users", "lambda-dev-accounts", "lambda-dev")),
+        *(f"amplify-v6-test-{rest}" for rest in ("object-access-dev-cognito-users", "lambda-dev-accounts")),
+        "amplify-v6-lambda-prod-accounts",
+    ]
+    assert discover(names, ["amplify-v6-test-lambda-dev-share"]) == [
+        ("v6", "dev", 3), ("v6-test", "dev", 3), ("v6", "prod", 1),
+    ]  # fmt: skip
+    assert own_tables(Deployment("v6", "dev", "us-east-1"), names) == names[:3]
