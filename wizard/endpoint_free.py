@@ -6,7 +6,8 @@ What destroys comes after its locks: steps 1 and 2 stand, and every table with r
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import botocore.exceptions
@@ -39,8 +40,12 @@ def word(context: Context, how: str) -> str:
     return "" if how == "wait" else context.deployment.stack("lambda-basic-ops")
 
 
-def free(context: Context, how: str, *, dry_run: bool = False, poll: float = 5.0) -> Outcome:
+def free(
+    context: Context, how: str, *, dry_run: bool = False, poll: float = 5.0, old_root: Path | None = None
+) -> Outcome:
     """Free the path in one of the four ways of `HOWS`; a dry run makes every check and says what would be done.
+
+    `old_root` is the checkout that basic-ops was deployed from, for `serverless`; the run's own by default.
 
     Blocked names the step that must come first, or what stands in the way; Failed says what AWS could not do.
     """
@@ -63,8 +68,10 @@ def free(context: Context, how: str, *, dry_run: bool = False, poll: float = 5.0
     if state.owner == endpoint.ORPHAN:
         raise Blocked(f"No stack owns {endpoint.PATH}, so deleting {stack} would not free it: use --how resource.")
     require_deletable(context, stack, empties_packages=how == "serverless")
-    ways: dict[str, Callable[[Context, str, bool, float], str]] = {"stack": _delete_stack, "serverless": _remove}
-    done = ways[how](context, stack, dry_run, poll)
+    if how == "stack":
+        done = _delete_stack(context, stack, dry_run, poll)
+    else:
+        done = _remove(context, stack, old_root or context.root, dry_run, poll)
     return _ended(stack, how, done, state if dry_run else endpoint.look(context), dry_run)
 
 
@@ -248,15 +255,15 @@ def new_events(context: Context, stack_id: str, seen: set[str]) -> list[dict[str
     return found[::-1]
 
 
-def _remove(context: Context, stack: str, dry_run: bool, poll: float) -> str:
-    if context.root is None:
-        raise BadInput("--how serverless needs the checkout that basic-ops was deployed from: give it with --root.")
-    checkout = read_checkout(context.root, context.deployment)
+def _remove(context: Context, stack: str, root: Path | None, dry_run: bool, poll: float) -> str:
+    if root is None:
+        raise BadInput("--how serverless needs the checkout that basic-ops was deployed from: give it with --old-root.")
+    checkout = read_checkout(root, context.deployment)
     service = next((each for each in (*checkout.services, *checkout.excluded) if each.stack == stack), None)
     if service is None:
         raise BadInput(
-            f"{context.root} has no service whose stack is {stack}: give the checkout of the release that basic-ops was"
-            " deployed from with --root, or use --how stack."
+            f"{root} has no service whose stack is {stack}: give the checkout of the release that basic-ops was"
+            " deployed from with --old-root, or use --how stack."
         )
     command = serverless_command.find(context)
     if command is None:
@@ -266,7 +273,7 @@ def _remove(context: Context, stack: str, dry_run: bool, poll: float) -> str:
     arguments = ["remove", "--stage", context.deployment.stage, "--region", context.region]
     line = f"(cd {service.directory} && serverless {' '.join(arguments)})"
     if dry_run:
-        return f"Would run {line}"
+        return f"Would run {line}."
     log.info("%s", line)
     environment = serverless_command.environment(context, command)
     status = run_lines(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import threading
 import time
@@ -391,13 +392,26 @@ def test_an_orphan_goes_by_resource_only(deployed: Deployed, ready: Context) -> 
     assert endpoint.look(ready).owner == "nobody"
 
 
-def test_serverless_remove_needs_the_right_checkout(deployed: Deployed, ready: Context, tmp_path: Path) -> None:
+def test_serverless_remove_needs_the_right_checkout(
+    deployed: Deployed, ready: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deployed.amplify_lambda()
     deployed.basic_ops()
     assert ready.root is not None
     (ready.root / "amplify-lambda-basic-ops" / "serverless.yml").unlink()
     with pytest.raises(BadInput, match="whose stack is amplify-v6-lambda-basic-ops-dev"):
         endpoint_free.free(ready, "serverless")
+    before = tmp_path / "before"  # steps 1 and 2 are those of the new checkout, whatever the old one holds
+    shutil.copytree(ready.root, before)
+    (before / "var" / "dev-var.yml").unlink()
+    (before / "amplify-lambda" / "serverless.yml").unlink()
+    (before / "amplify-lambda-basic-ops" / "serverless.yml").write_text("service: amplify-v6-lambda-basic-ops\n")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "serverless").write_text("#!/bin/sh\n")
+    (tmp_path / "bin" / "serverless").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    outcome = endpoint_free.free(ready, "serverless", dry_run=True, old_root=before)
+    assert f"cd {before / 'amplify-lambda-basic-ops'} && serverless remove" in outcome.text
 
 
 def test_serverless_remove_streams_its_output(

@@ -28,6 +28,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: a
         " resource only; wait: watch until you have freed it by hand",
     )
     free.add_argument("--root", metavar="DIR", type=Path, help="the checkout (default: this folder)")
+    free.add_argument(
+        "--old-root",
+        metavar="DIR",
+        type=Path,
+        help="with serverless: the checkout that basic-ops was deployed from, where it is not the one of --root",
+    )
     free.add_argument("--dry-run", action="store_true", help="make every check and say what would be done")
     free.set_defaults(run=run_free, effect="destroy", word=word, live=True)
 
@@ -60,4 +66,4 @@ def run_show(arguments: argparse.Namespace, context: Context) -> Outcome:
 def run_free(arguments: argparse.Namespace, context: Context) -> Outcome:
     """Free the path: 3 while a lock or something in the way stands."""
     context.root = arguments.root or context.root
-    return endpoint_free.free(context, arguments.how, dry_run=arguments.dry_run)
+    return endpoint_free.free(context, arguments.how, dry_run=arguments.dry_run, old_root=arguments.old_root)
