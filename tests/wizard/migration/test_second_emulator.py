@@ -102,7 +102,7 @@ def test_the_main_job_on_ministack(second: Aws, run: Cli, tmp_path: Path, monkey
         item["id"]: {**item, "user": MAP.get(item["user"], item["user"])} for item in before["lambda-prod-chat-usage"]
     }
     assert {item["id"]: item for item in rows(second, "lambda-prod-chat-usage")} == usage
-    assert run("rollback", "--force") == 3  # what was deleted cannot come back
+    assert run("rollback", "--confirm", "ROLLBACK") == 3  # what was deleted cannot come back
 
 
 def migrated(aws: Aws) -> None:
