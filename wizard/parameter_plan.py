@@ -326,7 +326,11 @@ def _undefined(path: str, checkout: Checkout) -> str:
 
 
 def _findings(checkout: Checkout, rows: list[Row], read: Readers) -> list[Finding]:
-    found = []
+    found = [
+        _output(service, reference)
+        for service in checkout.services
+        for reference in service.definition.unanswered_outputs()
+    ]
     for row in rows:
         path, origin = plain(row.wanted.path), row.wanted.origin
         if row.action == "cannot" and not row.needed:
@@ -343,6 +347,15 @@ def _findings(checkout: Checkout, rows: list[Row], read: Readers) -> list[Findin
             text = f"{path} holds {shown(row.stored.value, False)}: another deployment shares this stage's parameters."
             found.append(Finding("attention", path, text, "Make sure that nobody deploys that one any more."))
     return found
+
+
+def _output(service: Service, reference: Reference) -> Finding:
+    """An output that does not exist yet; one of the service's own stack cannot before its first deployment."""
+    stack, output = reference.address.partition(".")[::2]
+    text = f"The output {plain(output, 80)} of {plain(stack, 80)} does not exist yet: serverless stops on reading it."
+    own = f"A first deployment of {service.stack} needs a default there: `${{cf:…, ''}}`."
+    todo = own if stack == service.stack else f"Deploy {plain(stack, 80)} before this service."
+    return Finding("attention", f"{service.file}:{reference.line}", text, todo)
 
 
 def _secret(row: Row, read: Readers) -> Finding:

@@ -180,6 +180,15 @@ class ServerlessFile:
             for reference in self._references(node.value, key, node.start_mark.line + 1, types, 0)
         ]
 
+    def unanswered_outputs(self) -> list[Reference]:
+        """The `${cf:…}` without a default that have no answer: serverless stops on each."""
+        known = self._answers.known
+        return [
+            one
+            for one in self.references(frozenset({"cf"}))
+            if one.default is None and (one.unresolved or f"cf:{one.address}" not in known)
+        ]
+
     def included(self) -> list[tuple[int, str]]:
         """Line and path of the other files that its values come from, the var file apart."""
         found = []

@@ -376,8 +376,21 @@ def test_outputs_of_stacks_that_exist_are_resolved(ready: Context, aws: Aws) -> 
     output = {"AgentRouterFnUrlContainerFatLambdaFunctionUrl": {"Value": "https://fat.example.edu"}}
     body = {"Resources": {"Q": {"Type": "AWS::SQS::Queue"}}, "Outputs": output}
     aws.client("cloudformation").create_stack(StackName="amplify-v6-agent-loop-dev", TemplateBody=json.dumps(body))
-    assert parameters.populate(ready).code == 0
+    outcome = parameters.populate(ready)
+    assert (outcome.code, "does not exist yet" in outcome.text) == (0, False)
     assert stored(aws)["/amplify/dev/amplify-v6-agent-loop/AGENT_FAT_CONTAINER_URL"] == "https://fat.example.edu"
+
+
+def test_an_output_that_does_not_exist_yet_is_said(ready: Context) -> None:
+    more = "X: ${cf:other-dev.Out} ${cf:third-dev.Out, 'fine'}"
+    write_service(parameters.checkout_root(ready), "one", section(service="one", after=more))
+    findings = {
+        one["place"]: one for one in parameters.populate(ready).details["findings"] if "yet: ser" in one["text"]
+    }
+    assert list(findings) == ["amplify-agent-loop-lambda/serverless.yml:6", "one/serverless.yml:6"]
+    own, other = findings.values()
+    assert "first deployment of amplify-v6-agent-loop-dev needs a default" in own["todo"]
+    assert (other["level"], other["todo"]) == ("attention", "Deploy other-dev before this service.")
 
 
 def test_secret_looking_names_are_secure_only_if_nothing_reads_them_plainly(ready: Context, aws: Aws) -> None:
