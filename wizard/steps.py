@@ -83,6 +83,17 @@ HOW = Field(
 )  # fmt: skip
 
 
+OLD_ROOT = Field(
+    "root", "Old checkout", "--root",
+    help="for serverless only: the folder of the release that basic-ops was deployed from",
+)  # fmt: skip
+
+
+def _free(values: Values) -> list[str]:
+    root = option(values, "root", "--root") if values["how"] == "serverless" else []
+    return ["endpoint", "free", "--how", values["how"], *root]
+
+
 def _free_word(facts: Facts) -> str:
     return name_of("basic_ops_stack")(facts)
 
@@ -247,11 +258,11 @@ JOURNEY = Journey(
         ], "old_user_storage", "basic_ops_tables"),
         _step("4b", rules.never, rules.endpoint_done, rules.endpoint_locked, [
             action("show", "Show who owns it", "read", fixed("endpoint", "show")),
-            action("wait", "Wait while I free it by hand", "read", fixed("endpoint", "free", "--how", "wait")),
+            action("wait", "Wait: I free it by hand", "read", fixed("endpoint", "free", "--how", "wait")),
             action("dry-run", "Show what would be removed", "read",
-                   lambda values: ["endpoint", "free", "--how", values["how"], "--dry-run"], fields=(HOW,)),
-            action("free", "Free /user-data", "destroy", lambda values: ["endpoint", "free", "--how", values["how"]],
-                   fields=(HOW,), word=_free_word, preview="dry-run", warning=_free_warning),
+                   lambda values: [*_free(values), "--dry-run"], fields=(HOW, OLD_ROOT)),
+            action("free", "Free /user-data", "destroy", _free, fields=(HOW, OLD_ROOT),
+                   word=_free_word, preview="dry-run", warning=_free_warning),
         ], "user_data_owner"),
         _step("4c", rules.never, rules.lambda_done, rules.lambda_locked, [
             action("list", "Show what would be deployed", "read", fixed("services", "list", "amplify-lambda")),

@@ -16,7 +16,7 @@ from screens.widgets.form import FieldRow, Form
 from screens.widgets.prose import Prose
 from wizard.events import Finding, Level
 from wizard.facts import Facts
-from wizard.forms import complaints, fields, filled, value_of
+from wizard.forms import complaints, fields, filled, is_tick, value_of
 from wizard.journey import EFFECTS, Action, Outcome, Status, Step
 
 WORST_FIRST = ("blocked", "attention", "unknown", "ok", "note")
@@ -106,6 +106,7 @@ class StepBody(Vertical):
                 yield Form(wanted, values)
         if self._actions:
             with VerticalScroll(id="actions", can_focus=False):
+                yield Static("", id="settings")
                 yield Static("", id="complaints")
                 for action, refusal in self._actions:
                     yield ActionRow(action, refusal)
@@ -137,7 +138,16 @@ class StepBody(Vertical):
         self.given[event.name] = event.value
         self._update_commands()
 
+    def _update_settings(self) -> None:
+        """Where there is little room: what the form above is set to, which may be scrolled out of sight."""
+        shown = [field for field in fields([action for action, _ in reversed(self._actions)]) if not is_tick(field)]
+        told = [f"{one.label}: {value_of(one, self.given, self._facts) or '(not set)'}" for one in shown]
+        if line := self.query_one_optional("#settings", Static):
+            line.update(text(f"↑ {' · '.join(told)}" if told else ""))
+            line.set_class(not told, "-none")
+
     def _update_commands(self) -> None:
+        self._update_settings()
         for row in self.query(ActionRow):
             row.take(filled(row.offered, self.given, self._facts))
 

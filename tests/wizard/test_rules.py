@@ -196,3 +196,9 @@ def test_freeing_by_the_resource_alone_does_not_speak_of_lost_tables() -> None:
     assert any("t-user-storage" in line for line in free.warning(doomed, {"how": "stack"}))
     told = " ".join(free.warning(doomed, {"how": "resource"}))
     assert "t-user-storage" not in told and "about 12 minutes" in told
+
+
+def test_freeing_with_serverless_names_the_old_checkout() -> None:
+    free = next(action for action in JOURNEY["4b"].actions if action.id == "free")
+    assert free.command({"how": "serverless", "root": "/old"}).endswith("endpoint free --how serverless --root /old")
+    assert free.command({"how": "stack", "root": "/old"}).endswith("endpoint free --how stack")
