@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from wizard.errors import BadInput, Blocked, Failed
 from wizard.migration.ledger import FORMAT, Entry, Ledger, decode_edits, decode_key, encode_edits, encode_key
 from wizard.migration.rewrite import Change, Edit
+from wizard.results import LedgerResults
 
 
 def s(value: str) -> dict[str, str]:
@@ -254,3 +255,13 @@ def test_runs_findings_and_references_are_kept(ledger: Ledger) -> None:
     assert [(one["path"], one["count"]) for one in ledger.unknown_references()] == [("c", 9), ("a.b", 4)]
     ledger.add_plan({"created": 2.0})
     assert ledger.unknown_references() == []
+
+
+def test_changes_are_counted_for_each_person_they_concern(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.put(change("ann", users=("ann", "ben")))
+        ledger.put(change("anna", users=("ann",), state="conflict"))
+    assert LedgerResults(tmp_path / "ledger.sqlite").users() == [
+        ("ann", {"planned": 1, "conflict": 1}),
+        ("ben", {"planned": 1}),
+    ]
