@@ -6,6 +6,7 @@ expected is computed here from what was seeded, not by the engine's rewrite.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -27,6 +28,11 @@ from wizard.wire import canonical
 POOL = ("ann@example.edu", "ann@example.edu.org", "47", "471", "o\"neil+x'y@example.edu", "dr who@example.edu", "Zoë")
 FAULTS = (None, network.throttled, network.broken, network.reset, network.lost, network.truncated)
 ACCOUNTS, ACCESS, CHATS = "lambda/accounts", "object-access/object-access", "lambda/chat-usage"
+META, SHARES, STORAGE = "lambda/conversation-metadata", "lambda/", "lambda/user-data-storage"
+ARTIFACTS, WORKFLOWS = "artifacts/user-artifacts", "agent-loop/workflow-registry"
+CONVERSATIONS, SHARED, CONSOLIDATION = "lambda/user-conversations", "lambda/share", "lambda/consolidation"
+DRAWINGS, TEMPLATES = "artifacts/bucket", "agent-loop/workflow-templates"
+BUCKETS = (CONVERSATIONS, SHARED, CONSOLIDATION, DRAWINGS, TEMPLATES)
 COSTS, HISTORY, TASKS = "lambda/cost-calculations", "lambda/history-cost-calculations", "agent-loop/scheduled-tasks"
 GROUPS, USERS, TAGS = "object-access/amplify-groups", "object-access/cognito-users", "lambda/user-tags"
 
@@ -37,8 +43,10 @@ class Case:
 
     ids: dict[str, str]
     rows: list[tuple[str, Item, bool]] = field(repr=False)  # (table, item, whether it is nobody's business)
+    objects: dict[tuple[str, str], bytes] = field(repr=False)  # (bucket, key)
     fault: Any
-    stop: int  # the write before which the operator stops the run; 0 never
+    stop: int  # the write before which the run is stopped; 0 never
+    dies: bool  # whether it is stopped without a chance to record anything
     seed: int
 
 
@@ -51,7 +59,42 @@ def cases(draw: st.DrawFn) -> Case:
     members = draw(st.lists(st.sampled_from(users), max_size=4, unique=True))
     group = {"group_id": s("g"), "createdBy": s(users[0]), "members": {"M": {user: s("read") for user in members}}}
     rows.append((GROUPS, group, False))
-    return Case(ids, rows, draw(st.sampled_from(FAULTS)), draw(st.integers(0, 12)), draw(st.integers(0, 999)))
+    objects: dict[tuple[str, str], bytes] = {}
+    for user in users:
+        _content_of(user, draw(st.sampled_from(users)), draw(st.sets(st.sampled_from("casw"))), ids, rows, objects)
+    return Case(
+        ids, rows, objects, draw(st.sampled_from(FAULTS)), draw(st.integers(0, 25)), draw(st.booleans()),
+        draw(st.integers(0, 999)),
+    )  # fmt: skip
+
+
+def _content_of(
+    user: str, sharer: str, kinds: set[str], ids: dict[str, str], rows: list[Any], objects: dict[tuple[str, str], bytes]
+) -> None:
+    """What one person has in buckets, with the rows that point to it."""
+    outside = user not in ids
+    if "c" in kinds:
+        objects[CONVERSATIONS, f"{user}/c 1+%20"] = user.encode()
+        row = {
+            "user_id": s(user),
+            "conversation_id": s("c 1+%20"),
+            "s3_key": s(f"{user}/c 1+%20"),
+            "last_modified": n(1),
+        }
+        rows.append((META, row, outside))
+    if "a" in kinds:
+        objects[DRAWINGS, f"{user}/20240131/Map:v1"] = b'{"name": "\\u001b[31m<b>", "contents": [1.50, "x"]}'
+        listed = {"L": [{"M": {"key": s(f"{user}/20240131/Map:v1"), "name": s("\x1b[31m<b>")}}]}
+        rows.append((ARTIFACTS, {"user_id": s(user), "artifacts": listed}, outside))
+    if "w" in kinds:
+        objects[TEMPLATES, f"{user}/w.json"] = b'{"templateId": "w"}'
+        rows.append((WORKFLOWS, {"user": s(user), "templateId": s("w"), "s3Key": s(f"{user}/w.json")}, outside))
+    if "s" in kinds:
+        key = f"{user}/{sharer}/2024-01-31/1.json"
+        objects[SHARED, key] = b"{}"
+        share = {"M": {"sharedBy": s(sharer), "sharedAt": n(1), "key": s(key), "note": s("`|<b>")}}
+        row = {"id": s(f"{user}/1"), "user": s(user), "data": {"L": [share]}, "settings": {"M": {"scale": n("0.5")}}}
+        rows.append((SHARES, row, outside))
 
 
 @st.composite
@@ -96,72 +139,120 @@ def persist(stage: Stage, case: Case, *words: str) -> None:
         if case.fault is not None and turn < 3:
             Weather(context.account, case.fault, share=0.15, seed=case.seed + turn)
         if turn == 0 and case.stop:
-            _stop_before(context, case.stop)
-        ended = run(context, *words)
+            _stop_before(context, case)
+        try:
+            ended = run(context, *words)
+        except Killed:
+            continue
         if ended.code == 0:
             return
         assert ended.code in (1, 130), ended.text
     raise AssertionError(f"{words} does not end: {ended.text} {ended.document}")
 
 
-def _stop_before(context: Any, count: int) -> None:
+class Killed(BaseException):
+    """Whatever runs ends here, and what it was about to record is not."""
+
+
+def _stop_before(context: Any, case: Case) -> None:
     seen = 0
 
     def look(model: Any, **_: Any) -> None:
         nonlocal seen
         seen += not is_read(model.name)
-        if seen == count:
+        if seen == case.stop and case.dies:
+            raise Killed
+        if seen == case.stop:
             context.control.cancel()
 
-    context.account.client("dynamodb").meta.events.register_first("before-call.dynamodb", look)
+    for service in network.SERVICES:
+        context.account.client(service).meta.events.register_first(f"before-call.{service}", look)
+
+
+def stored(stage: Stage) -> dict[tuple[str, str], tuple[Any, ...]]:
+    """Every object of the deployment, whole."""
+    s3 = stage.aws.client("s3")
+    found = {}
+    for bucket in [one["Name"] for one in s3.list_buckets()["Buckets"]]:
+        for key in [one["Key"] for one in s3.list_objects_v2(Bucket=bucket).get("Contents", ())]:
+            answer = s3.get_object(Bucket=bucket, Key=key)
+            found[bucket, key] = (answer["Body"].read(), answer["ContentType"], answer["Metadata"])
+    return found
 
 
 def check(aws: Aws, case: Case, folder: Path) -> None:
     aws.reset()
     stage = Stage(aws, folder)
-    stage.create(ACCOUNTS, ACCESS, CHATS, COSTS, HISTORY, TASKS, GROUPS, USERS, TAGS)
+    stage.create(
+        ACCOUNTS, ACCESS, CHATS, COSTS, HISTORY, TASKS, GROUPS, USERS, TAGS, META, SHARES, STORAGE, ARTIFACTS, WORKFLOWS
+    )
     for table, item, _ in case.rows:
         stage.put(table, item)
+    buckets = {bucket: stage.bucket(bucket) for bucket in BUCKETS}
+    for (bucket, key), body in case.objects.items():
+        aws.client("s3").put_object(Bucket=buckets[bucket], Key=key, Body=body, Metadata={"of": "test"})
     outside = [(stage.name(t), key_text(stage.key(t, item))) for t, item, nobodys in case.rows if nobodys]
-    before = stage.dump()
+    before, objects = stage.dump(), stored(stage)
 
     planned = stage.plan(case.ids)
-    assert stage.dump() == before
-    entries = stage.entries()
-    assert len([one for one in entries if one.state == "planned"]) == planned["changes"]
-    persist(stage, case, "migrate", "apply")
-    after = stage.dump()
+    assert (stage.dump(), stored(stage)) == (before, objects)
+    assert len([one for one in stage.entries() if one.state == "planned"]) == planned["changes"]
+    for _ in range(3):  # pointers to content that could not be moved at first follow with the next plan
+        persist(stage, case, "migrate", "apply")
+        if stage.run("migrate", "verify").code == 0:
+            break
+        stage.plan(case.ids)
+    after, copied, entries = stage.dump(), stored(stage), stage.entries()
     stage.verify()
 
     for table, key in outside:
         assert after[table][key] == before[table][key]
-    targets = {(one.target_place, key_text(one.target_key)) for one in entries}
-    moved = {(one.source_place, key_text(one.source_key)) for one in entries if one.action == "add"}
+    items = [one for one in entries if one.kind != "object"]
+    targets = {(one.target_place, key_text(one.target_key)) for one in items}
+    moved = {(one.source_place, key_text(one.source_key)) for one in items if one.action == "add"}
     for table in before:
         assert {(table, key) for key in after[table].keys() - before[table].keys()} <= targets
         assert {(table, key) for key in before[table].keys() - after[table].keys()} <= moved
-    assert {one.state for one in stage.entries()} <= {"verified"}
+    copies = {(one.target_place, one.target_key): (one.source_place, one.source_key)
+              for one in entries if one.kind == "object"}  # fmt: skip
+    assert {where: copied[where] for where in objects} == objects
+    assert {where: copied[source] for where, source in copies.items()} == {where: copied[where] for where in copies}
+    assert copied.keys() - objects.keys() == copies.keys()
+    # What stays beside another item under the new id is listed with its reason.
+    listed = {(one.state, one.kind, one.action) for one in entries if one.state != "verified"}
+    assert listed <= {("kept", "item", "merge")}
+    assert all(one.note for one in entries if one.state == "kept")
     assert total(after, stage.name(COSTS)) == total(before, stage.name(COSTS))
-    _right(stage, case, after)
+    _right(stage, case, after, copied)
 
     if case.seed % 2:
         persist(stage, case, "rollback")
-        assert stage.dump() == before
+        assert (stage.dump(), stored(stage)) == (before, objects)
         return
+    stage.run("cleanup", "plan", *(["--objects"] if case.seed % 4 else []))
     persist(stage, case, "cleanup", "apply")
-    cleaned = stage.dump()
-    twins = {(one.source_place, key_text(one.source_key)): one for one in entries if one.source_key != one.target_key}
+    cleaned, left = stage.dump(), stored(stage)
+    twins: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for one in items:
+        key = {name: value for name, value in one.source_key.items() if name != "part"}
+        if (one.source_place, key) != (one.target_place, one.target_key):
+            twins.setdefault((one.source_place, key_text(key)), []).append((one.target_place, key_text(one.target_key)))
     for table in after:
-        for key in after[table].keys() - cleaned[table].keys():
-            twin = twins[(table, key)]
-            assert cleaned[twin.target_place][key_text(twin.target_key)] == after[table][key_text(twin.target_key)]
-        for key in cleaned[table]:
-            assert cleaned[table][key] == after[table][key]
+        for text in after[table].keys() - cleaned[table].keys():
+            assert all(cleaned[place][key] == after[place][key] for place, key in twins[table, text])
+        for text in cleaned[table]:
+            assert cleaned[table][text] == after[table][text]
+    proven = {source: where for where, source in copies.items()}
+    for where in copied.keys() - left.keys():
+        assert left[proven[where]] == copied[where]
+    assert all(left[where] == copied[where] for where in left)
     assert stage.plan(case.ids)["changes"] == 0
 
 
-def _right(stage: Stage, case: Case, after: Dump) -> None:
-    """Each mapped person's rows stand under the new id, whatever else stands there."""
+def _right(stage: Stage, case: Case, after: Dump, copied: dict[tuple[str, str], tuple[Any, ...]]) -> None:
+    """Each mapped person's rows and objects stand under the new id, and what pointed to them leads there."""
+    rows = [(item["PK"]["S"], item["SK"]["S"]) for item in after[stage.name(STORAGE)].values()]
+    kept = {key for _, key in copied}
     for table, item, _ in case.rows:
         found, owner = (
             after[stage.name(table)],
@@ -172,6 +263,18 @@ def _right(stage: Stage, case: Case, after: Dump) -> None:
         elif table in (ACCOUNTS, ACCESS, COSTS, TASKS, TAGS, USERS):
             new = {**item, **{name: s(mapped) for name, mapped in owner.items() if mapped}}
             assert key_text(stage.key(table, new)) in found
+        elif table == META and owner["user_id"]:
+            moved = found[key_text(stage.key(table, {**item, "user_id": s(owner["user_id"])}))]["s3_key"]["S"]
+            assert moved == f"conversations/{owner['user_id']}/c 1+%20"
+            assert moved in kept
+        elif table == ARTIFACTS and owner["user_id"]:
+            moved = found[key_text({"user_id": s(owner["user_id"])})]["artifacts"]["L"][0]["M"]["key"]["S"]
+            assert (f"{owner['user_id']}#amplify-artifacts#artifact-content", moved) in rows
+        elif table == WORKFLOWS and owner["user"]:
+            assert "s3Key" not in found[key_text({"user": s(owner["user"]), "templateId": s("w")})]
+            assert (f"{owner['user']}#amplify-workflows#workflow-templates", "w") in rows
+        elif table == SHARES and owner["user"]:
+            assert sum(partition == f"{owner['user']}#amplify-shares#received" for partition, _ in rows) == 1
         elif table == GROUPS:
             members = found[key_text(stage.key(table, item))]["members"]["M"]
             assert members.keys() == {case.ids.get(one, one) for one in item["members"]["M"]}
@@ -186,7 +289,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 EXAMPLES = settings(
     deadline=None,
     derandomize=True,
-    max_examples=6,
+    max_examples=4,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -203,7 +306,7 @@ def test_nothing_is_lost_invented_or_left_undone(aws: Aws, case: Case) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
 @given(case=cases())
-@settings(EXAMPLES, max_examples=200, derandomize=False)
+@settings(EXAMPLES, max_examples=int(os.environ.get("INVARIANTS", "200")), derandomize=False)
 def test_nothing_is_lost_invented_or_left_undone_in_many(aws: Aws, case: Case) -> None:
     with tempfile.TemporaryDirectory() as folder:
         check(aws, case, Path(folder))
