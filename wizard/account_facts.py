@@ -15,7 +15,7 @@ from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.deployment import discover
 from wizard.facts import Fact, Verdict
-from wizard.inventory import bucket_names, own_tables, table_names
+from wizard.inventory import bucket_names, own_names, table_names
 from wizard.migration.targets import bucket_name, names_of
 from wizard.parallel import each
 from wizard.policy import missing_of_policy
@@ -58,7 +58,7 @@ def check_region(context: Context) -> Fact:
 def check_deployment(context: Context) -> Fact:
     """How many tables the account has under the deployment's names; when none, which deployments it does have."""
     tables = table_names(context.account)
-    mine = own_tables(context.deployment, tables)
+    mine = own_names(context.deployment, tables)
     if mine:
         return Fact(
             "deployment",
@@ -331,7 +331,7 @@ def check_export_owner(context: Context) -> Fact:
 def check_generation(context: Context) -> Fact:
     """Which release's services are deployed, told by the tables that it brought."""
     fill, tables = context.deployment.fill, set(table_names(context.account))
-    if not own_tables(context.deployment, tables):
+    if not own_names(context.deployment, tables):
         return Fact("generation", "ok", "Deployed release", "nothing is deployed", "", "")
     if fill("amplify-{dep}-lambda-{stage}-poll-status") in tables:
         return Fact("generation", "ok", "Deployed release", "June 2026 or newer", "", "2026-06")
@@ -350,7 +350,7 @@ def check_generation(context: Context) -> Fact:
 
 def check_recovery(context: Context) -> Fact:
     """Tables of the deployment without point-in-time recovery."""
-    mine = own_tables(context.deployment, table_names(context.account))
+    mine = own_names(context.deployment, table_names(context.account))
     answers = each(lambda table: has_recovery(context, table), mine, workers=4, control=context.control)
     without = sorted(table for table, recovery in answers if not recovery)
     return Fact(

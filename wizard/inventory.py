@@ -54,10 +54,13 @@ def unknown_names(
     return sorted(name for name in names if name not in listed and deployment.owns(name, others))
 
 
-def own_tables(deployment: Deployment, tables: Iterable[str]) -> list[str]:
-    """Those of the account's tables that are the deployment's, not one's whose DEP_NAME only begins like it."""
-    names = list(tables)
-    others = [dep for dep, _, _ in discover(names)]
+def own_names(deployment: Deployment, names: Iterable[str], tables: Iterable[str] = ()) -> list[str]:
+    """Those of the names that are the deployment's, not one's whose DEP_NAME only begins like it. Pure.
+
+    `tables`: the account's, where `names` are those of buckets or functions; tables show which deployments there are.
+    """
+    names = list(names)
+    others = [dep for dep, _, _ in discover(list(tables) or names)]
     return [name for name in names if deployment.owns(name, others)]
 
 

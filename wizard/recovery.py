@@ -17,7 +17,7 @@ import botocore.exceptions
 from wizard.aws import ABSENT, code_of, explain
 from wizard.context import Context
 from wizard.events import Finding, Progress
-from wizard.inventory import own_tables, table_names
+from wizard.inventory import own_names, table_names
 from wizard.migration.ledger import Ledger
 from wizard.parallel import each
 
@@ -51,7 +51,7 @@ class Recovery:
 def tables_of(context: Context) -> list[str]:
     """The tables that the workspace's plan changes and that exist; before there is a plan, all of the deployment."""
     names = table_names(context.account)
-    existing = own_tables(context.deployment, names)
+    existing = own_names(context.deployment, names)
     if not context.workspace.ledger.exists():
         return existing
     with Ledger(context.workspace.ledger, writable=False) as ledger:

@@ -18,7 +18,7 @@ from wizard.checkout import read_checkout
 from wizard.context import Context
 from wizard.endpoint import status_of
 from wizard.events import Finding, Progress
-from wizard.inventory import table_names
+from wizard.inventory import own_names, table_names
 from wizard.parallel import each
 from wizard.parameters import checkout_root
 from wizard.policy import missing_actions
@@ -111,7 +111,7 @@ def look_at_stacks(context: Context) -> tuple[int, list[Finding]]:
 
 def look_at_tables(context: Context) -> tuple[int, list[Finding]]:
     """Every table of the deployment is active."""
-    names = [name for name in table_names(context.account) if context.deployment.owns(name)]
+    names = own_names(context.deployment, table_names(context.account))
 
     def status(name: str) -> str:
         return str(context.account.call("dynamodb", "describe_table", TableName=name)["Table"]["TableStatus"])
@@ -131,14 +131,12 @@ def _functions_into(context: Context, functions: list[dict[str, Any]]) -> tuple[
 
 def list_functions(context: Context) -> list[dict[str, Any]]:
     """Configurations of the deployment's functions, by the names that Serverless gives: `{service}-{stage}-{function}`."""
-    deployment = context.deployment
-    return [
-        function
+    found = {
+        function["FunctionName"]: function
         for page in context.account.pages("lambda", "list_functions")
         for function in page["Functions"]
-        if function["FunctionName"].startswith(f"amplify-{deployment.dep}-")
-        and f"-{deployment.stage}-" in function["FunctionName"]
-    ]
+    }
+    return [found[name] for name in own_names(context.deployment, found, table_names(context.account))]
 
 
 def look_at_functions(functions: Iterable[Mapping[str, Any]]) -> list[Finding]:

@@ -26,6 +26,7 @@ from wizard.catalog.bucket_model import (
 from wizard.catalog.buckets import BUCKETS
 from wizard.context import Context
 from wizard.errors import Blocked
+from wizard.inventory import own_names, table_names
 from wizard.migration.objects import ObjectCopy
 
 LONGEST_KEY = 1_024  # bytes of UTF-8
@@ -108,7 +109,7 @@ def own_buckets(account: Account) -> set[str] | None:
 def unlisted_buckets(context: Context, own: Iterable[str]) -> list[str]:
     """Buckets of this deployment that the catalog does not know; to be looked at before their stacks are removed."""
     known = {bucket_name(context, row) for row in BUCKETS}
-    return sorted(name for name in own if context.deployment.owns(name) and name not in known)
+    return sorted({*own_names(context.deployment, own, table_names(context.account))} - known)
 
 
 def etags_tell(account: Account, bucket: str) -> bool:

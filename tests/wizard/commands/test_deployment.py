@@ -14,7 +14,7 @@ from tests.wizard.test_users import table
 from wizard.commands import deployment
 from wizard.context import Context
 from wizard.deployment import Deployment, discover
-from wizard.inventory import known_resources, own_tables, table_names, unknown_names
+from wizard.inventory import known_resources, own_names, table_names, unknown_names
 from wizard.journey import Outcome
 
 
@@ -96,4 +96,4 @@ def test_deployments_whose_names_begin_alike_are_counted_apart() -> None:
     assert discover(names, ["amplify-v6-test-lambda-dev-share"]) == [
         ("v6", "dev", 3), ("v6-test", "dev", 3), ("v6", "prod", 1),
     ]  # fmt: skip
-    assert own_tables(Deployment("v6", "dev", "us-east-1"), names) == names[:3]
+    assert own_names(Deployment("v6", "dev", "us-east-1"), names) == names[:3]

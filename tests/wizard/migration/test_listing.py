@@ -167,8 +167,15 @@ def test_sources_of_one_target(aws: Aws, context: Context, tmp_path: Path) -> No
 
 
 def test_buckets_outside_the_catalog_are_named(aws: Aws, context: Context) -> None:
-    for bucket in (CONVERSATIONS, "amplify-v6-lambda-dev-assistant-uploads", "amplify-v7-lambda-dev-share", "other"):
+    another = "amplify-v6-test-lambda-dev"  # a deployment named v6-test, as its tables show
+    for bucket in (CONVERSATIONS, "amplify-v6-lambda-dev-assistant-uploads", "amplify-v7-lambda-dev-share", "other",
+                   f"{another}-share"):  # fmt: skip
         seed(aws, bucket)
+    aws.client("dynamodb").create_table(
+        TableName=f"{another}-accounts", BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "user", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "user", "KeyType": "HASH"}],
+    )  # fmt: skip
     own = listing.own_buckets(context.account) or ()
     assert listing.unlisted_buckets(context, own) == ["amplify-v6-lambda-dev-assistant-uploads"]
 
