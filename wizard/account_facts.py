@@ -150,12 +150,10 @@ def check_old_user_storage(context: Context) -> Fact:
 
 def check_basic_ops_tables(context: Context) -> Fact:
     """The tables with rows that die with the basic-ops stack, and those of them that are in no verified backup."""
-    found = endpoint.resources(context, context.deployment.stack("lambda-basic-ops"))
-    tables = endpoint.physical(found, "AWS::DynamoDB::Table")
-    filled = [table for table in tables if storage.has_rows(context.account, table)]
+    filled = endpoint.tables_with_rows(context)
     unsaved = [table for table in filled if not storage.backups(context.workspace, table)]
     if unsaved:
-        told = f"{plural(len(filled), 'table')} with rows, in no backup: {', '.join(unsaved)}"
+        told = f"of {plural(len(filled), 'table')} with rows {len(unsaved):,} in no backup: {', '.join(unsaved)}"
     else:
         told = f"{plural(len(filled), 'table')} with rows, all backed up" if filled else "none with rows"
     return Fact(

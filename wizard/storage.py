@@ -94,22 +94,25 @@ def tally_of(context: Context, table: str) -> Tally:
     return tally
 
 
-def back_up(context: Context, table: str, output: Path | None = None) -> Backup:
+def back_up(context: Context, table: str, output: Path | None = None, *, folder: Path | None = None) -> Backup:
     """Save every item of a table and verify it; the file is complete and verified, or Failed says what is wrong.
 
-    `output` is the data file (`NAME.json.gz`); by default one is made in the workspace. BadInput without the table.
+    `output` is the data file (`NAME.json.gz`); without it a file named for table and time is made in `folder`, by
+    default the workspace's. BadInput without the table.
     """
     description = describe(context.account, table)
     if description is None:
         raise BadInput(f"There is no table {table} in {context.region}; `amplify-migrate deployment` lists them.")
     now = datetime.now(UTC)
-    path = output or context.workspace.backups / f"{table}-{now:%Y%m%dT%H%M%S%fZ}{DATA}"
+    path = output or (folder or context.workspace.backups) / f"{table}-{now:%Y%m%dT%H%M%S%fZ}{DATA}"
     if not path.name.endswith(DATA):
         raise BadInput(f"{path}: a backup is gzip JSON lines; give a name that ends in {DATA}.")
     if path.exists():
         raise BadInput(f"{path} exists already; a backup never overwrites another. Give another --output.")
     total = int(description.get("ItemCount") or 0) or None  # AWS counts every six hours only
     try:
+        if folder is not None:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with backup_files.writing(path) as writer:
             for page in context.account.pages("dynamodb", "scan", TableName=table, ConsistentRead=True):
                 for item in page["Items"]:

@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from wizard import recovery, storage, users
+from wizard import endpoint, recovery, storage, users
+from wizard.backup_files import DATA
 from wizard.catalog.model import Ids
 from wizard.catalog.tables import TABLES
 from wizard.context import Context
@@ -28,9 +29,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: a
 
     backup = actions.add_parser("backup", parents=[common], help="save every row of a table in a file, and verify it")
     backup.add_argument(
-        "--table", metavar="NAME", nargs="+", default=[], help="tables to save (default: the old user storage table)"
-    )
-    backup.add_argument("--output", metavar="FILE", type=Path, help="NAME.json.gz (default: in the workspace)")
+        "--table", metavar="NAME", nargs="+", default=[],
+        help="tables to save (default: the old user storage, and each table with rows that goes with basic-ops' stack)",
+    )  # fmt: skip
+    backup.add_argument(
+        "--output", metavar="FILE", type=Path,
+        help="NAME.json.gz for one table, or a folder in which each has its file (default: in the workspace)",
+    )  # fmt: skip
     backup.set_defaults(run=run_backup)
 
     importing = actions.add_parser("import", parents=[common], help="put saved rows into the new user storage table")
@@ -65,14 +70,25 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: a
 
 
 def run_backup(arguments: argparse.Namespace, context: Context) -> Outcome:
-    """Save tables one after another. Without a table of the old name there is nothing to save: 0."""
-    old = storage.old_table(context.deployment)
-    tables: list[str] = arguments.table or [old]
-    if arguments.output is not None and len(tables) > 1:
-        raise BadInput("--output names one file; leave it out to save several tables.")
-    if not arguments.table and storage.describe(context.account, old) is None:
-        return Outcome(0, f"{old} does not exist: nothing to save, go on with step 4b.", {"backups": []})
-    made = [storage.back_up(context, table, arguments.output) for table in tables]
+    """Save tables one after another, each in a file of its own. Where there is nothing to save: 0."""
+    tables: list[str] = list(dict.fromkeys(arguments.table)) or _going(context)
+    if not tables:
+        old = storage.old_table(context.deployment)
+        text = f"{old} does not exist, and no table with rows goes with basic-ops: nothing to save, go on with step 4b."
+        return Outcome(0, text, {"backups": []})
+    output: Path | None = arguments.output
+    one_file = output is not None and not output.is_dir() and output.name.endswith(DATA)
+    if one_file and len(tables) > 1:
+        raise BadInput(
+            f"--output {output} is one file, and {len(tables)} tables are to be saved ({', '.join(tables)}): give a"
+            " folder, or name one table with --table."
+        )
+    if output is not None and not one_file and output.exists() and not output.is_dir():
+        raise BadInput(f"--output {output} is neither a folder nor a name that ends in {DATA}: give one of them.")
+    made = [
+        storage.back_up(context, table, output if one_file else None, folder=None if one_file else output)
+        for table in tables
+    ]
     if context.workspace.ledger.exists():
         with Ledger(context.workspace.ledger) as ledger:
             for backup in made:
@@ -96,6 +112,13 @@ def run_backup(arguments: argparse.Namespace, context: Context) -> Outcome:
         for backup in made
     ]
     return Outcome(0, "\n".join(lines), {"backups": documents})
+
+
+def _going(context: Context) -> list[str]:
+    """The old user storage table if there is one, and every table with rows that goes with basic-ops' stack."""
+    old = storage.old_table(context.deployment)
+    there = [old] if storage.describe(context.account, old) is not None else []
+    return list(dict.fromkeys([*there, *endpoint.tables_with_rows(context)]))
 
 
 def run_import(arguments: argparse.Namespace, context: Context) -> Outcome:

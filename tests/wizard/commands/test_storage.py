@@ -11,11 +11,13 @@ import pytest
 
 from tests.conftest import Aws
 from tests.wizard.storage_tables import NEW, OLD, create, put, row, scan
+from wizard import account_facts
 from wizard.commands import storage
 from wizard.context import Context
 from wizard.errors import BadInput, Blocked
 from wizard.journey import Outcome
 from wizard.migration.ledger import Ledger
+from wizard.storage import backups
 from wizard.wire import Item
 
 
@@ -60,11 +62,44 @@ def test_nothing_to_save_is_no_error(context: Context) -> None:
     assert (outcome.code, outcome.details) == (0, {"backups": []})
 
 
+def test_each_table_with_rows_that_goes_with_basic_ops_is_saved(client: Any, context: Context, aws: Aws) -> None:
+    work, empty = (f"amplify-v6-lambda-basic-ops-dev-{name}" for name in ("work-records", "work-sessions"))
+    template = {"Resources": {name.title().replace("-", ""): _table(name) for name in (work, empty)}}
+    aws.client("cloudformation").create_stack(
+        StackName="amplify-v6-lambda-basic-ops-dev", TemplateBody=json.dumps(template)
+    )
+    put(client, work, [{"id": {"S": "1"}}, {"id": {"S": "2"}}, {"id": {"S": "3"}}])
+    outcome = call(context, "storage", "backup")
+    assert {entry["table"]: entry["rows"] for entry in outcome.details["backups"]} == {OLD: 2, work: 3}
+    assert len({entry["file"] for entry in outcome.details["backups"]}) == 2
+    fact = account_facts.check_basic_ops_tables(context)
+    assert (fact.verdict, fact.value) == ("ok", {"tables": [work], "unsaved": []})
+    narrowed = call(context, "storage", "backup", "--table", work)
+    assert [entry["table"] for entry in narrowed.details["backups"]] == [work]
+
+
+def _table(name: str) -> Item:
+    return {
+        "Type": "AWS::DynamoDB::Table",
+        "Properties": {
+            "TableName": name,
+            "BillingMode": "PAY_PER_REQUEST",
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+        },
+    }
+
+
 def test_several_tables_go_to_several_files(client: Any, context: Context, tmp_path: Path) -> None:
-    outcome = call(context, "storage", "backup", "--table", OLD, NEW)
+    outcome = call(context, "storage", "backup", "--table", OLD, NEW, "--output", str(tmp_path / "saved"))
     assert [entry["rows"] for entry in outcome.details["backups"]] == [2, 0]
-    with pytest.raises(BadInput, match="--output names one file"):
+    assert [Path(entry["file"]).parent for entry in outcome.details["backups"]] == [tmp_path / "saved"] * 2
+    assert [found.path.parent for found in backups(context.workspace, OLD)] == [tmp_path / "saved"]
+    with pytest.raises(BadInput, match="is one file, and 2 tables are to be saved .*: give a folder, or name one"):
         call(context, "storage", "backup", "--table", OLD, NEW, "--output", str(tmp_path / "x.json.gz"))
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(BadInput, match="neither a folder nor a name that ends in"):
+        call(context, "storage", "backup", "--output", str(tmp_path / "notes.txt"))
 
 
 def test_rows_go_to_their_mapped_key(client: Any, context: Context, tmp_path: Path) -> None:
