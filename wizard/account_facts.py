@@ -6,6 +6,7 @@ A check lets AWS's errors through; `preflight.py` turns them into an unknown fac
 from __future__ import annotations
 
 import botocore.exceptions
+import botocore.parsers
 
 from wizard import endpoint, storage
 from wizard.aws import ABSENT, code_of
@@ -23,6 +24,14 @@ from wizard.services import stack_states
 from wizard.text import plural
 
 COUNT_BYTES = 256_000_000  # beyond this size the new table's rows are DescribeTable's estimate: counting reads them all
+# How servers answer that do not have an operation: emulators and their gateways.
+_NOT_OFFERED = {
+    "InternalFailure",
+    "NotImplemented",
+    "NotImplementedException",
+    "InvalidAction",
+    "UnknownOperationException",
+}
 STABLE = {
     "CREATE_COMPLETE",
     "UPDATE_COMPLETE",
@@ -361,7 +370,16 @@ def check_recovery(context: Context) -> Fact:
 
 def check_permissions(context: Context) -> Fact:
     """Actions of the policy that this identity lacks, as far as IAM's simulator tells."""
-    lacking = missing_of_policy(context)
+    try:
+        lacking = missing_of_policy(context)
+    except (botocore.parsers.ResponseParserError, botocore.exceptions.ClientError) as error:
+        if isinstance(error, botocore.exceptions.ClientError) and code_of(error) not in _NOT_OFFERED:
+            raise
+        return Fact(
+            "permissions", "unknown", "Permissions",
+            "This server cannot simulate permissions (an emulator, or a proxy that lacks it): not checked.",
+            "On AWS, `amplify-migrate preflight --policy` prints what the steps need.",
+        )  # fmt: skip
     told = "; ".join(f"{purpose}: {', '.join(actions)}" for purpose, actions in lacking.items())
     return Fact(
         "permissions", "attention" if lacking else "ok", "Permissions",

@@ -117,7 +117,10 @@ def _summary(found: Definitions) -> str:
         parts.append(f"{plural(len(found.basic_ops), 'place')} still read basic-ops")
     if found.blocking:
         parts.append(f"deploying would delete {plural(len(found.blocking), 'table')} with rows")
-    return "; ".join(parts) or "nothing reads basic-ops, and no table with rows would be replaced"
+    parts = parts or ["nothing reads basic-ops, and no table with rows would be replaced"]
+    if points := sum(one.level == "attention" for one in found.findings):
+        parts.append(f"{plural(points, 'point')} for your attention")
+    return "; ".join(parts)
 
 
 def _reads_basic_ops(checkout: Checkout, findings: list[Finding]) -> list[tuple[str, str]]:

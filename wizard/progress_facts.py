@@ -136,15 +136,16 @@ def check_verified_services(context: Context) -> Fact:
 
 
 def check_sandbox(context: Context) -> Fact:
-    """Whether this is the embedded AWS."""
-    return Fact(
-        "sandbox",
-        "ok",
-        "Sandbox",
-        "embedded AWS on loopback" if context.sandbox else "no: a real account",
-        "",
-        context.sandbox,
-    )
+    """Whether this is the embedded AWS; True only for this process's own, where nothing need be asked."""
+    if context.sandbox:
+        found = "embedded AWS on loopback"
+    elif context.other_sandbox:
+        found = f"the embedded AWS of another process, at {context.endpoint}; everything is asked as on a real account"
+    elif context.endpoint:
+        found = f"no: {context.endpoint} answers in the place of AWS"
+    else:
+        found = "no: a real account"
+    return Fact("sandbox", "ok", "Sandbox", found, "", context.sandbox)
 
 
 def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None) -> list[Fact]:

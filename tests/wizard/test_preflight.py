@@ -184,7 +184,21 @@ def test_a_failure_of_the_service_is_unknown_with_its_cause(context: Context) ->
 
 
 def test_the_simulator_that_cannot_be_asked_is_unknown(context: Context) -> None:
-    assert look(context, "permissions").verdict == "unknown"
+    """The sandbox's IAM answers with a page of HTML; other emulators with an error of their own."""
+    fact = look(context, "permissions")
+    assert (fact.verdict, fact.value) == ("unknown", None)
+    assert fact.found.startswith("This server cannot simulate permissions")
+    answer(context.account, "iam", "SimulatePrincipalPolicy", "NotImplemented", "not here", 501)
+    assert look(context, "permissions").found == fact.found
+
+
+def test_what_answers_in_the_place_of_aws_is_never_called_a_real_account(context: Context) -> None:
+    assert look(context, "sandbox").found == "no: a real account"
+    context.endpoint = "http://127.0.0.1:4566"
+    assert look(context, "sandbox").found == "no: http://127.0.0.1:4566 answers in the place of AWS"
+    context.other_sandbox = True
+    assert "embedded AWS of another process, at http://127.0.0.1:4566" in look(context, "sandbox").found
+    assert look(context, "sandbox").value is False
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_several_tables_go_to_several_files(client: Any, context: Context, tmp_p
     assert [entry["rows"] for entry in outcome.details["backups"]] == [2, 0]
     assert [Path(entry["file"]).parent for entry in outcome.details["backups"]] == [tmp_path / "saved"] * 2
     assert [found.path.parent for found in backups(context.workspace, OLD)] == [tmp_path / "saved"]
-    with pytest.raises(BadInput, match="is one file, and 2 tables are to be saved .*: give a folder, or name one"):
+    with pytest.raises(BadInput, match=r"is one file, and 2 tables are to be saved .*: give a folder, or name one"):
         call(context, "storage", "backup", "--table", OLD, NEW, "--output", str(tmp_path / "x.json.gz"))
     (tmp_path / "notes.txt").touch()
     with pytest.raises(BadInput, match="neither a folder nor a name that ends in"):
