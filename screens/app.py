@@ -10,13 +10,16 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import InvalidStateError
+from typing import Any
 
 from rich.text import Text
 from textual import work
 from textual.app import App
 from textual.binding import Binding
 from textual.events import Resize
+from textual.screen import Screen
 
 from screens.asking import Ask, AskForWord, TooSmall, too_small
 from screens.journey import JourneyScreen
@@ -29,7 +32,7 @@ from wizard.session import Session
 
 log = logging.getLogger("wizard.screens")
 
-DRAINS_PER_SECOND = 20
+DRAINS_PER_SECOND = 10
 STOP_SECONDS = 30.0  # how long a stop waits for requests in flight before the process ends all the same
 
 
@@ -75,12 +78,12 @@ class WizardApp(App[int]):
             self.lines.add([f"… {skipped:,} lines skipped here, all in {self.session.log_file}"])
         if lines:
             self.lines.add([log_line(line) for line in lines])
-        for screen in self.screen_stack:
+        for screen in self.seen_screens():
             for panel in screen.query(LogPanel):
                 panel.catch_up()
-            if isinstance(screen, Running):
-                for report in progress:
-                    screen.take_progress(report)
+        if running := self.running_screen():
+            for report in progress:
+                running.take_progress(report)
         for event in others:
             self._take(event)
 
@@ -89,9 +92,8 @@ class WizardApp(App[int]):
             case Question():
                 self._answer(event)
             case Finding():
-                for screen in self.screen_stack:
-                    if isinstance(screen, Running):
-                        screen.take_finding(event)
+                if running := self.running_screen():
+                    running.take_finding(event)
                 self.findings.setdefault(self._journey.step_id, []).append(event)
             case Paused():
                 self._paused = True
@@ -100,11 +102,22 @@ class WizardApp(App[int]):
                 self._paused = False
                 self.show_where()
 
+    def running_screen(self) -> Running | None:
+        """The one on which work is shown, whatever lies over it."""
+        return next((screen for screen in self.screen_stack if isinstance(screen, Running)), None)
+
+    def seen_screens(self) -> Iterator[Screen[Any]]:
+        """From the top one down to the first that hides what is under it; a hidden one that draws costs all a repaint."""
+        for screen in reversed(self.screen_stack):
+            yield screen
+            if not screen.is_modal:
+                return
+
     def show_where(self) -> None:
-        """Draw the top line of every screen."""
+        """Draw the top line of what is seen; a screen that comes back asks for it."""
         header = self.session.header()
         paused = self._paused or (self.session.busy and self.session.control.paused)
-        for screen in self.screen_stack:
+        for screen in self.seen_screens():
             for bar in screen.query(WhereBar):
                 bar.show(header, paused)
 
@@ -163,7 +176,7 @@ class WizardApp(App[int]):
 
     def action_help_quit(self) -> None:
         """Ctrl+C with nothing selected: stop what runs, after a question; a second one in the question is a yes."""
-        running = next((screen for screen in self.screen_stack if isinstance(screen, Running)), None)
+        running = self.running_screen()
         if running is not None and self.session.busy:
             running.action_stop()
         else:

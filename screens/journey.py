@@ -88,6 +88,9 @@ class JourneyScreen(Screen[None]):
         else:
             self._open_what_is_known()
 
+    def on_screen_resume(self) -> None:
+        self.app.show_where()
+
     # Drawing
 
     async def _draw(self) -> None:

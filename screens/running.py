@@ -57,6 +57,7 @@ class Running(Screen[Outcome]):
         with Vertical(id="work"):
             yield Static(text(f"Step {step.id} · {step.title}: {self.action.label}"), id="title")
             yield Static("", id="state")
+            yield Static(text(f"$ {self.action.command(self._values)}"), id="running-command")
             yield ProgressTable()
             yield VerticalScroll(id="findings", classes="-empty", can_focus=False)
             yield LogPanel(self.app.lines, id="log")
@@ -71,8 +72,10 @@ class Running(Screen[Outcome]):
         self.query_one("#outcome").display = False
         self.set_interval(1 / 2, self._tick)
         self._tick()
-        self.app.show_where()
         self._perform()
+
+    def on_screen_resume(self) -> None:
+        self.app.show_where()
 
     @work(group="run", exit_on_error=True)
     async def _perform(self) -> None:
@@ -91,6 +94,7 @@ class Running(Screen[Outcome]):
         self.query_one("#work").add_class("-ended")  # makes room for it; findings stand in the step as well
         self.query_one("#continue").focus()
         self.call_after_refresh(self.refresh_bindings)  # the footer, once the focus has moved
+        self.query_one("#running-command").display = False
         self.query_one("#state", Static).update(text(self._ending(outcome)))
         self.app.show_where()
 
@@ -108,7 +112,8 @@ class Running(Screen[Outcome]):
         state = "Stopping: requests in flight are finished first" if session.control.cancelled else "Running"
         if session.control.paused:
             state = "Paused: p goes on"
-        self.query_one("#state", Static).update(text(f"{state}, {elapsed}.  $ {self.action.command(self._values)}"))
+        # Measured: a relayout twice a second and at each key holds keys up while the log flows.
+        self.query_one("#state", Static).update(text(f"{state}, {elapsed}."), layout=False)
 
     def take_progress(self, progress: Progress) -> None:
         self.progress.take(progress)

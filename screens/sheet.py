@@ -66,8 +66,10 @@ class Sheet(Screen[None]):
     def on_mount(self) -> None:
         for label in self.COLUMNS:
             self.table.add_column(label, key=label)
-        self.app.show_where()
         self.load()
+
+    def on_screen_resume(self) -> None:
+        self.app.show_where()
 
     def load(self) -> object:
         """Fill the table."""

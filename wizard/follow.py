@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
@@ -26,7 +27,12 @@ def finding_line(finding: Finding) -> str:
 def log_line(line: LogLine) -> str:
     """`12:03:04 text`, with the level's name where it is more than information."""
     level = "" if line.level <= logging.INFO else f"{logging.getLevelName(line.level)} "
-    return f"{time.strftime('%H:%M:%S', time.localtime(line.time))} {level}{line.text}"
+    return f"{_clock(int(line.time))} {level}{line.text}"
+
+
+@functools.lru_cache(8)  # thousands of lines share a second
+def _clock(second: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(second))
 
 
 def progress_line(progress: Progress) -> str:
