@@ -8,12 +8,15 @@
   of a function or role changes its environment or policies, which can be read, and a stack knows when it was updated.
 - A change set is executed as a creation or an update is, outputs, exports and failures included: osls deploys by them.
 - `ListImports` answers.
+- DynamoDB is asked one thing at a time: moto undoes a cancelled transaction by putting back the whole table as it was
+  before, and takes with it what others wrote meanwhile.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+import threading
 from typing import Any
 
 TAKEN = "Another resource with the same parent already has this name: {name}"
@@ -29,6 +32,7 @@ def teach() -> None:
     _stacks()
     _change_sets()
     _imports()
+    _transactions()
 
 
 def _give(owner: Any, **attributes: Any) -> None:
@@ -254,6 +258,18 @@ def _imports() -> None:
         return ActionResult({"Imports": importing})
 
     _give(CloudFormationResponse, list_imports=list_imports)
+
+
+def _transactions() -> None:
+    from moto.dynamodb.responses import DynamoHandler
+
+    call_action, alone = DynamoHandler.call_action, threading.RLock()
+
+    def call(self: Any) -> Any:
+        with alone:
+            return call_action(self)
+
+    _give(DynamoHandler, call_action=call)
 
 
 def imported(template: Any) -> set[str]:
