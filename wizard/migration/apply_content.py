@@ -53,7 +53,13 @@ def prepare_content(tools: ContentTools, entry: Entry) -> Prepared:
     try:
         return _BUILDERS[entry.action](tools, entry)
     except ValueError as error:
-        return Prepared(entry.becomes("failed", f"its content cannot be stored: {error}"))
+        return Prepared(_unfit(entry, f"its content cannot be stored: {error}"))
+
+
+def _unfit(entry: Entry, why: str) -> Entry:
+    """Failed for as long as its objects are what they are: not tried again, and no later plan counts it as a change."""
+    unfit = [[source[1], source[3]] for source in entry.detail.get("sources", ())]
+    return entry.becomes("failed", why, detail={**entry.detail, "unfit": unfit, "blocked": True})
 
 
 def _source_row(tools: ContentTools, entry: Entry) -> Item | None:
@@ -157,7 +163,7 @@ def _workflows(tools: ContentTools, entry: Entry) -> Prepared:
         return Prepared(entry.becomes(body.state, body.detail))
     built = workflow_item(entry.detail["user"], entry.detail["template"], parse_body(body), _origin(tools, source))
     if not built.fits:
-        return Prepared(entry.becomes("failed", f"{built.warning}; the template and its pointer stay in S3"))
+        return Prepared(_unfit(entry, f"{built.warning}; the template and its pointer stay in S3"))
     return _place(tools, entry, built, (source[1],))
 
 
@@ -184,6 +190,8 @@ def _logs(tools: ContentTools, entry: Entry) -> Prepared:
         done.append(source[1])
     if not read_logs:
         why = f"none of its logs could be read: {problems[0].detail}"
+        if len(unfit) == len(problems):
+            return Prepared(_unfit(entry, why))
         return Prepared(entry.becomes(problems[0].state, why, detail={**entry.detail, "unfit": unfit}))
     existing = read(tools.account, entry.target_place, entry.target_key)
     origin = _origin(tools, entry.detail["sources"][0])

@@ -94,6 +94,10 @@ def parse_body(body: bytes) -> Any:
 
     try:
         return json.loads(body.decode("utf-8-sig"), parse_float=Decimal, parse_constant=refuse)
+    except UnicodeDecodeError as error:
+        raise ValueError("it is no JSON: not even UTF-8 text") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON: {error}") from error
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 

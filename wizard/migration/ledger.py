@@ -413,6 +413,18 @@ class Ledger:
         )
         return [_entry(record) for record in records]
 
+    def unfit(self) -> dict[tuple[str, str, str], str]:
+        """`{(bucket, key, ETag): why}` of objects that apply found to be no content of a row, for changes that failed."""
+        records = self._db.execute(
+            "SELECT note, detail FROM changes WHERE kind = 'content' AND state = 'failed'"
+            " AND json_extract(detail, '$.blocked') AND json_extract(detail, '$.unfit') IS NOT NULL"
+        )
+        return {
+            (detail["sources"][0][0], key, etag): note
+            for note, detail in ((note, json.loads(text)) for note, text in records)
+            for key, etag in detail["unfit"]
+        }
+
     def content_of(self, place: str, key: Item) -> list[Entry]:
         """The content changes that one source item asked for."""
         with_part = encode_key({**key, "part": {"S": "\0"}}).split('"\\u0000"')[0]

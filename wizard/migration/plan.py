@@ -236,6 +236,7 @@ def _record(
 ) -> dict[str, Any]:
     """Resolve the staging into the ledger, in one transaction."""
     with ledger.transaction():
+        unfit = ledger.unfit()  # before it is forgotten with all that is open
         ledger.drop_open()
         plan = ledger.add_plan(
             {
@@ -252,7 +253,7 @@ def _record(
                 "segments": context.workers,
             }
         )  # fmt: skip
-        work = Resolution(context, ledger, staging, found, scope, plan)
+        work = Resolution(context, ledger, staging, found, scope, plan, unfit=unfit)
         resolve(work, listings if scope.listed else None, census.failed, census.owners)
         census.findings.extend(work.findings)
         changed = ledger.counts("target_place", "kind <> 'object' AND state = 'planned'")

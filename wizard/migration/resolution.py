@@ -7,6 +7,7 @@ later ones point to.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,6 +30,7 @@ class Resolution:
     """What the resolving modules share. Used inside the ledger's transaction, in the coordinator's thread.
 
     A `trial` only asks what a new plan would add: what is open in the ledger, and unchanged, is not recorded again.
+    `unfit` is what earlier applies found to be no content of a row, as `Ledger.unfit` gives it.
     """
 
     context: Context
@@ -38,6 +40,7 @@ class Resolution:
     scope: Scope
     plan: int
     trial: bool = False
+    unfit: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     _held: Counter[tuple[str, str]] = field(default_factory=Counter)
     _examples: dict[tuple[str, str], str] = field(default_factory=dict)

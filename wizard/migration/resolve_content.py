@@ -51,7 +51,7 @@ class ContentResolver:
             elif move.action != "disclosures" and self.staging.seen(entry.target_place, entry.target_key) is not None:
                 standing.append(entry)
             else:
-                self._put(entry)
+                self._put(self._still_unfit(entry))
             if len(standing) >= _AT_ONCE:
                 self._settle(standing)
                 standing = []
@@ -121,6 +121,16 @@ class ContentResolver:
             # A service changed it under the old id; a row that is still ours follows.
             return replace(entry, detail={**entry.detail, "follows": exact.target_digest})
         return entry
+
+    def _still_unfit(self, entry: Entry) -> Entry:
+        """Failed at once, when each of its objects is what an earlier apply could not store; anything else unchanged."""
+        whys = [
+            self.work.unfit.get((bucket, key, etag)) for bucket, key, _, etag, *_ in entry.detail.get("sources", ())
+        ]
+        if not whys or None in whys:
+            return entry
+        unfit = [[key, etag] for _, key, _, etag, *_ in entry.detail["sources"]]
+        return entry.becomes("failed", str(whys[0]), detail={**entry.detail, "unfit": unfit, "blocked": True})
 
     def _in_s3(self, entry: Entry) -> Entry | None:
         """An artifact that is too large for a row and stays in S3 under its new key; None for all others."""

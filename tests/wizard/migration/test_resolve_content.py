@@ -62,6 +62,33 @@ def test_what_cannot_be_stored_is_open_until_the_operator_settles_it(stage: Stag
     assert flow and flow["s3Key"] == s(f"{ANN}/t.json") and stage.scan(ROWS) == []
 
 
+def test_what_cannot_be_stored_is_tried_once_and_again_when_its_object_has_changed(stage: Stage, s3: Any) -> None:
+    flows, artifacts = stage.bucket("agent-loop/workflow-templates"), stage.bucket("artifacts/bucket")
+    logs = stage.bucket("agent-loop/scheduled-tasks-logs")
+    old = f"{ANN}/20250102/Notes:v1"
+    for bucket, key in ((flows, f"{ANN}/t.json"), (artifacts, old), (logs, f"{ANN}/t/logs/e1.json")):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"{no json")
+    stage.put(FLOWS, {"user": s(ANN), "templateId": s("t"), "s3Key": s(f"{ANN}/t.json"), "isPublic": n(0)})
+    stage.put(ARTIFACTS, {"user_id": s(ANN), "artifacts": {"L": [{"M": {"key": s(old)}}]}})
+    log = {"M": {"executionId": s("e1"), "detailsKey": s(f"{ANN}/t/logs/e1.json")}}
+    stage.put(TASKS, {"user": s(ANN), "taskId": s("t"), "active": n(1), "logs": {"L": [log]}})
+    assert stage.plan()["blocked"] == 0
+    assert len(stage.apply(code=1)["failed"]) == 3
+    after = stage.dump()
+    again = stage.plan()
+    assert (again["changes"], again["blocked"]) == (0, 3)
+    told = stage.apply(code=1)
+    assert len(told["failed"]) == 3 and all("JSON" in one["note"] for one in told["failed"])
+    assert stage.verify(code=1)["leftovers"]["count"] == 0
+    assert stage.dump() == after
+    assert stage.plan(workspace="another")["blocked"] == 0  # nothing is known there: it is tried once more
+    s3.put_object(Bucket=flows, Key=f"{ANN}/t.json", Body=b'{"steps": []}')
+    mended = stage.plan()
+    assert (mended["blocked"], mended["changes"] > 0) == (2, True)
+    stage.apply(code=1)
+    assert len(stage.scan(ROWS)) == 1
+
+
 def test_a_row_that_was_written_by_hand_takes_its_pointer_along(stage: Stage, s3: Any) -> None:
     bucket = stage.bucket("agent-loop/workflow-templates")
     s3.put_object(Bucket=bucket, Key=f"{ANN}/t.json", Body=b"{no json")
