@@ -22,7 +22,7 @@ from wizard.parallel import each
 from wizard.parameter_plan import readers, wanted
 from wizard.serverless_variables import Unanswered
 from wizard.table_changes import Renamed, compare
-from wizard.text import plain, plural
+from wizard.text import plain, plural, sentences
 from wizard.yaml_nodes import compose, scalars
 
 COMPOSE = "serverless-compose.yml"
@@ -83,7 +83,7 @@ def check(context: Context) -> Outcome:
         if finding.level != "blocked":  # those are what the outcome itself says
             context.feed.emit(finding)
     signs = {"blocked": "✗", "attention": "!"}
-    lines = [f"{signs.get(one.level, '·')} {one.place}: {one.text} {one.todo}".rstrip() for one in found.findings]
+    lines = [f"{signs.get(one.level, '·')} {one.place}: {sentences(one.text, one.todo)}" for one in found.findings]
     lines.append(_summary(found))
     details = {
         "basic_ops": list(found.basic_ops),

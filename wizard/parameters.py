@@ -15,7 +15,7 @@ from wizard.errors import BadInput
 from wizard.events import Finding
 from wizard.journey import Outcome
 from wizard.parameter_plan import Action, Missing, Plan, Row, compare, readers, shown, wanted
-from wizard.text import plain, plural
+from wizard.text import plain, plural, sentences
 
 _KEEP = (
     Finding("note", "var file", "serverless.yml still reads the var file at every deployment: it must stay in place."),
@@ -177,7 +177,7 @@ def _announce(context: Context, findings: tuple[Finding, ...]) -> list[str]:
     for one in findings:
         if one.level != "blocked":
             context.feed.emit(one)
-            lines.append(f"{'!' if one.level == 'attention' else '·'} {one.place}: {one.text} {one.todo}".rstrip())
+            lines.append(f"{'!' if one.level == 'attention' else '·'} {one.place}: {sentences(one.text, one.todo)}")
     return lines
 
 
@@ -193,7 +193,7 @@ def _problems(found: Plan) -> list[str]:
     lines = []
     for (path, reason), places in by_path.items():
         lines += [f"✗ {plain(path)}: {plain(reason)}", *(f"    read by {place}" for place in dict.fromkeys(places))]
-    lines += [f"✗ {one.place}: {one.text} {one.todo}".rstrip() for one in found.findings if one.level == "blocked"]
+    lines += [f"✗ {one.place}: {sentences(one.text, one.todo)}" for one in found.findings if one.level == "blocked"]
     return lines
 
 

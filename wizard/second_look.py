@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wizard.text import plain, plural
+from wizard.text import plain, plural, sentences
 
 UNLIKELY = 0.5  # of all changes for one user, where there are more than two: more probably a mistake in the map
 NAMED = 5  # ids and shares named before the rest is only counted
@@ -38,7 +38,7 @@ def stop_and_think(summary: Mapping[str, Any]) -> list[str]:
         )
     for finding in summary["findings"]:
         if finding["level"] != "note":
-            words = f"{finding['place']}: {plain(finding['text'], 300)} {plain(finding['todo'], 200)}".rstrip()
+            words = f"{finding['place']}: {sentences(plain(finding['text'], 300), plain(finding['todo'], 200))}"
             lines.append(f"! {finding['level']}: {words}")
     for complaint in summary.get("complaints", ()):
         lines.append(f"! {complaint['level']}: map, line {complaint['line']}: {plain(complaint['text'], 300)}")

@@ -22,3 +22,9 @@ def plain(text: object, limit: int = 0) -> str:
 def plural(count: int, noun: str, many: str = "") -> str:
     """`1 row`, `2 rows`, `1,200 rows`; `many` for nouns that do not simply take an s."""
     return f"{count:,} {noun if count == 1 else many or noun + 's'}"
+
+
+def sentences(text: str, todo: str) -> str:
+    """What was found and what to do about it, as sentences of one line."""
+    stop = "" if text.endswith((".", "!", "?", ":")) else "."
+    return f"{text}{stop} {todo}" if todo else text

@@ -8,7 +8,7 @@ from pathlib import Path
 from wizard import endpoint, endpoint_free
 from wizard.context import Context
 from wizard.journey import Outcome
-from wizard.text import plain
+from wizard.text import plain, sentences
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
@@ -53,7 +53,7 @@ def run_show(arguments: argparse.Namespace, context: Context) -> Outcome:
         f"{context.deployment.stack('lambda-basic-ops')}: {state.basic_ops_stack}",
         f"{context.deployment.stack('lambda')}: {state.lambda_stack}",
     ]
-    lines += [f"{finding.place}: {plain(finding.text)}. {finding.todo}" for finding in found]
+    lines += [f"{finding.place}: {sentences(plain(finding.text), finding.todo)}" for finding in found]
     by_hand = endpoint.by_hand(state, context.deployment)
     details = {
         "endpoint": state.record(),

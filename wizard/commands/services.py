@@ -18,7 +18,7 @@ from wizard.parameters import checkout_root
 from wizard.service_health import Health, examine, list_functions
 from wizard.service_logs import follow
 from wizard.services import Order, commands_by_hand, deploy, read_order, stack_states, unchanged
-from wizard.text import plain, plural
+from wizard.text import plain, plural, sentences
 
 Commands = argparse._SubParsersAction  # argparse has no public name for what add_subparsers returns
 
@@ -131,7 +131,7 @@ def describe(health: Health, tried: list[str], label: str) -> str:
     """What was found, what is left to try by hand, and, where something is wrong, the way back."""
     counts = ", ".join(plural(count, noun.removesuffix("s")) for noun, count in health.counts.items())
     lines = [f"Looked at {counts}, and the logs since the deployment."]
-    lines += [f"{one.level}: {one.place}: {one.text} {one.todo}".rstrip() for one in health.findings]
+    lines += [f"{one.level}: {one.place}: {sentences(one.text, one.todo)}" for one in health.findings]
     for cause in health.causes:
         where = plain(", ".join(cause.functions), 200)
         lines.append(f"blocked: {cause.text}: {plural(cause.count, 'time')} in {where}")
