@@ -13,7 +13,7 @@ from wizard.catalog.tables import BY_KEY
 from wizard.migration.ledger import Entry
 from wizard.migration.read_ahead import Read
 from wizard.migration.rewrite import Edit, changes, rewrite
-from wizard.migration.scan import unmarked
+from wizard.migration.scan import switched_on, unmarked
 from wizard.migration.writes import Write, delete_unchanged, put_new, read, update
 from wizard.wire import Item, digest, same
 
@@ -152,7 +152,7 @@ def _update(row: Table, ids: Ids, entry: Entry, source: Item, readiness: Readine
 
 def _move(row: Table, ids: Ids, entry: Entry, source: Item, existing: Item | None, readiness: Readiness) -> Prepared:
     accept, held = _accepting(entry, readiness)
-    rewritten = rewrite(row, unmarked(source), ids, accept)
+    rewritten = rewrite(row, switched_on(unmarked(source), entry.switched_off), ids, accept)
     if entry.action == "copy" and _third_values(entry, rewritten.edits, held, source):
         return Prepared(entry.becomes("conflict", "a planned value was changed since the plan"))
     key_names = row.key.names
@@ -165,6 +165,7 @@ def _move(row: Table, ids: Ids, entry: Entry, source: Item, existing: Item | Non
         writes = [update(entry.target_place, key_names, existing, after)] if changes(existing, after) else []
         written = _kept(row, existing, after)
     left = source
+    was_off = bool(entry.detail.get("was_made") and entry.detail.get("deactivated"))  # rollback switches it on again
     removes = entry.action == "add"
     if removes:
         writes.append(delete_unchanged(entry.source_place, key_names, source))
@@ -179,7 +180,7 @@ def _move(row: Table, ids: Ids, entry: Entry, source: Item, existing: Item | Non
         target_digest=digest(after),
         written=written,
         removed=source if removes else None,
-        detail={**entry.detail, "created": existing is None, "deactivated": left is not source},
+        detail={**entry.detail, "created": existing is None, "deactivated": left is not source or was_off},
     )
     if not writes:
         return Prepared(recorded.becomes("applied", "was merged already"))

@@ -117,6 +117,14 @@ class Entry:
         made = self.written or self.removed or any(self.detail.get(name) for name in _MADE)
         return bool(made) and (self.state in ("applied", "verified", "cleaned") or bool(self.detail.get("was_made")))
 
+    @property
+    def switched_off(self) -> bool:
+        """Whether this change, or an earlier one that it goes on from, set the `active` of its source to 0."""
+        if self.state == "rolled back":
+            return False
+        made = self.state in ("applied", "verified", "cleaned") or self.detail.get("was_made")
+        return bool(self.detail.get("switched_off") or (made and self.detail.get("deactivated")))
+
     def becomes(self, state: str, note: str = "", **changed: Any) -> Entry:
         return replace(self, state=state, note=note, **changed)
 

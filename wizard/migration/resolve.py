@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from wizard.catalog.model import Item, Table
 from wizard.errors import Blocked
@@ -19,7 +20,7 @@ from wizard.migration.resolution import DONE, Resolution
 from wizard.migration.resolve_content import ContentResolver
 from wizard.migration.resolve_objects import ObjectResolver
 from wizard.migration.rewrite import Edit, changes, rewrite
-from wizard.migration.scan import Candidate, unmarked
+from wizard.migration.scan import Candidate, switched_on, unmarked
 from wizard.storage_key import sanitise_user
 from wizard.wire import digest, same
 
@@ -99,6 +100,7 @@ class ItemResolver:
         before = self.work.ledger.find(
             "item", place, candidate.source_key, candidate.target_place, candidate.target_key
         )
+        entry = replace(entry, detail=_continued(before))
         if self.work.passes_over(before, before is not None and before.source_digest == candidate.source_digest):
             return None
         if candidate.source_key.get("PK", {}).get("S", "").partition("#")[0] in self._ambiguous:
@@ -152,10 +154,13 @@ class ItemResolver:
             rank=clash.rank, row=row.config_key, kind="item", action="merge", source_place=clash.place,
             source_key=candidate.source_key, target_place=candidate.target_place, target_key=candidate.target_key,
             users=candidate.users, edits=candidate.edits, source_digest=digest(source), plan=self.work.plan,
+            detail=_continued(clash.before),
         )  # fmt: skip
         if existing is None:
             return replace(entry, action="add" if row.retire == "remove" else "copy")
-        rewritten = rewrite(row, source, self.work.scope.ids, self.work.resolvable).item
+        rewritten = rewrite(
+            row, switched_on(source, entry.switched_off), self.work.scope.ids, self.work.resolvable
+        ).item
         pointers = [
             edit for edit in candidate.edits if edit.target is not None
         ]  # apply asks for each whether it may follow
@@ -186,6 +191,11 @@ class ItemResolver:
         if clash.place in self._copied_before:
             return entry.becomes("kept", "an earlier run copied rows of this table; it may be counted already")
         return None
+
+
+def _continued(before: Entry | None) -> dict[str, Any]:
+    """What a change of the same item has to know of the one before."""
+    return {"switched_off": True} if before is not None and before.switched_off else {}
 
 
 def edits_between(row: Table, before: Item, after: Item) -> tuple[Edit, ...]:

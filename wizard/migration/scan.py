@@ -92,6 +92,11 @@ def unmarked(item: Item) -> Item:
     return {name: value for name, value in item.items() if name != MARK}
 
 
+def switched_on(item: Item, by_us: bool) -> Item:
+    """The item with the `active` that a task had before it was switched off, where that was done `by_us`."""
+    return {**item, "active": {"N": "1"}} if by_us and item.get("active") == {"N": "0"} else item
+
+
 def segments_for(size: int, workers: int) -> int:
     """How many segments a table of `size` bytes is read in."""
     return 1 if size < SEGMENT_BYTES else min(4096, max(4 * workers, size // 2**30))
