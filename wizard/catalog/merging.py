@@ -103,7 +103,7 @@ def newest_members(attribute: str, clock: str) -> Clash:
 
     def rule(new: Item, old: Item) -> Item:
         merged = filled(new, old)
-        mine, theirs = new.get(attribute, {}).get("M"), old.get(attribute, {}).get("M")
+        mine, theirs = new.get(attribute, {"M": {}}).get("M"), old.get(attribute, {}).get("M")
         if mine is not None and theirs is not None:
             if later(new, old, (clock,)):
                 merged = {**merged, attribute: {"M": {**mine, **theirs}}, clock: old[clock]}

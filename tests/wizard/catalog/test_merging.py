@@ -151,6 +151,9 @@ def test_of_two_integrations_the_one_of_the_later_item_stays() -> None:
     old = {"at": s("2024"), "integrations": {"M": {"drive": s("old"), "mail": s("old")}}}
     assert rule.merge(new, old)["integrations"] == {"M": {"drive": s("new"), "mail": s("old")}}
     assert rule.merge(old, new)["integrations"] == {"M": {"drive": s("new"), "mail": s("old")}}
+    empty = {"at": s("2024")}
+    assert rule.merge(empty, new) == new, "integrations come with their time"
+    assert rule.merge(rule.merge(empty, new), new) == new
 
 
 def test_costs_are_added_digit_by_digit() -> None:
