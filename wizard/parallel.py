@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
@@ -11,6 +11,21 @@ from wizard.events import Control
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+
+def waves(tasks: Iterable[Task], places: Callable[[Task], Collection[Hashable]]) -> Iterator[list[Task]]:
+    """Tasks that may run side by side, in order: of two that meet in one place the later one is of a later wave."""
+    wave: list[Task] = []
+    taken: set[Hashable] = set()
+    for task in tasks:
+        where = places(task)
+        if not taken.isdisjoint(where):
+            yield wave
+            wave, taken = [], set()
+        wave.append(task)
+        taken.update(where)
+    if wave:
+        yield wave
 
 
 def each(

@@ -16,7 +16,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from wizard.aws import ABSENT, code_of, explain
+from wizard.aws import ABSENT, Account, code_of, explain
 from wizard.catalog.model import Ids
 from wizard.catalog.tables import BY_KEY, TABLES
 from wizard.context import Context
@@ -25,7 +25,7 @@ from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.apply_content import ContentTools, prepare_content
 from wizard.migration.apply_items import Prepared, Readiness, Ready, prepare_item, reads_of
-from wizard.migration.ledger import Entry, Ledger
+from wizard.migration.ledger import Entry, Ledger, encode_key
 from wizard.migration.objects import copy_objects, object_stands
 from wizard.migration.plan import catalog_digest, map_digest
 from wizard.migration.read_ahead import ReadAhead
@@ -40,7 +40,7 @@ from wizard.migration.targets import (
     table_identity,
 )
 from wizard.migration.writes import Lost, read, send
-from wizard.parallel import each
+from wizard.parallel import each, waves
 from wizard.text import plain, plural
 from wizard.usermap import read_map
 from wizard.wire import digest
@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 SLICE = 50  # objects that one task copies
 BATCH = 200  # changes whose results are recorded together; what a kill may repeat
 TRIES = 5  # of a change whose condition fails because a service writes at the same time
+_REPLACED = "a newer row of the same key took its place"
 _AWS_ERRORS = (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
 
 
@@ -243,15 +244,16 @@ class _Run:
             self.context.control.check()
 
     def _content_batch(self, batch: list[Entry]) -> Iterator[Entry]:
-        waiting = [
-            entry.becomes("failed", "the shared conversation was not copied")
-            for entry in batch
-            if entry.action == "shares" and not self.dry_run and not self._stands_now(*entry.detail["waits"])
-        ]
-        self._save(waiting)
-        yield from waiting
-        held = {entry.id for entry in waiting}
-        yield from self._write([e for e in batch if e.id not in held], lambda e: prepare_content(self.tools, e))
+        waits = {} if self.dry_run else {
+            entry.id: self._is_there("object", *entry.detail["waits"]) for entry in batch if entry.action == "shares"
+        }  # fmt: skip
+        yield from self._write(batch, partial(self._prepare_content, waits))
+
+    def _prepare_content(self, waits: Mapping[int, Ready], entry: Entry) -> Prepared:
+        there = waits.get(entry.id, True)
+        if not (there() if callable(there) else there):
+            return Prepared(entry.becomes("failed", "the shared conversation was not copied"))
+        return prepare_content(self.tools, entry)
 
     # --- items ---------------------------------------------------------------------------------------------------------
 
@@ -294,10 +296,6 @@ class _Run:
                 return str(entry.detail["pointer"]) if entry.detail.get("pointer") else True
         return False
 
-    def _stands_now(self, config_key: str, key: str) -> bool:
-        there = self._is_there("object", config_key, key)
-        return bool(there() if callable(there) else there)
-
     # --- the two halves of every write -----------------------------------------------------------------------------------
 
     def _write(self, batch: list[Entry], prepare: Callable[[Entry], Prepared]) -> Iterator[Entry]:
@@ -328,8 +326,10 @@ class _Run:
             yield from ended
             results: list[Result] = []
             try:
-                for _, result in self._each(self._carry_out, prepared):
-                    results.append(result)
+                # Of two changes of one target the earlier one comes first, as rollback undoes them the other way round.
+                for wave in waves(sorted(prepared, key=lambda one: one.entry.id), _target):
+                    for _, result in self._each(self._carry_out, wave):
+                        results.append(result)
             finally:
                 # What AWS confirmed is recorded, also when a cancel or a lost lock ends the batch.
                 final = [result.entry for result in results if not result.again and not result.occupied]
@@ -363,7 +363,7 @@ class _Run:
             if clash is not None and clash.keeps_loser and entry.state == "applied":
                 others = self.ledger.at_target(entry.target_place, entry.target_key, "item")
                 lost += [
-                    other.becomes("kept", "a newer row of the same key took its place")
+                    other.becomes("kept", _REPLACED, detail={**other.detail, "was_made": True})
                     for other in others
                     if other.id != entry.id and other.state in ("applied", "verified") and other.moves
                 ]
@@ -400,7 +400,7 @@ class _Run:
                     theirs = {**entry.detail, "created": False}
                     entry = entry.becomes("applied", "was there already", detail=theirs)
                     return Result(replace(entry, attempts=entry.attempts + 1, intent=False))
-                if made and (entry.action == "copy" or read(account, entry.source_place, entry.source_key) is None):
+                if made and _source_followed(account, entry):
                     return Result(entry.becomes("applied", attempts=entry.attempts + 1, intent=False))
                 if standing is not None and entry.action == "copy":
                     return Result(entry, occupied=True)
@@ -408,6 +408,18 @@ class _Run:
             return Result(replace(entry, attempts=entry.attempts + 1, intent=perhaps), again=True)
         except _AWS_ERRORS as error:
             return Result(replace(_failed(entry, error), intent=sent or _may_be_made(error)))
+
+
+def _source_followed(account: Account, entry: Entry) -> bool:
+    """Whether the other half of a transaction was made: the old item is removed, the old task does not run."""
+    if entry.action == "copy" and not entry.detail.get("deactivated"):
+        return True
+    source = read(account, entry.source_place, entry.source_key)
+    return source is None if entry.action == "add" else source is not None and source.get("active") == {"N": "0"}
+
+
+def _target(prepared: Prepared) -> list[tuple[str, str]]:
+    return [(prepared.entry.target_place, encode_key(prepared.entry.target_key))]
 
 
 def _safely(prepare: Callable[[Entry], Prepared], entry: Entry) -> Prepared:

@@ -63,6 +63,8 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness,
     existing = None if entry.action == "copy" else read(account, entry.target_place, entry.target_key)
     if entry.action in ("merge", "refresh") and existing is None:
         return Prepared(entry.becomes("conflict", "the item under the new id is gone"))
+    if entry.action == "refresh" and existing is not None and digest(existing) != entry.detail.get("follows"):
+        return Prepared(entry.becomes("conflict", "the item under the new id was changed since the plan"))
     return _move(row, ids, entry, source, existing, readiness)
 
 

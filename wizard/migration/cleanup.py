@@ -34,7 +34,7 @@ from wizard.migration.objects import delete_source
 from wizard.migration.scan import MARK, unmarked
 from wizard.migration.verify import judge
 from wizard.migration.writes import Lost, delete_unchanged, read, send, update
-from wizard.parallel import each
+from wizard.parallel import each, waves
 from wizard.text import plural
 from wizard.wire import Item, digest, key_of
 
@@ -182,20 +182,27 @@ def apply_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
             tally = _Tally()
             for batch in _chunks(retained(ledger, ids, objects)):
                 ended: list[Entry] = []
-                for _, fate in _each(context, lambda one: _delete(context.account, ids, one), batch):
-                    tally.add(fate, "deleted")
-                    context.feed.emit(
-                        Progress(fate.retained.place, tally.done[fate.retained.place], None, "deleted", "cleanup")
-                    )
-                    state, note = ("verified", f"kept at cleanup: {fate.kept}") if fate.kept else ("cleaned", "")
-                    ended.extend(
-                        entry.becomes(state, note) for entry in fate.retained.entries if entry.state == "verified"
-                    )
+                # A copy that a later plan copied on goes after the item that it is the twin of.
+                for wave in waves(batch, _places):
+                    for _, fate in _each(context, lambda one: _delete(context.account, ids, one), wave):
+                        tally.add(fate, "deleted")
+                        context.feed.emit(
+                            Progress(fate.retained.place, tally.done[fate.retained.place], None, "deleted", "cleanup")
+                        )
+                        state, note = ("verified", f"kept at cleanup: {fate.kept}") if fate.kept else ("cleaned", "")
+                        ended.extend(
+                            entry.becomes(state, note) for entry in fate.retained.entries if entry.state == "verified"
+                        )
                 ledger.save(ended)
             summary = tally.summary(context)
             detail = {**summary, "costs": context.account.costs.since(before)}
             ledger.add_run("7", started, code(summary), text(summary), detail)
             return summary
+
+
+def _places(one: Retained) -> set[tuple[str, str]]:
+    targets = ((entry.target_place, str(entry.target_key)) for entry in one.entries)
+    return {(one.place, str(one.key)), *targets}
 
 
 def _delete(account: Account, ids: Ids, one: Retained) -> Fate:
@@ -234,13 +241,17 @@ def verify_cleanup(context: Context) -> dict[str, Any]:
                 key = {name: value for name, value in entry.source_key.items() if name != "part"}
                 if read(context.account, entry.source_place, key) is not None:
                     return "the old item is there again"
-                return (
-                    "right"
-                    if judge(context.account, entry).verdict == "match"
-                    else "the item under the new id is not as written"
-                )
+                if entry.id in copied_on or judge(context.account, entry).verdict == "match":
+                    return "right"
+                return "the item under the new id is not as written"
 
             for batch in ledger.batches(("cleaned",), BATCH, where=NEWEST):
+                # With more users in the map a copy was copied on and went itself: that change is looked at for both.
+                copied_on = {
+                    entry.id
+                    for entry in batch
+                    if entry.kind == "item" and ledger.is_cleaned(entry.target_place, entry.target_key)
+                }
                 for entry, verdict in _each(context, look, batch):
                     counts[verdict] += 1
                     if verdict != "right":

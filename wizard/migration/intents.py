@@ -15,6 +15,7 @@ from wizard.context import Context
 from wizard.migration.apply_items import finished, went_through
 from wizard.migration.ledger import Entry, Ledger
 from wizard.migration.objects import ObjectCopy, verify_object
+from wizard.migration.rewrite import holds
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.writes import read
 from wizard.parallel import each
@@ -58,11 +59,14 @@ def _settled(context: Context, entry: Entry) -> Entry:
         )
     if entry.kind == "item":
         source = read(account, entry.source_place, entry.source_key)
-        made = (
-            digest(source) == entry.target_digest
-            if entry.action == "update" and source
-            else went_through(account, entry, source)
-        )
+        if entry.action == "update":
+            # Also where a service has written something else of the item since.
+            made = source is not None and (
+                digest(source) == entry.target_digest
+                or (bool(entry.written) and all(holds(source, change) for change in entry.written))
+            )
+        else:
+            made = went_through(account, entry, source)
         return replace(finished(entry, note), intent=False) if made else open_again
     if beside := _object_beside(context, entry):
         check = verify_object(account, beside)

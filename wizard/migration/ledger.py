@@ -353,6 +353,10 @@ class Ledger:
             for entry in entries:
                 self._db.execute(f"UPDATE changes SET {assignments} WHERE id = ?", (*_record(entry), entry.id))
 
+    def keep(self, change: int, note: str) -> None:
+        """Take a change off the list of what is to be done; inside a transaction of the caller."""
+        self._db.execute("UPDATE changes SET state = 'kept', note = ? WHERE id = ?", (note, change))
+
     def select(
         self,
         states: Sequence[str] = (),
@@ -432,6 +436,14 @@ class Ledger:
             for note, detail in ((note, json.loads(text)) for note, text in records)
             for key, etag in detail["unfit"]
         }
+
+    def is_cleaned(self, place: str, key: Item) -> bool:
+        """Whether cleanup deleted the item at a key, which another change had copied on."""
+        found = self._db.execute(
+            "SELECT 1 FROM changes WHERE kind = 'item' AND source_place = ? AND source_key = ? AND state = 'cleaned'",
+            (place, encode_key(key)),
+        )
+        return found.fetchone() is not None
 
     def content_of(self, place: str, key: Item) -> list[Entry]:
         """The content changes that one source item asked for."""

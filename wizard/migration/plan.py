@@ -255,6 +255,7 @@ def _record(
         )  # fmt: skip
         work = Resolution(context, ledger, staging, found, scope, plan, unfit=unfit)
         resolve(work, listings if scope.listed else None, census.failed, census.owners)
+        close_settled(work, census, whole=scope.listed and not request.buckets)
         census.findings.extend(work.findings)
         changed = ledger.counts("target_place", "kind <> 'object' AND state = 'planned'")
         census.findings.extend(recovery.findings(context, sorted(changed)))
@@ -267,6 +268,29 @@ def _record(
         ledger.summarise_plan(plan, summary)
     log.info("plan %d: %s", plan, plural(summary["changes"], "change"))
     return summary
+
+
+def close_settled(work: Resolution, census: Census, *, whole: bool) -> None:
+    """Close what verify found gone or changed and this plan, which looked again, found nothing to do for.
+
+    Users and services go on deleting and changing: what holds no old id any more is no work left. The record stays for
+    rollback. Only where everything was read; `whole`: every bucket was listed.
+    """
+    ledger, scope, closed = work.ledger, work.scope, Counter[str]()
+    for batch in ledger.batches(("conflict", "failed"), 1_000, where="intent = 0"):
+        for entry in batch:
+            pointers = any(edit.target for edit in entry.edits)
+            looked = whole if entry.kind != "item" else scope.tables and (scope.content or not pointers)
+            read = entry.kind == "object" or work.found.named(entry.source_place) is not None
+            if entry.plan == work.plan or not looked or not read or entry.source_place in census.failed:
+                continue
+            ledger.keep(entry.id, f"{entry.note}; a later plan found nothing left to do")
+            closed[entry.target_place] += 1
+    for place, count in closed.items():
+        text = (
+            f"{plural(count, 'change')} that could not be made or verified: no old id is left there, nothing is to do"
+        )
+        work.findings.append(Finding("attention", place, text, "See `migrate show --state kept`."))
 
 
 def map_digest(ids: Ids) -> str:

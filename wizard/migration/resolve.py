@@ -115,9 +115,7 @@ class ItemResolver:
             if edits:
                 self.work.put(entry)
             return None
-        # What was removed or cleaned and stands there again was written by a service, however equal it is.
-        retained = before is not None and before.state in DONE and before.state != "cleaned" and before.action != "add"
-        if before is not None and retained and before.source_digest == candidate.source_digest:
+        if before is not None and _retained(before) and before.source_digest == candidate.source_digest:
             return None
         standing = self.staging.seen(candidate.target_place, candidate.target_key)
         if standing is None:
@@ -168,9 +166,9 @@ class ItemResolver:
             if row.retire == "remove on clash" and (counted := self._counted(clash, entry, existing, rewritten)):
                 return counted
             return replace(entry, action="add", edits=edits_between(row, existing, row.merged(existing, rewritten)))
-        if clash.before is not None and clash.before.state in DONE and digest(existing) == clash.before.target_digest:
+        if clash.before is not None and _retained(clash.before) and digest(existing) == clash.before.target_digest:
             # A service wrote under the old id after the copy, and nobody touched the copy: it follows.
-            return replace(entry, action="refresh", edits=(*edits_between(row, existing, rewritten), *pointers))
+            return _refresh(entry, existing, (*edits_between(row, existing, rewritten), *pointers))
         loses = row.clash is None or (row.clash.keeps_loser and same(row.merged(existing, rewritten), existing))
         deactivates = row.retire == "deactivate" and candidate.active
         if loses and not deactivates and not same(rewritten, existing):
@@ -182,11 +180,14 @@ class ItemResolver:
 
     def _counted(self, clash: _Clash, entry: Entry, existing: Item, rewritten: Item) -> Entry | None:
         """What becomes of a retained row whose amount is in the new one already; None for one to be added up."""
+        before = clash.before
+        if before is not None and before.state in DONE and not _retained(before):
+            return None
         if same(existing, rewritten):
             return entry.becomes("verified", "was there already", action="copy", target_digest=digest(existing))
-        if clash.before is not None and clash.before.state in DONE and clash.before.action != "add":
-            if digest(existing) == clash.before.target_digest:
-                return replace(entry, action="refresh", edits=edits_between(clash.row, existing, rewritten))
+        if before is not None and _retained(before):
+            if digest(existing) == before.target_digest:
+                return _refresh(entry, existing, edits_between(clash.row, existing, rewritten))
             return entry.becomes("kept", "it was copied once and both have changed since; add the difference by hand")
         if clash.place in self._copied_before:
             return entry.becomes("kept", "an earlier run copied rows of this table; it may be counted already")
@@ -196,6 +197,19 @@ class ItemResolver:
 def _continued(before: Entry | None) -> dict[str, Any]:
     """What a change of the same item has to know of the one before."""
     return {"switched_off": True} if before is not None and before.switched_off else {}
+
+
+def _retained(before: Entry) -> bool:
+    """Whether the old item of an earlier change still stands as it was read then, or was changed in place.
+
+    What was removed or cleaned and stands there again was written anew by a service, however equal it is.
+    """
+    return before.state in DONE and before.state != "cleaned" and before.action != "add"
+
+
+def _refresh(entry: Entry, existing: Item, edits: tuple[Edit, ...]) -> Entry:
+    """The change that lets a copy follow its old item, for as long as the copy is what `existing` shows."""
+    return replace(entry, action="refresh", edits=edits, detail={**entry.detail, "follows": digest(existing)})
 
 
 def edits_between(row: Table, before: Item, after: Item) -> tuple[Edit, ...]:

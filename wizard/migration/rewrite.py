@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wizard.catalog.model import ANY, KEYS, MEMBERS, REMOVE, IdPath, Ids, Item, Table, Target
-from wizard.wire import same
+from wizard.wire import digest, same
 
 Path = tuple[str | int, ...]
 
@@ -222,6 +222,17 @@ def put_back(item: Item, written: Sequence[Change]) -> Item:
     for change in written:
         item = _put(item, change.path, change.before)
     return item
+
+
+def holds(item: Item, change: Change) -> bool:
+    """Whether the place of a recorded change has the value that was written; of a secret, one with its digest."""
+    value: Any = {"M": item}
+    for name in change.path:
+        value = value.get("M", {}).get(name) if value is not None else None
+    if value is None or change.after is None:
+        return value is None and change.after is None
+    # Of a secret only the digest was kept.
+    return same({"": value}, {"": change.after}) or change.after == {"S": digest({"": value})}
 
 
 def _put(item: Item, path: tuple[str, ...], value: Any) -> Item:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +22,12 @@ from wizard.migration.apply_content import KEY
 from wizard.migration.intents import settle
 from wizard.migration.ledger import Entry, Ledger
 from wizard.migration.objects import ObjectCopy, delete_copy
-from wizard.migration.rewrite import Change, put_back
+from wizard.migration.rewrite import Change, holds, put_back
 from wizard.migration.scan import unmarked
 from wizard.migration.show import shown
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.writes import Lost, Write, delete_unchanged, put_new, read, send, update
-from wizard.parallel import each
+from wizard.parallel import each, waves
 from wizard.text import plural
 from wizard.wire import Item, digest, same
 
@@ -97,7 +98,7 @@ def _undo_all(context: Context, ledger: Ledger, *, dry_run: bool) -> dict[str, A
     for kind, which in turns:
         for batch in ledger.made_last_first(BATCH, kind, *which):
             ended = []
-            for wave in _waves(batch):
+            for wave in waves(batch, _places):
                 for entry, why in each(undo, wave, workers=context.workers, control=context.control):
                     if why:
                         left_counts[entry.target_place] += 1
@@ -114,19 +115,9 @@ def _undo_all(context: Context, ledger: Ledger, *, dry_run: bool) -> dict[str, A
             "left_total": sum(left_counts.values())}  # fmt: skip
 
 
-def _waves(batch: list[Entry]) -> Iterator[list[Entry]]:
-    """Changes that may be undone side by side: of two that meet in one place the later one goes first."""
-    wave: list[Entry] = []
-    taken: set[tuple[str, str]] = set()
-    for entry in batch:
-        places = {(entry.source_place, str(entry.source_key)), (entry.target_place, str(entry.target_key))}
-        if places & taken:
-            yield wave
-            wave, taken = [], set()
-        wave.append(entry)
-        taken |= places
-    if wave:
-        yield wave
+def _places(entry: Entry) -> set[tuple[str, str]]:
+    """Where two changes meet; the later one is undone first."""
+    return {(entry.source_place, str(entry.source_key)), (entry.target_place, str(entry.target_key))}
 
 
 def _undo(context: Context, entry: Entry, dry_run: bool) -> str | None:
@@ -151,6 +142,8 @@ def _undo(context: Context, entry: Entry, dry_run: bool) -> str | None:
     else:
         return "a service keeps writing to it"
     if not undo.left and entry.kind == "content" and not dry_run:
+        if entry.action in ("shares", "settings"):
+            _unmark(account, entry)
         return _objects_of_content(context, entry)
     return undo.left or None
 
@@ -197,22 +190,12 @@ def _put_back(entry: Entry, names: tuple[str, ...], target: Item | None) -> _Und
         return _Undo()
     if target is None:
         return _Undo(left="the item is gone")
-    if all(_holds(target, Change(change.path, change.after, change.before)) for change in entry.written):
+    if all(holds(target, Change(change.path, change.after, change.before)) for change in entry.written):
         return _Undo()  # a rollback that was killed did this already
-    if digest(target) != entry.target_digest and not all(_holds(target, change) for change in entry.written):
+    if digest(target) != entry.target_digest and not all(holds(target, change) for change in entry.written):
         return _Undo(left=_LEFT)
     restored = put_back(target, entry.written)
     return _Undo((update(entry.target_place, names, target, restored),))
-
-
-def _holds(item: Item, change: Change) -> bool:
-    value: Any = {"M": item}
-    for name in change.path:
-        value = value.get("M", {}).get(name) if value is not None else None
-    if value is None or change.after is None:
-        return value is None and change.after is None
-    # Of a secret only the digest was kept.
-    return same({"": value}, {"": change.after}) or change.after == {"S": digest({"": value})}
 
 
 def _of_content(context: Context, entry: Entry) -> _Undo:
@@ -229,6 +212,15 @@ def _of_content(context: Context, entry: Entry) -> _Undo:
     if digest(target) != entry.target_digest:
         return _Undo(left=_LEFT)
     return _Undo((delete_unchanged(entry.target_place, KEY, target),))
+
+
+def _unmark(account: Account, entry: Entry) -> None:
+    """Take the mark of `cleanup mark` off the shares row, which several changes came from; the first of them does it."""
+    key = {name: value for name, value in entry.source_key.items() if name != "part"}
+    source = read(account, entry.source_place, key)
+    if source is not None and unmarked(source) != source:
+        with contextlib.suppress(Lost):
+            send(account, [update(entry.source_place, tuple(key), source, unmarked(source))])
 
 
 def _objects_of_content(context: Context, entry: Entry) -> str | None:

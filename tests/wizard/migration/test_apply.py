@@ -212,6 +212,15 @@ def test_a_service_puts_an_item_under_the_new_key(stage: Stage) -> None:
     assert stage.get(ACCESS, "o1", "a-100") == {**theirs, "permission_level": s("owner")}
 
 
+def test_an_equal_task_that_appears_under_the_new_key_does_not_leave_both_running(stage: Stage) -> None:
+    stage.put(TASKS, {"user": s(ANN), "taskId": s("t"), "active": n(1)})
+    stage.plan()
+    stage.put(TASKS, {"user": s("a-100"), "taskId": s("t"), "active": n(1)})
+    stage.apply(3)
+    stage.migrate()
+    assert stage.get(TASKS, ANN, "t") == {"user": s(ANN), "taskId": s("t"), "active": n(0)}
+
+
 def test_a_service_deletes_an_item(stage: Stage) -> None:
     stage.put(CHATS, {"id": s("1"), "user": s(ANN)})
     stage.put(ACCESS, access(ANN))

@@ -12,6 +12,7 @@ from tests.wizard.migration.stage import ANN, MAP, Stage, n, run, s
 
 ACCOUNTS, STORAGE, VERSIONS = "lambda/accounts", "lambda/user-data-storage", "data-disclosure/versions"
 ARTIFACTS, WORKFLOWS = "artifacts/user-artifacts", "agent-loop/workflow-registry"
+KEYS = "object-access/api-keys"
 
 
 class Killed(BaseException):
@@ -73,6 +74,24 @@ def test_killed_between_a_row_of_versions_and_its_pdf(disclosed: Stage, command:
     assert any(name.endswith("consolidation/dataDisclosure/one.pdf") for name in objects_of(disclosed))
     assert disclosed.run("rollback").code == 0
     assert (disclosed.dump(), objects_of(disclosed)) == (seeded, files)
+
+
+def test_an_update_of_a_killed_run_is_known_although_a_service_wrote_since(stage: Stage) -> None:
+    stage.put(KEYS, {"api_owner_id": s("k"), "owner": s(ANN)})
+    stage.plan()
+    context = stage.context()
+
+    def die(**_: Any) -> None:
+        raise Killed
+
+    context.account.client("dynamodb").meta.events.register_first("before-parse.dynamodb.UpdateItem", die)
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+    stage.set(KEYS, ("k",), lastAccessed=s("today"))
+    assert stage.plan()["changes"] == 0
+    stage.verify()
+    assert stage.run("rollback").code == 0
+    assert stage.get(KEYS, "k") == {"api_owner_id": s("k"), "owner": s(ANN), "lastAccessed": s("today")}
 
 
 @pytest.fixture

@@ -193,6 +193,7 @@ def test_content_and_objects_go_again(stage: Stage) -> None:
     seeded = stage.dump()
     stage.migrate(MAP)
     assert len(stage.scan("lambda/user-data-storage")) == 2
+    assert stage.run("cleanup", "mark").document["total"] == 1
     back(stage)
     assert stage.dump() == seeded
     assert stage.aws.client("s3").list_objects_v2(Bucket=consolidation)["KeyCount"] == 0

@@ -1,0 +1,113 @@
+"""What users and services do between and after the runs: nothing of theirs is lost, and the work comes to an end."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.wizard.migration.stage import ANN, BOB, Item, Stage, n, s
+
+ASSISTANTS, KEYS, ACCOUNTS = "assistants/assistants", "object-access/api-keys", "lambda/accounts"
+HISTORY, STORAGE = "lambda/history-cost-calculations", "lambda/user-data-storage"
+
+
+def accounts(user: str, *ids: str, **more: Item) -> Item:
+    return {"user": s(user), "accounts": {"L": [{"M": {"id": s(one)}} for one in ids]}, **more}
+
+
+def states(stage: Stage) -> list[str]:
+    return sorted(entry.state for entry in stage.entries())
+
+
+def test_what_users_deleted_since_is_told_once_and_then_no_work_left(stage: Stage) -> None:
+    stage.put(ASSISTANTS, {"id": s("ast/1"), "user": s(ANN)}, {"id": s("ast/2"), "user": s(ANN)})
+    stage.put(KEYS, {"api_owner_id": s("x/ownerKey/1"), "owner": s(ANN), "delegate": s(BOB)})
+    stage.put(ACCOUNTS, accounts(ANN, "1"))
+    stage.migrate()
+    stage.delete(ASSISTANTS, "ast/1")
+    stage.put(KEYS, {"api_owner_id": s("x/ownerKey/1"), "owner": s("a-100")})
+    stage.delete(ACCOUNTS, ANN)
+    stage.delete(ACCOUNTS, "a-100")
+    assert stage.verify(1)["verdicts"] == {"match": 1, "missing": 2, "differs": 1}
+    told = [one["text"] for one in stage.plan()["findings"] if "could not be made or verified" in one["text"]]
+    assert len(told) == 3
+    assert stage.apply()["done"] == 0
+    stage.verify()
+    stage.cleanup()
+    assert states(stage) == ["kept"] * 3 + ["verified"]
+
+
+def test_a_table_that_is_not_read_keeps_its_changes_open(stage: Stage) -> None:
+    stage.put(ASSISTANTS, {"id": s("ast/1"), "user": s(ANN)})
+    stage.migrate()
+    stage.delete(ASSISTANTS, "ast/1")
+    stage.verify(1)
+    stage.db.delete_table(TableName=stage.name(ASSISTANTS))
+    stage.plan()
+    assert states(stage) == ["failed"]
+
+
+def test_a_copy_that_changed_since_the_plan_is_not_replaced_by_the_newer_old_item(stage: Stage) -> None:
+    stage.put(ACCOUNTS, accounts(ANN, "1"))
+    stage.migrate()
+    stage.put(ACCOUNTS, accounts(ANN, "2"))
+    assert stage.plan()["changes"] == 1
+    stage.put(ACCOUNTS, accounts("a-100", "3", mine=s("x")))
+    (conflict,) = stage.apply(3)["conflicts"]
+    assert conflict["note"] == "the item under the new id was changed since the plan"
+    stage.migrate()
+    assert stage.get(ACCOUNTS, "a-100") == accounts("a-100", "3", "2", mine=s("x"))
+
+
+def test_what_is_written_anew_under_a_cleaned_id_is_merged_and_not_taken_for_the_whole(stage: Stage) -> None:
+    def cost(user: str, amount: int) -> Item:
+        return {"userDate": s(f"{user}#2025-08"), "accountInfo": s("c#NA"), "monthlyCost": n(amount)}
+
+    stage.put(ACCOUNTS, accounts(ANN, "1", x=s("y")))
+    stage.put(HISTORY, cost(ANN, 5), cost(BOB, 5))
+    stage.migrate()
+    stage.cleanup()
+    stage.put(ACCOUNTS, accounts(ANN))
+    stage.put(HISTORY, cost(ANN, 1), cost(BOB, 5))  # an equal amount is another one all the same
+    stage.migrate()
+    assert stage.get(ACCOUNTS, "a-100") == accounts("a-100", "1", x=s("y"))
+    assert sorted(item["monthlyCost"]["N"] for item in stage.scan(HISTORY)) == ["10", "6"]
+    stage.cleanup()
+    assert stage.plan()["changes"] == 0
+
+
+@pytest.mark.parametrize("newest", range(3))
+def test_of_three_spellings_of_one_key_the_newest_stays_and_rollback_brings_all_back(stage: Stage, newest: int) -> None:
+    spellings = (
+        f"{ANN}#amplify-workflows",
+        f"{ANN}#ann-example-edu-amplify-workflows",
+        "a-100#a-100-amplify-workflows",
+    )
+    for number, spelled in enumerate(spellings):
+        at = n(9 if number == newest else number)
+        stage.put(STORAGE, {"PK": s(f"{spelled}#t"), "SK": s("1"), "updatedAt": at, "data": s(spelled)})
+    seeded = stage.dump()
+    for _ in range(3):
+        stage.migrate()
+    found = stage.get(STORAGE, "a-100#amplify-workflows#t", "1")
+    assert found is not None
+    assert found["data"] == s(spellings[newest])
+    assert states(stage).count("verified") == 1
+    assert stage.run("rollback").document["left"] == []
+    assert stage.dump() == seeded
+
+
+def test_an_item_of_a_pilot_user_and_a_later_one_goes_in_both_steps(stage: Stage) -> None:
+    def share(recipient: str, sharer: str) -> Item:
+        partition = f"{recipient}#amplify-shares"
+        data = {"M": {"sharedBy": s(sharer)}}
+        return {"PK": s(f"{partition}#received"), "SK": s(f"{sharer}#2025#1"), "appId": s(partition),
+                "entityType": s("received"), "data": data}  # fmt: skip
+
+    stage.put(STORAGE, share(ANN, BOB))
+    stage.migrate({ANN: "a-100"})
+    stage.migrate()
+    assert stage.cleanup()["kept"] == []
+    assert stage.run("cleanup", "verify").code == 0
+    assert stage.scan(STORAGE) == [share("a-100", "b-200")]
+    assert stage.plan()["changes"] == 0
+    stage.verify()
