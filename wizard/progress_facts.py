@@ -14,7 +14,8 @@ from wizard.catalog.model import Ids
 from wizard.catalog.tables import TABLES
 from wizard.context import Context
 from wizard.facts import Fact
-from wizard.migration.ledger import OPEN, Ledger, encode_key
+from wizard.migration.entry import encode_key
+from wizard.migration.ledger import OPEN, Ledger
 from wizard.migration.rewrite import rewrite
 from wizard.parallel import each
 from wizard.text import plural

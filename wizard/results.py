@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wizard.context import Context
-    from wizard.migration.ledger import Entry
+    from wizard.migration.entry import Entry
 
 START = (-1_000_000, -1)
 

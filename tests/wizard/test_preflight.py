@@ -17,7 +17,8 @@ from wizard.cli import build_parser
 from wizard.context import Context
 from wizard.deployment import Deployment
 from wizard.facts import Fact
-from wizard.migration.ledger import Entry, Ledger
+from wizard.migration.entry import Entry
+from wizard.migration.ledger import Ledger
 from wizard.preflight import CHECKS, gather, run_check
 from wizard.users import USER_MAP
 

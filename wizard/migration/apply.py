@@ -25,7 +25,8 @@ from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.apply_content import ContentTools, prepare_content
 from wizard.migration.apply_items import Prepared, Readiness, Ready, prepare_item, reads_of
-from wizard.migration.ledger import Entry, Ledger, encode_key
+from wizard.migration.entry import Entry, encode_key
+from wizard.migration.ledger import Ledger
 from wizard.migration.objects import copy_objects, object_stands
 from wizard.migration.plan import catalog_digest, map_digest
 from wizard.migration.read_ahead import ReadAhead

@@ -26,7 +26,7 @@ from wizard.migration.content import (
     task_logs_item,
     workflow_item,
 )
-from wizard.migration.ledger import Entry
+from wizard.migration.entry import Entry
 from wizard.migration.objects import ObjectCopy, ObjectResult, copy_object, read_object
 from wizard.migration.objects import put_new as put_object
 from wizard.migration.rewrite import changes, put_back

@@ -10,7 +10,7 @@ from typing import Any
 from wizard.aws import Account
 from wizard.catalog.model import Ids, Table
 from wizard.catalog.tables import BY_KEY
-from wizard.migration.ledger import Entry
+from wizard.migration.entry import Entry
 from wizard.migration.read_ahead import Read
 from wizard.migration.rewrite import Edit, changes, rewrite
 from wizard.migration.scan import switched_on, unmarked

@@ -28,7 +28,8 @@ from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.apply import open_plan
 from wizard.migration.content_plan import moves
-from wizard.migration.ledger import NEWEST, Entry, Ledger
+from wizard.migration.entry import Entry
+from wizard.migration.ledger import NEWEST, Ledger
 from wizard.migration.leftovers import leftovers
 from wizard.migration.objects import delete_source
 from wizard.migration.scan import MARK, unmarked

@@ -13,7 +13,8 @@ import botocore.exceptions
 from wizard.aws import explain
 from wizard.context import Context
 from wizard.migration.apply_items import finished, went_through
-from wizard.migration.ledger import Entry, Ledger
+from wizard.migration.entry import Entry
+from wizard.migration.ledger import Ledger
 from wizard.migration.objects import ObjectCopy, verify_object
 from wizard.migration.rewrite import holds
 from wizard.migration.targets import CONSOLIDATION, bucket_name

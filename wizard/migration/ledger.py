@@ -12,22 +12,19 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from wizard.errors import BadInput, Blocked, Failed
-from wizard.migration.objects import ObjectCopy
-from wizard.migration.rewrite import Change as Difference
-from wizard.migration.rewrite import Edit
-from wizard.wire import Item, base64_text, from_json_line, to_json_line, value_from_json
+from wizard.migration.entry import COLUMNS, Entry, encode_key, from_record, to_record
+from wizard.wire import Item
 from wizard.workspace import private_opener
 
 FORMAT = 1
 STATES = ("planned", "applied", "verified", "cleaned", "conflict", "failed", "kept", "resolved", "rolled back")
 OPEN = ("planned", "conflict", "failed")  # what the next plan takes up again
 DONE = ("applied", "verified")
-_MADE = ("created", "made", "deactivated", "object_etag", "archived")  # in the detail of a change that wrote something
 _NO_PLAN = "There is no plan yet: run `amplify-migrate migrate plan` first."
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)  # the file itself may be sound
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -64,146 +61,6 @@ CREATE TABLE IF NOT EXISTS runs (
   id INTEGER PRIMARY KEY, step TEXT, started REAL, ended REAL, code INTEGER, text TEXT, detail TEXT);
 CREATE TABLE IF NOT EXISTS backups (place TEXT PRIMARY KEY, record TEXT, created REAL);
 """
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One change. Keys are wire-form items for tables, object keys (str) for buckets.
-
-    `action` is update, copy, merge, add (summed and removed) or refresh for items; copy for objects; the name of the
-    builder for content. `edits` are what a person reads; `written` is what rollback puts back.
-    """
-
-    rank: int
-    row: str
-    kind: str  # item, object, content
-    action: str
-    source_place: str
-    source_key: Any
-    target_place: str
-    target_key: Any
-    users: tuple[str, ...] = ()
-    edits: tuple[Edit, ...] = ()
-    written: tuple[Difference, ...] = ()
-    removed: Item | None = None
-    detail: Mapping[str, Any] = field(default_factory=dict)
-    source_digest: str = ""
-    target_digest: str = ""
-    intent: bool = False
-    state: str = "planned"
-    note: str = ""
-    attempts: int = 0
-    plan: int = 0
-    id: int = 0
-    updated: float = 0.0
-    turn: int = 1
-
-    @property
-    def moves(self) -> bool:
-        """Whether something else than the source was written."""
-        return (self.source_place, self.source_key) != (self.target_place, self.target_key)
-
-    @property
-    def object_copy(self) -> ObjectCopy:
-        """The copy that an object change stands for."""
-        return ObjectCopy(
-            self.source_place, self.source_key, self.target_place, self.target_key, self.detail["size"],
-            self.source_digest, self.detail["storage_class"], self.detail["modified"],
-        )  # fmt: skip
-
-    @property
-    def undoable(self) -> bool:
-        """Whether this is the record of something that was written, which rollback needs."""
-        made = self.written or self.removed or any(self.detail.get(name) for name in _MADE)
-        return bool(made) and (self.state in ("applied", "verified", "cleaned") or bool(self.detail.get("was_made")))
-
-    @property
-    def switched_off(self) -> bool:
-        """Whether this change, or an earlier one that it goes on from, set the `active` of its source to 0."""
-        if self.state == "rolled back":
-            return False
-        made = self.state in ("applied", "verified", "cleaned") or self.detail.get("was_made")
-        return bool(self.detail.get("switched_off") or (made and self.detail.get("deactivated")))
-
-    def becomes(self, state: str, note: str = "", **changed: Any) -> Entry:
-        return replace(self, state=state, note=note, **changed)
-
-
-def encode_key(key: Any) -> str:
-    """A key as text: the same key always gives the same text."""
-    return key if isinstance(key, str) else to_json_line(dict(sorted(key.items())))
-
-
-def decode_key(text: str) -> Any:
-    return from_json_line(text) if text.startswith('{"Item"') else text
-
-
-def _decode_value(value: Any) -> Any:
-    return None if value is None else value_from_json(value)
-
-
-def encode_edits(edits: Iterable[Edit]) -> str:
-    return json.dumps(
-        [
-            [edit.path, edit.before, edit.after, edit.target and (*edit.target[:2], encode_key(edit.target[2]))]
-            for edit in edits
-        ],
-        default=base64_text,
-    )
-
-
-def decode_edits(text: str) -> tuple[Edit, ...]:
-    return tuple(
-        Edit(
-            tuple(path),
-            _decode_value(before),
-            _decode_value(after),
-            (target[0], target[1], decode_key(target[2])) if target else None,
-        )
-        for path, before, after, target in json.loads(text)
-    )
-
-
-def _encode_written(written: Iterable[Difference]) -> str:
-    return json.dumps([(one.path, one.before, one.after) for one in written], default=base64_text)
-
-
-def _decode_written(text: str) -> tuple[Difference, ...]:
-    return tuple(Difference(tuple(path), _decode_value(b), _decode_value(a)) for path, b, a in json.loads(text))
-
-
-_COLUMNS = (
-    "id, plan, rank, row, kind, action, source_place, source_key, target_place, target_key, users, edits, written, removed,"
-    " detail, source_digest, target_digest, intent, state, note, attempts, updated, turn"
-)
-
-
-def _entry(record: Sequence[Any]) -> Entry:
-    row = dict(zip(_COLUMNS.split(", "), record, strict=True))
-    return Entry(
-        **{
-            **row,
-            "source_key": row["source_key"] if row["kind"] == "object" else decode_key(row["source_key"]),
-            "target_key": row["target_key"] if row["kind"] == "object" else decode_key(row["target_key"]),
-            "users": tuple(json.loads(row["users"])),
-            "edits": decode_edits(row["edits"]),
-            "written": _decode_written(row["written"]),
-            "removed": from_json_line(row["removed"]) if row["removed"] else None,
-            "detail": json.loads(row["detail"]),
-            "intent": bool(row["intent"]),
-        }
-    )
-
-
-def _record(entry: Entry) -> tuple[Any, ...]:
-    return (
-        entry.plan, entry.rank, entry.row, entry.kind, entry.action,
-        entry.source_place, encode_key(entry.source_key), entry.target_place, encode_key(entry.target_key),
-        json.dumps(entry.users), encode_edits(entry.edits), _encode_written(entry.written),
-        to_json_line(entry.removed) if entry.removed else "", json.dumps(entry.detail),
-        entry.source_digest, entry.target_digest, int(entry.intent), entry.state, entry.note, entry.attempts, time.time(),
-        entry.turn,
-    )  # fmt: skip
 
 
 class Ledger:
@@ -313,16 +170,16 @@ class Ledger:
     def find(self, kind: str, source_place: str, source_key: Any, target_place: str, target_key: Any) -> Entry | None:
         """The change from this source to this target."""
         cursor = self._db.execute(
-            f"SELECT {_COLUMNS} FROM changes WHERE kind = ? AND source_place = ? AND source_key = ?"
+            f"SELECT {COLUMNS} FROM changes WHERE kind = ? AND source_place = ? AND source_key = ?"
             " AND target_place = ? AND target_key = ? ORDER BY turn DESC LIMIT 1",
             (kind, source_place, encode_key(source_key), target_place, encode_key(target_key)),
         )
         record = cursor.fetchone()
-        return _entry(record) if record else None
+        return from_record(record) if record else None
 
     def get(self, change: int) -> Entry | None:
-        record = self._db.execute(f"SELECT {_COLUMNS} FROM changes WHERE id = ?", (change,)).fetchone()
-        return _entry(record) if record else None
+        record = self._db.execute(f"SELECT {COLUMNS} FROM changes WHERE id = ?", (change,)).fetchone()
+        return from_record(record) if record else None
 
     def put(self, entry: Entry) -> None:
         """Add a change, or replace the open one with the same source and target.
@@ -336,22 +193,22 @@ class Ledger:
             if before.undoable and before.state in ("conflict", "failed"):
                 # What verify found wrong is taken up by the new turn; the record of what was written stays.
                 self._db.execute("UPDATE changes SET state = 'applied' WHERE id = ?", (before.id,))
-        names = _COLUMNS.removeprefix("id, ")
+        names = COLUMNS.removeprefix("id, ")
         marks = ", ".join("?" for _ in names.split(", "))
         self._db.execute(
             f"INSERT INTO changes ({names}) VALUES ({marks})"
             " ON CONFLICT (kind, source_place, source_key, target_place, target_key, turn) DO UPDATE SET "
             + ", ".join(f"{name} = excluded.{name}" for name in names.split(", ")),
-            _record(entry),
+            to_record(entry),
         )
 
     def save(self, entries: Iterable[Entry]) -> None:
         """Write the changed fields of existing changes, in one transaction."""
-        names = _COLUMNS.removeprefix("id, ").split(", ")
+        names = COLUMNS.removeprefix("id, ").split(", ")
         assignments = ", ".join(f"{name} = ?" for name in names)
         with self.transaction():
             for entry in entries:
-                self._db.execute(f"UPDATE changes SET {assignments} WHERE id = ?", (*_record(entry), entry.id))
+                self._db.execute(f"UPDATE changes SET {assignments} WHERE id = ?", (*to_record(entry), entry.id))
 
     def keep(self, change: int, note: str) -> None:
         """Take a change off the list of what is to be done; inside a transaction of the caller."""
@@ -383,8 +240,8 @@ class Ledger:
             values.append(table)
         if where:
             clauses.append(where)
-        query = f"SELECT {_COLUMNS} FROM changes WHERE {' AND '.join(clauses)} ORDER BY rank, id LIMIT ?"
-        return [_entry(record) for record in self._db.execute(query, (*values, limit))]
+        query = f"SELECT {COLUMNS} FROM changes WHERE {' AND '.join(clauses)} ORDER BY rank, id LIMIT ?"
+        return [from_record(record) for record in self._db.execute(query, (*values, limit))]
 
     def batches(self, states: Sequence[str], size: int, **filters: Any) -> Iterator[list[Entry]]:
         """All changes in these states, `size` at a time; changes may leave the states meanwhile."""
@@ -400,12 +257,12 @@ class Ledger:
         # With `was_made` verify found wrong what was written, or its old item is no copy; with an intent nobody has seen
         # yet whether it was written.
         query = (
-            f"SELECT {_COLUMNS} FROM changes WHERE id < ? AND kind = ? {clause} AND (state IN ('applied', 'verified')"
+            f"SELECT {COLUMNS} FROM changes WHERE id < ? AND kind = ? {clause} AND (state IN ('applied', 'verified')"
             " OR state IN ('planned', 'conflict', 'failed', 'kept') AND (intent = 1 OR json_extract(detail, '$.was_made')))"
             " ORDER BY id DESC LIMIT ?"
         )
         while records := self._db.execute(query, (last, kind, *values, size)).fetchall():
-            batch = [_entry(record) for record in records]
+            batch = [from_record(record) for record in records]
             yield batch
             last = batch[-1].id
 
@@ -420,10 +277,10 @@ class Ledger:
     def at_target(self, place: str, key: Any, kind: str = "content") -> list[Entry]:
         """The changes of a kind that lead to a target."""
         records = self._db.execute(
-            f"SELECT {_COLUMNS} FROM changes WHERE target_place = ? AND target_key = ? AND kind = ?",
+            f"SELECT {COLUMNS} FROM changes WHERE target_place = ? AND target_key = ? AND kind = ?",
             (place, encode_key(key), kind),
         )
-        return [_entry(record) for record in records]
+        return [from_record(record) for record in records]
 
     def unfit(self) -> dict[tuple[str, str, str], str]:
         """`{(bucket, key, ETag): why}` of objects that apply found to be no content of a row, for changes that failed."""
@@ -449,10 +306,12 @@ class Ledger:
         """The content changes that one source item asked for."""
         with_part = encode_key({**key, "part": {"S": "\0"}}).split('"\\u0000"')[0]
         records = self._db.execute(
-            f"SELECT {_COLUMNS} FROM changes WHERE kind = 'content' AND source_place = ? AND substr(source_key, 1, ?) = ?",
+            f"SELECT {COLUMNS} FROM changes WHERE kind = 'content' AND source_place = ? AND substr(source_key, 1, ?) = ?",
             (place, len(with_part), with_part),
         )
-        return [entry for entry in map(_entry, records) if {**entry.source_key, "part": None} == {**key, "part": None}]
+        return [
+            entry for entry in map(from_record, records) if {**entry.source_key, "part": None} == {**key, "part": None}
+        ]
 
     def counts(self, by: str = "state", where: str = "1") -> dict[str, int]:
         """Number of changes by a column, or by several joined with `||`."""

@@ -26,7 +26,7 @@ from wizard.catalog.bucket_model import (
 from wizard.catalog.buckets import BUCKETS
 from wizard.context import Context
 from wizard.errors import Blocked
-from wizard.inventory import own_names, table_names
+from wizard.inventory import bucket_names, own_names, table_names
 from wizard.migration.objects import ObjectCopy
 
 LONGEST_KEY = 1_024  # bytes of UTF-8
@@ -99,7 +99,7 @@ def bucket_state(account: Account, bucket: str) -> tuple[BucketState, str]:
 def own_buckets(account: Account) -> set[str] | None:
     """The names of the account's buckets; None where they may not be listed."""
     try:
-        return {one["Name"] for page in account.pages("s3", "list_buckets") for one in page.get("Buckets", ())}
+        return set(bucket_names(account))
     except botocore.exceptions.ClientError as error:
         if code_of(error) not in DENIED:
             raise

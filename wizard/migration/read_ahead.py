@@ -11,7 +11,7 @@ from wizard.aws import Account
 from wizard.batch_get import MOST, batch_get
 from wizard.context import Context
 from wizard.errors import Failed
-from wizard.migration.ledger import encode_key
+from wizard.migration.entry import encode_key
 from wizard.migration.writes import read
 from wizard.parallel import each
 from wizard.wire import Item, key_of

@@ -15,7 +15,8 @@ from wizard.catalog.model import Target
 from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.events import Finding
-from wizard.migration.ledger import Entry, Ledger
+from wizard.migration.entry import Entry
+from wizard.migration.ledger import Ledger
 from wizard.migration.rewrite import Edit
 from wizard.migration.scan import Scope
 from wizard.migration.staging import Staging

@@ -13,7 +13,7 @@ from typing import Any
 
 from wizard.catalog.model import Item, Table
 from wizard.errors import Blocked
-from wizard.migration.ledger import Entry
+from wizard.migration.entry import Entry
 from wizard.migration.plan_buckets import Listings
 from wizard.migration.read_ahead import ReadAhead
 from wizard.migration.resolution import DONE, Resolution

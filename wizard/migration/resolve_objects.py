@@ -10,7 +10,7 @@ import botocore.exceptions
 from wizard.catalog.model import Ids
 from wizard.errors import Blocked
 from wizard.events import Finding
-from wizard.migration.ledger import Entry
+from wizard.migration.entry import Entry
 from wizard.migration.listing import deleted_keys, etags_tell
 from wizard.migration.objects import ObjectCopy, same_object
 from wizard.migration.plan_buckets import Listings

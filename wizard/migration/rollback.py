@@ -19,8 +19,9 @@ from wizard.errors import Blocked
 from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.apply_content import KEY
+from wizard.migration.entry import Entry
 from wizard.migration.intents import settle
-from wizard.migration.ledger import Entry, Ledger
+from wizard.migration.ledger import Ledger
 from wizard.migration.objects import ObjectCopy, delete_copy
 from wizard.migration.rewrite import Change, holds, put_back
 from wizard.migration.scan import unmarked

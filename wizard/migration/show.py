@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wizard.catalog.tables import BY_KEY
-from wizard.migration.ledger import Entry
+from wizard.migration.entry import Entry
 from wizard.migration.rewrite import Edit
 from wizard.text import plain
 from wizard.wire import key_text

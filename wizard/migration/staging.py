@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from wizard.migration.content_plan import Move
-from wizard.migration.ledger import decode_edits, decode_key, encode_edits, encode_key
+from wizard.migration.entry import decode_edits, decode_key, encode_edits, encode_key
 from wizard.migration.listing import Listed
 from wizard.migration.objects import ObjectCopy
 from wizard.migration.scan import Candidate

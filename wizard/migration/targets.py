@@ -15,6 +15,7 @@ from wizard.catalog.tables import TABLES
 from wizard.context import Context
 from wizard.deployment import Deployment, discover
 from wizard.events import Finding
+from wizard.inventory import table_names
 
 USER_DATA = "USER_DATA_STORAGE_TABLE"
 CONSOLIDATION = "S3_CONSOLIDATION_BUCKET_NAME"
@@ -51,11 +52,6 @@ class Survey:
 
     def named(self, name: str) -> Found | None:
         return next((found for found in self.tables if found.name == name), None)
-
-
-def table_names(account: Account) -> list[str]:
-    """Every table of the account and region, all pages."""
-    return [name for page in account.pages("dynamodb", "list_tables") for name in page.get("TableNames", [])]
 
 
 def bucket_name(deployment: Deployment, config_key: str) -> str:

@@ -19,7 +19,8 @@ from wizard.aws import Account, explain
 from wizard.context import Context
 from wizard.events import Progress
 from wizard.migration.apply import open_plan
-from wizard.migration.ledger import NEWEST, Entry, Ledger
+from wizard.migration.entry import Entry
+from wizard.migration.ledger import NEWEST, Ledger
 from wizard.migration.objects import ObjectCopy, verify_object
 from wizard.migration.read_ahead import Read, ReadAhead
 from wizard.migration.rewrite import Edit

@@ -24,7 +24,8 @@ from wizard.context import Context
 from wizard.deployment import Deployment
 from wizard.errors import MigrateError
 from wizard.events import Control, Feed
-from wizard.migration.ledger import Entry, Ledger
+from wizard.migration.entry import Entry
+from wizard.migration.ledger import Ledger
 from wizard.sandbox.schemas import BUCKETS, TABLES
 from wizard.wire import canonical
 from wizard.workspace import Workspace

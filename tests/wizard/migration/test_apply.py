@@ -11,7 +11,7 @@ from botocore.exceptions import ConnectionClosedError
 from tests.wizard.migration.stage import ANN, BOB, EVE, MAP, Item, Stage, before, n, requests_of, run, s, writes
 from wizard.errors import MigrateError
 from wizard.migration import apply as applying
-from wizard.migration.ledger import Entry
+from wizard.migration.entry import Entry
 
 USERS, ACCESS, GROUPS = "object-access/cognito-users", "object-access/object-access", "object-access/amplify-groups"
 CHATS, ACCOUNTS, TASKS = "lambda/chat-usages", "lambda/accounts", "agent-loop/scheduled-tasks"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.wizard.faults import deny
 from tests.wizard.migration.stage import ANN, BOB, MAP, Item, Stage, n, requests_of, run, s, writes
-from wizard.migration.ledger import Entry
+from wizard.migration.entry import Entry
 from wizard.migration.rewrite import Edit
 from wizard.migration.scan import MARK
 from wizard.migration.verify import judge_item
