@@ -17,39 +17,35 @@ from typing import Any
 import botocore.exceptions
 
 from wizard.aws import ABSENT, Account, code_of, explain
-from wizard.catalog.model import Ids
 from wizard.catalog.tables import BY_KEY, TABLES
 from wizard.context import Context
-from wizard.errors import Blocked, MigrateError
+from wizard.errors import MigrateError
 from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.apply_content import ContentTools, prepare_content
 from wizard.migration.apply_items import Prepared, Readiness, Ready, prepare_item, reads_of
+from wizard.migration.current_plan import check_tables, open_plan
 from wizard.migration.entry import Entry, encode_key
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import copy_objects, object_stands
-from wizard.migration.plan import catalog_digest, map_digest
 from wizard.migration.read_ahead import ReadAhead
 from wizard.migration.show import shown
 from wizard.migration.targets import (
     CONSOLIDATION,
     USER_DATA,
     bucket_name,
-    describe,
-    key_schema,
     names_of,
-    table_identity,
 )
 from wizard.migration.writes import Lost, read, send
 from wizard.parallel import each, waves
 from wizard.text import plain, plural
-from wizard.usermap import read_map
 from wizard.wire import digest
 
 log = logging.getLogger(__name__)
 
 SLICE = 50  # objects that one task copies
 BATCH = 200  # changes whose results are recorded together; what a kill may repeat
+PORTION = 4 * 2**20  # bytes of items that are prepared before they are written; lists of numbers take fifty times that
 TRIES = 5  # of a change whose condition fails because a service writes at the same time
 _REPLACED = "a newer row of the same key took its place"
 _AWS_ERRORS = (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
@@ -62,50 +58,6 @@ class Result:
     entry: Entry
     again: bool = False
     occupied: bool = False  # an item appeared under the new key
-
-
-def open_plan(context: Context, ledger: Ledger) -> tuple[dict[str, Any], Ids]:
-    """The newest plan and its map. Raises Blocked for a missing, stale or foreign plan, and says what changed."""
-    plan = ledger.latest_plan()
-    if plan is None:
-        raise Blocked("There is no plan yet: run `amplify-migrate migrate plan` first.")
-    path = context.workspace.folder / "users.csv"
-    ids = Ids(read_map(path)[0].ids) if path.exists() else Ids()
-    stale = []
-    if plan["account"] != context.account.id:
-        stale.append(f"it is of account {plan['account']}")
-    if plan["region"] != context.region or plan["deployment"] != {
-        "dep": context.deployment.dep, "stage": context.deployment.stage,
-    }:  # fmt: skip
-        stale.append("it is of another deployment")
-    if plan["map_digest"] != map_digest(ids):
-        stale.append("the user map has changed")
-    if plan["catalog_digest"] != catalog_digest():
-        stale.append("this version of the program knows the tables differently")
-    if stale:
-        raise Blocked(f"The plan cannot be used: {'; '.join(stale)}. Plan again.")
-    return plan, ids
-
-
-def check_tables(context: Context, plan: Mapping[str, Any], wanted: set[str]) -> None:
-    """Raises Blocked when a table of the plan is another one by now (deleted, created again, other key)."""
-    for name in sorted(wanted & plan["tables"].keys()):
-        known = plan["tables"][name]
-        try:
-            found = describe(context.account, name)
-        except _AWS_ERRORS as error:
-            # Its changes are each made on condition of what was planned, or fail; the other tables go on.
-            log.error("%s could not be looked at: %s", name, plain(explain(error), 300))
-            continue
-        if found is None:
-            log.error("%s is gone; its changes will fail", name)
-            continue
-        if (known["id"] and table_identity(found) != known["id"]) or [list(p) for p in key_schema(found)] != [
-            list(part) for part in known["key"]
-        ]:
-            raise Blocked(
-                f"{name} is not the table that was planned (it was created again or has another key). Plan again."
-            )
 
 
 def apply_plan(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
@@ -285,7 +237,10 @@ class _Run:
             if not found:  # newer services write there themselves
                 return partial(object_stands, self.context.account, place, key)
             # "stands": newer services wrote another object there before the plan was made.
-            return any(entry.state in self._there or entry.detail.get("stands") for entry in found)
+            if any(entry.state in self._there or entry.detail.get("stands") for entry in found):
+                return True
+            left = any(entry.state in ("resolved", "kept") for entry in found)  # it may have been put there since
+            return partial(object_stands, self.context.account, place, key) if left else False
         plain_key = {name: value for name, value in key.items() if name != "log"}
         for entry in self.ledger.at_target(self._user_data, plain_key):
             if entry.state == "resolved" and entry.detail.get("by_hand"):
@@ -304,52 +259,65 @@ class _Run:
         for attempt in range(TRIES):
             if not todo:
                 return
-            prepared: list[Prepared] = []
-            ended: list[Entry] = []
-            for entry, one in self._each(lambda entry: _safely(prepare, entry), todo):
-                if one.pending:
-                    prepared.append(one)
+            again: list[Entry] = []
+            for prepared, ended in self._portions(prepare, todo):
+                if self.dry_run:
+                    self.would.update(f"{one.entry.kind} {one.entry.action}" for one in prepared)
+                    self.would.update(entry.state for entry in ended)
+                    yield from (*(one.entry for one in prepared), *ended)
                 else:
-                    intent = (
-                        entry.intent and one.entry.state == "failed"
-                    )  # not looked at: what a kill left open stays so
-                    ended.append(replace(one.entry, attempts=entry.attempts + 1, intent=intent))
-            if self.dry_run:
-                for one in prepared:
-                    self.would[f"{one.entry.kind} {one.entry.action}"] += 1
-                    yield one.entry
-                for entry in ended:
-                    self.would[entry.state] += 1
-                    yield entry
-                return
-            # The intent is on disk before the call: after a kill, a source that is gone was moved by us.
-            self._save([*ended, *(replace(one.entry, intent=True) for one in prepared)])
-            yield from ended
-            results: list[Result] = []
-            try:
-                # Of two changes of one target the earlier one comes first, as rollback undoes them the other way round.
-                for wave in waves(sorted(prepared, key=lambda one: one.entry.id), _target):
-                    for _, result in self._each(self._carry_out, wave):
-                        results.append(result)
-            finally:
-                # What AWS confirmed is recorded, also when a cancel or a lost lock ends the batch.
-                final = [result.entry for result in results if not result.again and not result.occupied]
-                self._save([*final, *self._losers(final)])
-            yield from final
-            todo = [result.entry for result in results if result.again]
-            for result in results:
-                if result.occupied:
-                    if self._ours(result.entry):
-                        todo.append(replace(result.entry, action="merge"))
-                    else:
-                        conflict = result.entry.becomes("conflict", "an item appeared under the new key", intent=False)
-                        self._save([conflict])
-                        yield conflict
-            if todo:
+                    yield from self._write_portion(prepared, ended, again)
+            if again:
                 self.context.control.sleep(0.05 * 2**attempt)
+            todo = again
         exhausted = [entry.becomes("conflict", "a service keeps writing to it", intent=False) for entry in todo]
         self._save(exhausted)
         yield from exhausted
+
+    def _portions(
+        self, prepare: Callable[[Entry], Prepared], todo: Sequence[Entry]
+    ) -> Iterator[tuple[list[Prepared], list[Entry]]]:
+        """What is to be written, and what ended without a write, a few megabytes at a time: an item may have 400 KB."""
+        prepared: list[Prepared] = []
+        ended: list[Entry] = []
+        size = 0
+        for entry, one in self._each(lambda entry: _safely(prepare, entry), todo):
+            if one.pending:
+                prepared.append(one)
+                size += one.size
+            else:
+                intent = entry.intent and one.entry.state == "failed"  # not looked at: what a kill left open stays so
+                ended.append(replace(one.entry, attempts=entry.attempts + 1, intent=intent))
+            if size > PORTION:
+                yield prepared, ended
+                prepared, ended, size = [], [], 0
+        yield prepared, ended
+
+    def _write_portion(self, prepared: list[Prepared], ended: list[Entry], again: list[Entry]) -> Iterator[Entry]:
+        """Write a portion and record it; what is to be tried once more is added to `again`."""
+        # The intent is on disk before the call: after a kill, a source that is gone was moved by us.
+        self._save([*ended, *(replace(one.entry, intent=True) for one in prepared)])
+        yield from ended
+        results: list[Result] = []
+        try:
+            # Of two changes of one target the earlier one comes first, as rollback undoes them the other way round.
+            for wave in waves(sorted(prepared, key=lambda one: one.entry.id), _target):
+                for _, result in self._each(self._carry_out, wave):
+                    results.append(result)
+        finally:
+            # What AWS confirmed is recorded, also when a cancel or a lost lock ends the batch.
+            final = [result.entry for result in results if not result.again and not result.occupied]
+            self._save([*final, *self._losers(final)])
+        yield from final
+        again += [result.entry for result in results if result.again]
+        for result in results:
+            if result.occupied:
+                if self._ours(result.entry):
+                    again.append(replace(result.entry, action="merge"))
+                else:
+                    conflict = result.entry.becomes("conflict", "an item appeared under the new key", intent=False)
+                    self._save([conflict])
+                    yield conflict
 
     def _each(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
         return each(function, tasks, workers=self.context.workers, control=self.context.control)

@@ -15,7 +15,7 @@ from wizard.migration.read_ahead import Read
 from wizard.migration.rewrite import Edit, changes, rewrite
 from wizard.migration.scan import switched_on, unmarked
 from wizard.migration.writes import Write, delete_unchanged, put_new, read, update
-from wizard.wire import Item, digest, same
+from wizard.wire import Item, digest, item_size, same
 
 _BESIDE = "another item stands under the new id; this one stays beside it"
 
@@ -41,9 +41,17 @@ class Prepared:
     def pending(self) -> bool:
         return bool(self.writes or self.first)
 
+    @property
+    def size(self) -> int:
+        """Bytes of what is to be written and compared, by DynamoDB's rules."""
+        bodies = [body for write in self.writes for body in write.values()]
+        return sum(item_size(body.get(part, {})) for body in bodies for part in ("Item", "ExpressionAttributeValues"))
+
 
 def reads_of(entry: Entry) -> list[tuple[str, Item]]:
-    """(table, key) of what `prepare_item` reads for a change."""
+    """(table, key) of what `prepare_item` reads for a change, and may be read ahead."""
+    if BY_KEY[entry.row].bulky:
+        return []
     places = [(entry.source_place, entry.source_key)]
     if entry.action in ("merge", "refresh", "add") or (entry.intent and entry.moves):
         places.append((entry.target_place, entry.target_key))

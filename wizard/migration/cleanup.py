@@ -26,8 +26,8 @@ from wizard.context import Context
 from wizard.errors import Blocked
 from wizard.events import Progress
 from wizard.lease import exclusive
-from wizard.migration.apply import open_plan
 from wizard.migration.content_plan import moves
+from wizard.migration.current_plan import open_plan
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import NEWEST, Ledger
 from wizard.migration.leftovers import leftovers

@@ -24,7 +24,7 @@ from wizard.migration.scan import Candidate, switched_on, unmarked
 from wizard.storage_key import sanitise_user
 from wizard.wire import digest, same
 
-_AT_ONCE = 100  # clashes that are settled together; what is held in memory
+_AT_ONCE = 25  # clashes that are settled together; both items of each are held in memory
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from wizard.migration.targets import CONSOLIDATION, USER_DATA, bucket_name
 from wizard.wire import digest
 
 ARTIFACTS = "S3_ARTIFACTS_BUCKET"
-_AT_ONCE = 100  # rows that are looked at together
+_AT_ONCE = 25  # rows that are looked at together; each may have 400 KB
 
 
 class ContentResolver:

@@ -16,9 +16,10 @@ from typing import Any, Literal
 import botocore.exceptions
 
 from wizard.aws import Account, explain
+from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.events import Progress
-from wizard.migration.apply import open_plan
+from wizard.migration.current_plan import open_plan
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import NEWEST, Ledger
 from wizard.migration.objects import ObjectCopy, verify_object
@@ -132,7 +133,8 @@ def verify_plan(context: Context) -> dict[str, Any]:
             done = 0
             for batch in ledger.batches(("applied", "verified"), BATCH, where=NEWEST):
                 ended: list[Entry] = []
-                ahead = ReadAhead(context, (where for entry in batch if (where := row_at_target(entry))))
+                small = (entry for entry in batch if entry.kind == "item" and not BY_KEY[entry.row].bulky)
+                ahead = ReadAhead(context, (where for entry in small if (where := row_at_target(entry))))
                 judging = partial(_judging, account, ahead)
                 for entry, judgement in each(judging, batch, workers=context.workers, control=context.control):
                     verdicts[judgement.verdict] += 1

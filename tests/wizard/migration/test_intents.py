@@ -9,6 +9,7 @@ import pytest
 
 from tests.wizard.migration import network
 from tests.wizard.migration.stage import ANN, MAP, Stage, n, run, s
+from wizard.migration import apply as applying
 
 ACCOUNTS, STORAGE, VERSIONS = "lambda/accounts", "lambda/user-data-storage", "data-disclosure/versions"
 ARTIFACTS, WORKFLOWS = "artifacts/user-artifacts", "agent-loop/workflow-registry"
@@ -92,6 +93,17 @@ def test_an_update_of_a_killed_run_is_known_although_a_service_wrote_since(stage
     stage.verify()
     assert stage.run("rollback").code == 0
     assert stage.get(KEYS, "k") == {"api_owner_id": s("k"), "owner": s(ANN), "lastAccessed": s("today")}
+
+
+def test_large_items_are_begun_a_few_at_a_time(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(applying, "PORTION", 1)
+    stage.put(KEYS, *({"api_owner_id": s(f"k{number}"), "owner": s(ANN)} for number in range(9)))
+    stage.plan()
+    context = stage.context()
+    die_at(context, "dynamodb", "UpdateItem")
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+    assert [entry.intent for entry in stage.entries()].count(True) == 1
 
 
 @pytest.fixture

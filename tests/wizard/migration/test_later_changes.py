@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.wizard.migration.stage import ANN, BOB, Item, Stage, n, s
+from tests.wizard.faults import deny
+from tests.wizard.migration.stage import ANN, BOB, Item, Stage, n, run, s
 
 ASSISTANTS, KEYS, ACCOUNTS = "assistants/assistants", "object-access/api-keys", "lambda/accounts"
 HISTORY, STORAGE = "lambda/history-cost-calculations", "lambda/user-data-storage"
+STATES = "agent-loop/agent-state"
 
 
 def accounts(user: str, *ids: str, **more: Item) -> Item:
@@ -94,6 +96,29 @@ def test_of_three_spellings_of_one_key_the_newest_stays_and_rollback_brings_all_
     assert states(stage).count("verified") == 1
     assert stage.run("rollback").document["left"] == []
     assert stage.dump() == seeded
+
+
+def test_a_pointer_follows_to_an_object_that_an_operator_copied_by_hand(stage: Stage) -> None:
+    old, new = stage.bucket("agent-loop/agent-state"), stage.bucket("lambda/consolidation")
+    memory = {"M": {"bucket": s(old), "key": s(f"{ANN}/1/agent_state.json")}}
+    stage.put(STATES, {"user": s(ANN), "sessionId": s("1"), "memory": memory})
+    s3 = stage.aws.client("s3")
+    s3.put_object(Bucket=old, Key=f"{ANN}/1/agent_state.json", Body=b"{}")
+    stage.plan()
+    context = stage.context()
+    deny(context.account, "s3", "CopyObject")
+    assert run(context, "migrate", "apply").code == 1
+    failed = next(entry for entry in stage.entries() if entry.kind == "object")
+    s3.put_object(Bucket=new, Key="agentState/a-100/1/agent_state.json", Body=b"{ }")
+    assert stage.run("migrate", "resolve", str(failed.id), "--done", "--reason", "copied it").code == 0
+    stage.plan()
+    stage.apply()
+    assert stage.get(STATES, "a-100", "1") == {
+        "user": s("a-100"), "sessionId": s("1"), "memory": {"M": {"key": s("agentState/a-100/1/agent_state.json")}},
+    }  # fmt: skip
+    stage.plan()
+    stage.apply()
+    stage.verify()
 
 
 def test_an_item_of_a_pilot_user_and_a_later_one_goes_in_both_steps(stage: Stage) -> None:

@@ -1,0 +1,67 @@
+"""The plan that apply, verify and cleanup go by: the newest one, for as long as it fits the account, the map and the tables."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import botocore.exceptions
+
+from wizard.aws import explain
+from wizard.catalog.model import Ids
+from wizard.context import Context
+from wizard.errors import Blocked
+from wizard.migration.ledger import Ledger
+from wizard.migration.plan import catalog_digest, map_digest
+from wizard.migration.targets import describe, key_schema, table_identity
+from wizard.text import plain
+from wizard.usermap import read_map
+
+log = logging.getLogger(__name__)
+
+_AWS_ERRORS = (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
+
+
+def open_plan(context: Context, ledger: Ledger) -> tuple[dict[str, Any], Ids]:
+    """The newest plan and its map. Raises Blocked for a missing, stale or foreign plan, and says what changed."""
+    plan = ledger.latest_plan()
+    if plan is None:
+        raise Blocked("There is no plan yet: run `amplify-migrate migrate plan` first.")
+    path = context.workspace.folder / "users.csv"
+    ids = Ids(read_map(path)[0].ids) if path.exists() else Ids()
+    stale = []
+    if plan["account"] != context.account.id:
+        stale.append(f"it is of account {plan['account']}")
+    if plan["region"] != context.region or plan["deployment"] != {
+        "dep": context.deployment.dep, "stage": context.deployment.stage,
+    }:  # fmt: skip
+        stale.append("it is of another deployment")
+    if plan["map_digest"] != map_digest(ids):
+        stale.append("the user map has changed")
+    if plan["catalog_digest"] != catalog_digest():
+        stale.append("this version of the program knows the tables differently")
+    if stale:
+        raise Blocked(f"The plan cannot be used: {'; '.join(stale)}. Plan again.")
+    return plan, ids
+
+
+def check_tables(context: Context, plan: Mapping[str, Any], wanted: set[str]) -> None:
+    """Raises Blocked when a table of the plan is another one by now (deleted, created again, other key)."""
+    for name in sorted(wanted & plan["tables"].keys()):
+        known = plan["tables"][name]
+        try:
+            found = describe(context.account, name)
+        except _AWS_ERRORS as error:
+            # Its changes are each made on condition of what was planned, or fail; the other tables go on.
+            log.error("%s could not be looked at: %s", name, plain(explain(error), 300))
+            continue
+        if found is None:
+            log.error("%s is gone; its changes will fail", name)
+            continue
+        if (known["id"] and table_identity(found) != known["id"]) or [list(p) for p in key_schema(found)] != [
+            list(part) for part in known["key"]
+        ]:
+            raise Blocked(
+                f"{name} is not the table that was planned (it was created again or has another key). Plan again."
+            )
