@@ -277,12 +277,13 @@ def close_settled(work: Resolution, census: Census, *, whole: bool) -> None:
     rollback. Only where everything was read; `whole`: every bucket was listed.
     """
     ledger, scope, closed = work.ledger, work.scope, Counter[str]()
-    for batch in ledger.batches(("conflict", "failed"), 1_000, where="intent = 0"):
+    for batch in ledger.batches(("conflict", "failed"), 200, where="intent = 0"):
         for entry in batch:
             pointers = any(edit.target for edit in entry.edits)
-            looked = whole if entry.kind != "item" else scope.tables and (scope.content or not pointers)
-            read = entry.kind == "object" or work.found.named(entry.source_place) is not None
-            if entry.plan == work.plan or not looked or not read or entry.source_place in census.failed:
+            looked = scope.tables and (scope.content or not pointers) if entry.kind == "item" else whole
+            unread = census.failed if entry.kind == "content" else {entry.source_place} & {*census.failed}
+            there = entry.kind == "object" or work.found.named(entry.source_place) is not None
+            if entry.plan == work.plan or not looked or unread or not there:
                 continue
             ledger.keep(entry.id, f"{entry.note}; a later plan found nothing left to do")
             closed[entry.target_place] += 1

@@ -16,7 +16,7 @@ from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.events import Finding
 from wizard.migration.entry import Entry
-from wizard.migration.ledger import Ledger
+from wizard.migration.ledger import OPEN, Ledger
 from wizard.migration.rewrite import Edit
 from wizard.migration.scan import Scope
 from wizard.migration.staging import Staging
@@ -55,8 +55,15 @@ class Resolution:
         self.ledger.put(replace(entry, plan=self.plan))
 
     def passes_over(self, before: Entry | None, unchanged: bool) -> bool:
-        """Whether a change is not recorded again: the operator has seen to it, or a trial knows it as open."""
-        if before is None or not unchanged:
+        """Whether a change is not recorded again: the operator has seen to it, or a trial knows it as open.
+
+        What an interrupted run may have written, which could not be seen now, keeps its record: rollback needs it.
+        """
+        if before is None:
+            return False
+        if before.intent and before.state in OPEN:
+            return True
+        if not unchanged:
             return False
         return before.state == "resolved" or (self.trial and before.state in ("conflict", "failed"))
 

@@ -64,6 +64,8 @@ class ObjectResolver:
         before = work.ledger.find("object", copy.source_bucket, copy.source_key, copy.target_bucket, copy.target_key)
         unchanged = before is not None and before.source_digest == copy.etag
         if work.passes_over(before, unchanged):
+            if before is not None and before.intent:
+                self.staging.set_ready(copy.target_bucket, copy.target_key)
             return
         if before is not None and before.state in DONE and unchanged:
             self.staging.set_ready(copy.target_bucket, copy.target_key)

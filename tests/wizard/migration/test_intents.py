@@ -95,6 +95,28 @@ def test_an_update_of_a_killed_run_is_known_although_a_service_wrote_since(stage
     assert stage.get(KEYS, "k") == {"api_owner_id": s("k"), "owner": s(ANN), "lastAccessed": s("today")}
 
 
+def test_a_plan_that_cannot_see_what_a_killed_run_wrote_keeps_its_record(stage: Stage) -> None:
+    stage.put(ACCOUNTS, {"user": s(ANN)})
+    seeded = stage.dump()
+    stage.plan()
+    context = stage.context()
+
+    def die(parsed: Any, **_: Any) -> None:
+        if stage.get(ACCOUNTS, MAP[ANN]) is not None:
+            raise Killed
+
+    context.account.client("dynamodb").meta.events.register_first("after-call.dynamodb.PutItem", die)
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+    context = stage.context()
+    refuse(context, "dynamodb", "GetItem")
+    assert run(context, "migrate", "plan", "--csv-file", stage.csv()).code == 0
+    stage.apply()
+    stage.verify()
+    assert stage.run("rollback").code == 0
+    assert stage.dump() == seeded
+
+
 def test_large_items_are_begun_a_few_at_a_time(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(applying, "PORTION", 1)
     stage.put(KEYS, *({"api_owner_id": s(f"k{number}"), "owner": s(ANN)} for number in range(9)))
