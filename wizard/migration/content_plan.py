@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from wizard.catalog.model import Ids, Item, Table
@@ -23,7 +24,8 @@ class Move:
     """One row of user-data-storage to be made.
 
     `part` tells the moves of one item apart; `objects` are the source objects as (bucket config key, key).
-    `detail` is what the builder needs besides the source item (JSON).
+    `detail` is what the builder needs besides the source item (JSON). `recency`: of several moves to one target the
+    latest (epoch seconds) is made; None where each target has one source.
     """
 
     row: str
@@ -35,6 +37,7 @@ class Move:
     users: tuple[str, ...]
     objects: tuple[tuple[str, str], ...] = ()
     detail: Mapping[str, Any] = field(default_factory=dict)
+    recency: float | None = None
 
 
 def moves(
@@ -121,7 +124,25 @@ def _settings(row: Table, place: str, item: Item, key: Item, ids: Ids) -> Iterat
             (user,),
             (),
             {"user": ids[user], "old": user, "seen": digest({"": item["settings"]})},
+            _written_at(item),
         )
+
+
+def _written_at(item: Item) -> float:
+    """When a row was last written, in epoch seconds: by `updatedAt`, else `createdAt`, as number or ISO text; else 0."""
+    for value in (item[name] for name in ("updatedAt", "createdAt") if name in item):
+        try:
+            seconds = float(value["N"] if "N" in value else value["S"])
+        except KeyError:
+            continue
+        except ValueError:
+            try:
+                moment = datetime.fromisoformat(value["S"])
+            except ValueError:
+                continue
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return seconds / 1_000 if seconds > 10**11 else seconds
+    return 0.0
 
 
 def _shares(row: Table, place: str, item: Item, key: Item, ids: Ids) -> Iterator[Move]:

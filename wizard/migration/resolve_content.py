@@ -39,10 +39,16 @@ class ContentResolver:
         """Record the rows that are to be made, each target once, where their sources exist."""
         standing: list[Entry] = []
         for rank, move in self.staging.moves():
+            # The latest comes first and claims the target, whether or not anything of it is left to do.
+            rival = move.recency is not None and not self.staging.claim(move.target_key, move.part)
             entry = self._move(rank, move)
             if entry is None:
                 continue
-            if not self.staging.claim(entry.target_key, move.part if move.action == "disclosures" else ""):
+            if rival:
+                self._put(entry.becomes("kept", f"a newer row of the same user has {move.part} too; these stay here"))
+                continue
+            part = move.part if move.action == "disclosures" else ""
+            if move.recency is None and not self.staging.claim(entry.target_key, part):
                 continue
             if move.action == "shares" and (sort := self._received(entry)):
                 self._put(entry.becomes("verified", "was there already", detail={**entry.detail, "at": sort}))

@@ -25,7 +25,8 @@ _SCHEMA = """
 CREATE TABLE candidates (seq INTEGER PRIMARY KEY, rank INTEGER, place TEXT, source_key TEXT, target_place TEXT,
   target_key TEXT, users TEXT, edits TEXT, source_digest TEXT, target_digest TEXT, active INTEGER, fault TEXT);
 CREATE TABLE seen (place TEXT, key TEXT, digest TEXT, PRIMARY KEY (place, key)) WITHOUT ROWID;
-CREATE TABLE moves (seq INTEGER PRIMARY KEY, rank INTEGER, body TEXT, target_place TEXT, target_key TEXT);
+CREATE TABLE moves (seq INTEGER PRIMARY KEY, rank INTEGER, body TEXT, target_place TEXT, target_key TEXT,
+  recency REAL, tie TEXT);
 CREATE TABLE objects (bucket TEXT, key TEXT, size INTEGER, etag TEXT, modified TEXT, PRIMARY KEY (bucket, key)) WITHOUT ROWID;
 CREATE TABLE copies (seq INTEGER PRIMARY KEY, rank INTEGER, row TEXT, body TEXT, target TEXT UNIQUE, modified TEXT,
   rivals INTEGER);
@@ -131,13 +132,19 @@ class Staging:
 
     def add_moves(self, rank: int, target_place: str, found: Iterable[Move]) -> None:
         self._db.executemany(
-            "INSERT INTO moves (rank, body, target_place, target_key) VALUES (?, ?, ?, ?)",
-            [(rank, _encode_move(move), target_place, encode_key(move.target_key)) for move in found],
-        )
+            "INSERT INTO moves (rank, body, target_place, target_key, recency, tie) VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    rank, _encode_move(move), target_place, encode_key(move.target_key), move.recency or 0.0,
+                    "" if move.recency is None else encode_key(move.source_key),
+                )
+                for move in found
+            ],
+        )  # fmt: skip
 
     def moves(self) -> Iterator[tuple[int, Move]]:
-        """(rank, move) in the order of apply."""
-        for rank, body in self._db.execute("SELECT rank, body FROM moves ORDER BY rank, seq"):
+        """(rank, move) in the order of apply; of those that have a recency the latest first, the same in every plan."""
+        for rank, body in self._db.execute("SELECT rank, body FROM moves ORDER BY rank, recency DESC, tie, seq"):
             yield rank, _decode_move(body)
 
     def add_objects(self, bucket: str, listed: Iterable[Listed]) -> None:
@@ -202,13 +209,14 @@ def _encode_move(move: Move) -> str:
         [
             move.row, move.action, move.place, encode_key(move.source_key), move.part, encode_key(move.target_key),
             list(move.users), [list(one) for one in move.objects], dict(move.detail),
+            move.recency,
         ]
     )  # fmt: skip
 
 
 def _decode_move(body: str) -> Move:
-    row, action, place, source, part, target, users, objects, detail = json.loads(body)
+    row, action, place, source, part, target, users, objects, detail, recency = json.loads(body)
     return Move(
         row, action, place, decode_key(source), part, decode_key(target), tuple(users),
-        tuple((bucket, key) for bucket, key in objects), detail,
+        tuple((bucket, key) for bucket, key in objects), detail, recency,
     )  # fmt: skip

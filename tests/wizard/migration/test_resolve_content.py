@@ -144,6 +144,35 @@ def test_settings_follow_until_the_user_saves_newer_ones(stage: Stage, s3: Any) 
     assert stands() == "blue" and stage.plan()["changes"] == 0
 
 
+@pytest.mark.parametrize(
+    ("older", "newer", "first"),
+    [
+        ({"updatedAt": s("2025-09-01T10:00:00Z")}, {"updatedAt": s("2025-09-01T12:00:00+01:00")}, 0),
+        ({"updatedAt": s("nonsense"), "createdAt": n(1725000000)}, {"createdAt": n(1725000001000)}, 1),
+        ({}, {"createdAt": s("2020-01-01T00:00:00")}, 0),
+    ],
+)
+def test_of_two_rows_with_settings_the_newer_one_counts(
+    stage: Stage, s3: Any, older: Any, newer: Any, first: int
+) -> None:
+    def shares_row(place: int, theme: str, times: Any) -> Any:
+        return {"id": s(f"{ANN}/{place}"), "user": s(ANN), "settings": {"M": {"theme": s(theme)}}, **times}
+
+    stage.put(SHARES, shares_row(first, "old", older), shares_row(1 - first, "new", newer))
+    assert stage.plan()["kept"] == 1
+    stage.apply()
+    stage.verify()
+    (made,) = stage.scan(ROWS)
+    assert made["data"]["M"]["settings"]["M"]["theme"] == s("new")
+    again = stage.plan()
+    assert (again["changes"], again["kept"]) == (0, 1)
+    stage.apply()
+    stage.verify()
+    stage.cleanup()
+    (left,) = stage.scan(SHARES)
+    assert left["settings"]["M"]["theme"] == s("old")
+
+
 def test_a_share_that_is_there_under_another_sort_key_is_not_made_again(stage: Stage, s3: Any) -> None:
     share = stage.bucket("lambda/share")
     for name in ("1", "2"):
