@@ -213,6 +213,7 @@ def scan_tables(context: Context, found: Survey, scope: Scope, staging: Staging,
             staging.add_candidates(rank, task.place, page.candidates)
             staging.add_seen(task.place, page.seen)
             staging.add_received(page.received)
+            staging.add_origins(page.origins)
             staging.add_moves(rank, scope.names.get("USER_DATA_STORAGE_TABLE", ""), page.moves)
         done = census.items[task.place]
         total = None if page.following else done

@@ -147,4 +147,5 @@ def _stage(page: Page, row: Bucket, name: str, rank: int, staging: Staging) -> N
     with staging.batch():
         if row.config_key == CONSOLIDATION or row.holds_content or row.pointer_first:
             staging.add_objects(name, page.listed)
+        staging.add_contents(row.config_key, page.contents)
         staging.add_copies(rank, row.config_key, page.copies)

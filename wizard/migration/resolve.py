@@ -21,6 +21,7 @@ from wizard.migration.resolve_content import ContentResolver
 from wizard.migration.resolve_objects import ObjectResolver
 from wizard.migration.rewrite import Edit, changes, rewrite
 from wizard.migration.scan import Candidate, switched_on, unmarked
+from wizard.migration.unreferenced import tell_unreferenced
 from wizard.storage_key import sanitise_user
 from wizard.wire import digest, same
 
@@ -48,6 +49,8 @@ def resolve(work: Resolution, listings: Listings | None, unread: Sequence[str], 
         ObjectResolver(work).resolve(listings)
     ContentResolver(work).resolve()
     ItemResolver(work).resolve(unread, owners)
+    if not unread:  # a table that could not be read may point anywhere
+        tell_unreferenced(work)
     work.tell_held()
 
 

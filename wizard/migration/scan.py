@@ -81,6 +81,7 @@ class Page:
     moves: list[Move] = field(default_factory=list)
     seen: list[tuple[Item, str]] = field(default_factory=list)  # (key, digest) of items that may be somebody's target
     received: list[tuple[str, str, str]] = field(default_factory=list)  # (PK, key, SK) of shares, as they will be
+    origins: list[str] = field(default_factory=list)  # keys of objects that rows of user storage were made of
     references: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (path, kind, old id)
     owners: Counter[str] = field(default_factory=Counter)  # ids at whole-id paths
     leftovers: list[str] = field(default_factory=list)  # keys of rows that a defective script wrote
@@ -135,6 +136,8 @@ def judge(task: ScanTask, item: Item, scope: Scope, page: Page) -> None:
         page.seen.append((key_of(item, task.key_names), known))
     if "entityType" in item and item["entityType"].get("S") == "received":
         page.received.extend(_received(item, ids))
+    if origin := item.get("original_path", {}).get("S"):
+        page.origins.append(origin)
     if scope.content and row.content:
         page.moves.extend(moves(row, task.place, item, task.key_names, ids, scope.builders))
     if row.audit and not scope.audit:

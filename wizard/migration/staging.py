@@ -15,7 +15,7 @@ from typing import Any
 
 from wizard.migration.content_plan import Move
 from wizard.migration.entry import decode_edits, decode_key, encode_edits, encode_key
-from wizard.migration.listing import Listed
+from wizard.migration.listing import ContentSource, Listed
 from wizard.migration.objects import ObjectCopy
 from wizard.migration.scan import Candidate
 from wizard.wire import Item
@@ -28,6 +28,9 @@ CREATE TABLE seen (place TEXT, key TEXT, digest TEXT, PRIMARY KEY (place, key)) 
 CREATE TABLE moves (seq INTEGER PRIMARY KEY, rank INTEGER, body TEXT, target_place TEXT, target_key TEXT,
   recency REAL, tie TEXT);
 CREATE TABLE objects (bucket TEXT, key TEXT, size INTEGER, etag TEXT, modified TEXT, PRIMARY KEY (bucket, key)) WITHOUT ROWID;
+CREATE TABLE contents (row TEXT, key TEXT, fields TEXT, PRIMARY KEY (row, key)) WITHOUT ROWID;
+CREATE TABLE pointed (row TEXT, key TEXT, PRIMARY KEY (row, key)) WITHOUT ROWID;
+CREATE TABLE origins (key TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE copies (seq INTEGER PRIMARY KEY, rank INTEGER, row TEXT, body TEXT, target TEXT UNIQUE, modified TEXT,
   rivals INTEGER);
 CREATE TABLE received (partition TEXT, key TEXT, sort TEXT, PRIMARY KEY (partition, key)) WITHOUT ROWID;
@@ -131,6 +134,9 @@ class Staging:
     # --- content and objects -------------------------------------------------------------------------------------------
 
     def add_moves(self, rank: int, target_place: str, found: Iterable[Move]) -> None:
+        found = list(found)
+        pointed = [objects for move in found for objects in move.objects]
+        self._db.executemany("INSERT OR IGNORE INTO pointed VALUES (?, ?)", pointed)
         self._db.executemany(
             "INSERT INTO moves (rank, body, target_place, target_key, recency, tie) VALUES (?, ?, ?, ?, ?, ?)",
             [
@@ -146,6 +152,26 @@ class Staging:
         """(rank, move) in the order of apply; of those that have a recency the latest first, the same in every plan."""
         for rank, body in self._db.execute("SELECT rank, body FROM moves ORDER BY rank, recency DESC, tie, seq"):
             yield rank, _decode_move(body)
+
+    def add_contents(self, row: str, found: Iterable[ContentSource]) -> None:
+        """Objects of a bucket (its config key) that become rows."""
+        self._db.executemany(
+            "INSERT OR REPLACE INTO contents VALUES (?, ?, ?)",
+            [(row, one.key, json.dumps(dict(one.fields))) for one in found],
+        )
+
+    def add_origins(self, keys: Iterable[str]) -> None:
+        """Keys of objects that rows of user storage say they were made of."""
+        self._db.executemany("INSERT OR IGNORE INTO origins VALUES (?)", ((key,) for key in keys))
+
+    def unreferenced(self) -> Iterator[tuple[str, str, dict[str, str]]]:
+        """(bucket's config key, key, fields of its layout) of contents that no move takes and no row was made of."""
+        for row, key, fields in self._db.execute(
+            "SELECT row, key, fields FROM contents WHERE key NOT IN (SELECT key FROM origins)"
+            " AND NOT EXISTS (SELECT 1 FROM pointed WHERE pointed.row = contents.row AND pointed.key = contents.key)"
+            " ORDER BY row, key"
+        ):
+            yield row, key, json.loads(fields)
 
     def add_objects(self, bucket: str, listed: Iterable[Listed]) -> None:
         """Lines of a listing."""
