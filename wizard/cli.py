@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import getpass
 import json
 import logging
@@ -18,7 +19,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from wizard import __version__
 from wizard.errors import BadInput, Blocked, Declined, MigrateError
@@ -246,11 +247,25 @@ def _somebody_is_there() -> bool:
 
 
 def _ask(text: str) -> str:
-    print(plain(text), end="", file=sys.stderr, flush=True)
+    _print(plain(text), sys.stderr, end="")
     return sys.stdin.readline().rstrip("\n")
 
 
 # --- what a command shows while it runs ---------------------------------------------------------------------------------
+
+
+def _print(text: str, stream: TextIO, end: str = "\n") -> None:
+    """Print now. Who stopped to read (`| head -1`), or a terminal that has gone, ends nothing and changes no status.
+
+    Raises OSError where standard output cannot take the text for another reason.
+    """
+    try:
+        print(text, file=stream, end=end, flush=True)
+    except OSError as error:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or the rest is tried again at exit
+        if stream is sys.stdout and error.errno not in (errno.EPIPE, errno.EIO):
+            raise
 
 
 class _Console:
@@ -265,11 +280,11 @@ class _Console:
             case Progress(task, done, total, unit, phase):
                 self._progress(task, done, total, unit, phase)
             case Finding(level, place, text, _) if level in ("blocked", "unknown"):
-                self._say(f"{level}: {place}: {text}")
+                _print(plain(f"{level}: {place}: {text}"), sys.stderr)
             case Paused(reason):
-                self._say(f"paused: {reason}")
+                _print(plain(f"paused: {reason}"), sys.stderr)
             case Resumed():
-                self._say("going on")
+                _print("going on", sys.stderr)
             case Question() as question:
                 answer = _ask(f"{plain(question.text)} Press Enter when that is done: ")
                 question.answer.set_result(answer or "yes")
@@ -282,10 +297,7 @@ class _Console:
             if not sys.stderr.isatty() or now - self._last.get(task, now - 9) < 2.0:
                 return
             self._last[task] = now
-        self._say(f"{phase} {task}: {done:,}{f' of {total:,}' if total else ''} {unit}")
-
-    def _say(self, text: str) -> None:
-        print(plain(text), file=sys.stderr, flush=True)
+        _print(plain(f"{phase} {task}: {done:,}{f' of {total:,}' if total else ''} {unit}"), sys.stderr)
 
 
 @contextlib.contextmanager
@@ -344,6 +356,9 @@ def _logging(arguments: argparse.Namespace, context: Context | None) -> Iterator
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command, or the wizard; returns the exit status."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started us: what is said goes nowhere, and into no other stream
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     words = list(sys.argv[1:] if argv is None else argv)
     as_json, debug = "--json" in words, "--debug" in words
     try:
@@ -392,21 +407,22 @@ def _command(arguments: argparse.Namespace) -> int:
                 log.debug("the command failed", exc_info=True)
                 raise
     if arguments.json:
-        print(json.dumps({"code": outcome.code, **outcome.details}, default=str, ensure_ascii=True))
-        print(outcome.text, file=sys.stderr)
+        _print(json.dumps({"code": outcome.code, **outcome.details}, default=str, ensure_ascii=True), sys.stdout)
+        _print(outcome.text, sys.stderr)
     elif outcome.text:
-        print(outcome.text)
+        _print(outcome.text, sys.stdout)
     return outcome.code
 
 
 def _report(code: int, text: str, as_json: bool, error: BaseException | None) -> int:
     if as_json:
-        print(json.dumps({"code": code, "error": text}))
-    print(plain(text), file=sys.stderr)
+        with contextlib.suppress(OSError):
+            _print(json.dumps({"code": code, "error": text}), sys.stdout)
+    _print(plain(text), sys.stderr)
     if error is not None:
         import traceback
 
-        traceback.print_exception(error)
+        _print("".join(traceback.format_exception(error)), sys.stderr, end="")
     return code
 
 

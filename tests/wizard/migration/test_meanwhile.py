@@ -1,0 +1,108 @@
+"""Services that write while a cleanup or a rollback runs: what they wrote stays, and is listed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.wizard.migration import few
+from tests.wizard.migration.few import ACCESS, ACCOUNTS, CHATS, COSTS
+from tests.wizard.migration.stage import ANN, BOB, Item, Stage, before, n, run, s
+
+LEFT = "a service has changed it since; it is left as it is"
+
+
+def access(user: str, number: int, level: str = "read") -> Item:
+    return {"object_id": s(f"o{number}"), "principal_id": s(user), "permission_level": s(level)}
+
+
+@pytest.fixture
+def done(stage: Stage) -> Stage:
+    few.fill(stage).migrate()
+    return stage
+
+
+def test_what_services_write_during_a_cleanup_stays(done: Stage) -> None:
+    context = done.context()
+
+    def meddle(_: dict[str, Any]) -> None:
+        done.set(ACCESS, ("o0", ANN), permission_level=s("owner"))  # the old row is changed
+        done.delete(ACCESS, "o2", "a-100")  # the new row is deleted
+        done.set(ACCESS, ("o3", "a-100"), permission_level=s("write"))  # the new row is changed
+        done.put(ACCESS, access(ANN, 9), access("a-100", 8))  # new rows under both ids
+        done.delete(ACCESS, "o3", BOB)  # the old row is deleted
+        done.set(ACCOUNTS, (BOB,), accounts={"L": []})
+
+    before(context, "DeleteItem", meddle)
+    ended = run(context, "cleanup", "apply")
+    assert ended.code == 1
+    assert {(one["place"], one["why"], one["count"]) for one in ended.document["kept"]} == {
+        (done.name(ACCESS), "it was changed since it was copied; plan and apply again", 1),
+        (done.name(ACCESS), "its twin is not proven: nothing is at the target", 1),
+        (done.name(ACCOUNTS), "it was changed since it was copied; plan and apply again", 1),
+    }
+    stands = {(item["object_id"]["S"], item["principal_id"]["S"]): item for item in done.scan(ACCESS)}
+    old = {where: item for where, item in stands.items() if where[1] in (ANN, BOB)}
+    assert old == {("o0", ANN): access(ANN, 0, "owner"), ("o2", ANN): access(ANN, 2), ("o9", ANN): access(ANN, 9)}
+    assert stands["o3", "a-100"] == access("a-100", 3, "write")
+    assert ("o8", "a-100") in stands
+    assert ("o3", "b-200") in stands
+    assert done.get(ACCOUNTS, BOB) == {"user": s(BOB), "accounts": {"L": []}}
+    judged = done.verify(1)
+    assert judged["leftovers"]["tables"] == {done.name(ACCESS): 2, done.name(ACCOUNTS): 1}
+    assert [one["verdict"] for one in judged["wrong"]] == ["missing"]
+    done.migrate()
+    done.cleanup()
+    rows = {(item["object_id"]["S"], item["principal_id"]["S"]): item for item in done.scan(ACCESS)}
+    assert {where for where in rows if where[1] in (ANN, BOB)} == set()
+    assert rows["o0", "a-100"] == access("a-100", 0, "owner")
+    assert {("o2", "a-100"), ("o9", "a-100")} <= rows.keys()
+
+
+def test_what_services_write_during_a_rollback_stays_and_is_listed(done: Stage) -> None:
+    context = done.context()
+
+    def meddle(_: dict[str, Any]) -> None:
+        done.set(ACCESS, ("o0", "b-200"), permission_level=s("owner"))  # the new row is changed
+        done.delete(ACCESS, "o2", BOB)  # the old row is deleted
+        done.delete(ACCESS, "o3", "b-200")  # the new row is deleted
+        done.set(ACCESS, ("o3", BOB), permission_level=s("write"))  # the old row is changed
+        done.put(ACCESS, access(ANN, 9), access("a-100", 8))  # new rows under both ids
+        done.set(CHATS, (f"{ANN}-0",), user=s("third"))  # what was changed in place is changed again
+        done.set(CHATS, (f"{ANN}-1",), cost=n(7))  # another attribute of such a row
+        done.delete(CHATS, f"{ANN}-2")
+        done.set(COSTS, ("a-100", "c"), dailyCost=n(99))  # a sum grows
+
+    meddled: list[bool] = []
+
+    def once(params: dict[str, Any]) -> None:
+        if not meddled and "lock" not in str(params):
+            meddled.append(True)
+            meddle(params)
+
+    for operation in ("DeleteItem", "UpdateItem", "TransactWriteItems"):
+        before(context, operation, once, times=10_000)
+    ended = run(context, "rollback")
+    assert ended.code == 1
+    assert {(one["source"].rpartition("-dev-")[2], one["why"]) for one in ended.document["left"]} == {
+        (f"chat-usage: id={ANN}-0", LEFT),
+        (f"chat-usage: id={ANN}-2", "the item is gone"),
+        (f"cost-calculations: accountInfo=c, id={ANN}", LEFT),
+        (f"object-access: object_id=o0, principal_id={BOB}", LEFT),
+        (f"object-access: object_id=o2, principal_id={BOB}", "the old item is gone; the new one is left"),
+    }
+    rows = {(item["object_id"]["S"], item["principal_id"]["S"]): item for item in done.scan(ACCESS)}
+    assert rows["o0", "b-200"] == access("b-200", 0, "owner")
+    assert rows["o0", BOB] == access(BOB, 0)
+    assert rows["o2", "b-200"] == access("b-200", 2)
+    assert rows["o3", BOB] == access(BOB, 3, "write")
+    assert (rows["o9", ANN], rows["o8", "a-100"]) == (access(ANN, 9), access("a-100", 8))
+    changed = {item["id"]["S"]: (item["user"]["S"], item["cost"]["N"]) for item in done.scan(CHATS)}
+    assert (changed[f"{ANN}-0"], changed[f"{ANN}-1"], changed[f"{ANN}-3"]) == (
+        ("third", "1.50"),
+        (ANN, "7"),
+        (ANN, "1.50"),
+    )
+    assert done.get(COSTS, "a-100", "c")["dailyCost"] == n(99)
+    assert done.run("rollback").document["left_total"] == 5, "what is left is listed again"
