@@ -15,9 +15,10 @@ from wizard.text import plain
 
 
 def main_action(actions: list[Action]) -> Action | None:
-    """What a step is for: its last action that changes something, else its last one."""
-    changing = [action for action in actions if action.effect != "read"]
-    return next(reversed(changing or actions), None)
+    """What a step is for: its last action that changes something, else its last one; never an undo."""
+    forward = [action for action in actions if not action.undo]
+    changing = [action for action in forward if action.effect != "read"]
+    return next(reversed(changing or forward), None)
 
 
 def walk(

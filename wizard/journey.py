@@ -57,6 +57,7 @@ class Action:
     fields: tuple[Field, ...] = ()
     word: Callable[[Facts], str] = lambda facts: ""
     applies: Callable[[Facts], bool] = lambda facts: True
+    undo: bool = False  # takes back what the step did: never what the step is for
     preview: str = ""  # id of the action of the same step that shows what this one would do (its dry run)
     # What will be down or slow and for how long, which jobs to stop, what users will notice.
     warning: Callable[[Facts, Values], Sequence[str]] = lambda facts, values: ()

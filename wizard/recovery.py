@@ -81,7 +81,7 @@ def create(context: Context, tables: Iterable[str], how: How = "pitr") -> list[R
     return _side_by_side(context, tables, secure)
 
 
-def findings(context: Context, tables: Iterable[str]) -> list[Finding]:
+def findings(found: Iterable[Recovery]) -> list[Finding]:
     """Attention for each table that could not be brought back; it never blocks by itself."""
     return [
         Finding(
@@ -89,7 +89,7 @@ def findings(context: Context, tables: Iterable[str]) -> list[Finding]:
         )
         if entry.kind == "none"
         else Finding("unknown", entry.place, f"its recovery could not be seen: {entry.note}")
-        for entry in show(context, tables)
+        for entry in found
         if not entry.safe
     ]
 
@@ -102,9 +102,15 @@ def records(found: Iterable[Recovery]) -> list[dict[str, Any]]:
 def remember(context: Context, found: Iterable[Recovery]) -> None:
     """Write what is safe to the ledger, so that the plan's safeguard and the report know it."""
     with Ledger(context.workspace.ledger) as ledger:
-        for entry in found:
-            if entry.safe:
-                ledger.set_backup(entry.place, asdict(entry))
+        note(ledger, found)
+
+
+def note(ledger: Ledger, found: Iterable[Recovery]) -> None:
+    """Write what is safe to an open ledger; of a table that was changed already, what was noted before stays."""
+    changed = ledger.counts("target_place", "state IN ('applied', 'verified', 'cleaned')")
+    for entry in found:
+        if entry.safe and not (entry.place in changed and entry.place in ledger.backups()):
+            ledger.set_backup(entry.place, asdict(entry))
 
 
 def _side_by_side(context: Context, tables: Iterable[str], function: Callable[[str], Recovery]) -> list[Recovery]:

@@ -206,6 +206,16 @@ def _apply_warning(facts: Facts, values: Values) -> Sequence[str]:
     ]
 
 
+def _undo() -> list[Action]:
+    """Taking back what was applied: after an apply, and after a verification that is not what was hoped for."""
+    return [
+        action("rollback-dry-run", "Show what an undo would do", "read", fixed("rollback", "--dry-run"),
+               applies=rules.something_applied, undo=True),
+        action("rollback", "Undo what was applied", "destroy", fixed("rollback"), word=lambda facts: "ROLLBACK",
+               preview="rollback-dry-run", applies=rules.something_applied, undo=True),
+    ]  # fmt: skip
+
+
 def _report() -> Action:
     """The report in the workspace, of what was done so far; each step that offers it has its own."""
     return action("report", "Write the report", "read", fixed("report"))
@@ -306,10 +316,7 @@ JOURNEY = Journey(
         ], "safeguard"),
         _step("6c", rules.never, rules.apply_done, rules.apply_locked, [
             action("status", "Show the status", "read", fixed("migrate", "status")),
-            action("rollback-dry-run", "Show what an undo would do", "read", fixed("rollback", "--dry-run"),
-                   applies=rules.something_applied),
-            action("rollback", "Undo what was applied", "destroy", fixed("rollback"), word=lambda facts: "ROLLBACK",
-                   preview="rollback-dry-run", applies=rules.something_applied),
+            *_undo(),
             action("dry-run", "Show what would be applied", "read", fixed("migrate", "apply", "--dry-run")),
             action("apply", "Apply the plan", "write", fixed("migrate", "apply"), preview="dry-run",
                    warning=_apply_warning),
@@ -317,6 +324,7 @@ JOURNEY = Journey(
         _step("6d", rules.never, rules.verify_done, rules.verify_locked, [
             action("status", "Show the status", "read", fixed("migrate", "status")),
             _report(),
+            *_undo(),
             action("verify", "Verify", "read", fixed("migrate", "verify")),
         ], "plan", "verification"),
         _step("7", rules.never, rules.cleanup_done, rules.cleanup_locked, [

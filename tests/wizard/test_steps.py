@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from wizard.auto import main_action
 from wizard.cli import build_parser
 from wizard.forms import filled
 from wizard.journey import Action, Step
@@ -55,8 +56,18 @@ def test_every_write_shows_first_what_it_would_do() -> None:
 
 def test_the_main_action_of_a_step_is_its_last_and_never_an_undo() -> None:
     for step in JOURNEY.steps:
-        changing = [action for action in step.actions if action.effect != "read"]
-        assert not changing or (changing[-1] is step.actions[-1] and "undo" not in changing[-1].label.lower())
+        changing = [action for action in step.actions if action.effect != "read" and not action.undo]
+        assert not changing or changing[-1] is step.actions[-1]
+        assert not step.actions or main_action(list(step.actions)) is step.actions[-1]
+        assert all(action.undo == ("undo" in action.label.lower()) for action in step.actions)
+
+
+def test_an_undo_is_offered_after_an_apply_and_after_a_verification_once_something_is_applied() -> None:
+    for step in ("6c", "6d"):
+        undo = next(action for action in JOURNEY[step].actions if action.id == "rollback")
+        assert (undo.preview, undo.effect) == ("rollback-dry-run", "destroy")
+        for state, offered in (("planned", False), ("applied", True), ("verified", True), ("failed", False)):
+            assert undo.applies(facts(plan={"counts": {state: 3}})) is offered
 
 
 def test_the_journey_is_there_before_boto3() -> None:

@@ -138,7 +138,9 @@ def run_verify(arguments: argparse.Namespace, context: Context) -> Outcome:
     lines = [verify.text(summary)]
     lines += [f"  {one['verdict']} {one['id']}: {one['target']}: {one['why']}" for one in summary["wrong"][:20]]
     lines += [f"  left in {table}: {count:,}" for table, count in summary["leftovers"]["tables"].items()]
-    return Outcome(verify.code(summary), "\n".join(lines), summary)
+    if code := verify.code(summary):
+        lines.append("`migrate plan` and `migrate apply` take up what is open; `rollback` undoes what was applied.")
+    return Outcome(code, "\n".join(lines), summary)
 
 
 def run_status(arguments: argparse.Namespace, context: Context) -> Outcome:

@@ -153,7 +153,7 @@ def plan_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
                     tally.add(fate, "deleted")
             summary = tally.summary(context)
             tables = [name for name in summary["tables"] if name not in _buckets(ledger)]
-            findings = recovery.findings(context, tables)
+            findings = recovery.findings(recovery.show(context, tables))
             return {**summary, "findings": [asdict(finding) for finding in findings]}
     finally:
         context.account.read_only = was

@@ -259,7 +259,9 @@ def _record(
         close_settled(work, census, whole=scope.listed and not request.buckets)
         census.findings.extend(work.findings)
         changed = ledger.counts("target_place", "kind <> 'object' AND state = 'planned'")
-        census.findings.extend(recovery.findings(context, sorted(changed)))
+        recoveries = recovery.show(context, sorted(changed))
+        census.findings.extend(recovery.findings(recoveries))
+        recovery.note(ledger, recoveries)
         for finding in census.findings:
             ledger.add_finding(plan, "plan", finding.level, finding.place, finding.text, finding.todo)
         ledger.set_unknown_references(

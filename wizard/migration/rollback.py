@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import botocore.exceptions
@@ -72,14 +73,20 @@ def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
 
 
 def _backups(ledger: Ledger) -> str:
-    known = ledger.backups()
-    return (
-        "; ".join(
-            f"{place}: {record.get('arn') or record.get('restorable') or record.get('kind')}"
-            for place, record in known.items()
-        )
-        or "none were recorded; see point-in-time recovery of each table"
+    """The ways back that were noted before anything was applied, with their times in UTC."""
+    applied = [float(run["started"]) for run in ledger.runs() if run["step"] == "6c"]
+    moment = (
+        f" (the first apply began at {datetime.fromtimestamp(min(applied), UTC).isoformat(timespec='seconds')})"
+        if applied
+        else ""
     )
+    ways = [
+        f"{place}: point-in-time recovery, restorable to {one['restorable'] or 'a time before the first apply'}"
+        if one.get("kind") == "pitr"
+        else f"{place}: {one.get('arn') or one.get('kind')}, of {one.get('restorable') or 'an unknown time'}"
+        for place, one in ledger.backups().items()
+    ]
+    return f"{'; '.join(ways) or 'none were recorded; see point-in-time recovery of each table'}{moment}"
 
 
 def _undo_all(context: Context, ledger: Ledger, *, dry_run: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -140,12 +141,23 @@ def test_the_only_item_left_is_never_deleted(full: Stage) -> None:
     assert full.get(ACCESS, "o", "b-200") == access("b-200")
 
 
-def test_after_a_cleanup_it_refuses_and_points_to_the_backups(full: Stage) -> None:
+def test_after_a_cleanup_it_refuses_and_points_to_the_backups_from_before_the_apply(full: Stage) -> None:
+    """One table has point-in-time recovery from the start, one an on-demand backup; a later one takes no one's place."""
+    recovery = {"PointInTimeRecoveryEnabled": True}
+    full.db.update_continuous_backups(TableName=full.name(ACCESS), PointInTimeRecoverySpecification=recovery)
+    full.plan()
+    assert full.run("backup", "create", "--on-demand", "--table", full.name(USERS)).code == 0
+    (backup,) = full.db.list_backups(TableName=full.name(USERS))["BackupSummaries"]
     full.migrate()
+    assert full.run("backup", "create", "--on-demand", "--table", full.name(USERS)).code == 0
+    assert len(full.db.list_backups(TableName=full.name(USERS))["BackupSummaries"]) == 2
     full.cleanup()
     cleaned = full.dump()
     ended = full.run("rollback")
-    assert (ended.code, "backups" in ended.text) == (3, True)
+    assert ended.code == 3
+    assert f"{full.name(USERS)}: {backup['BackupArn']}, of 20" in ended.text
+    assert re.search(rf"{full.name(ACCESS)}: point-in-time recovery, restorable to 20\d\d-\d\d-\d\dT", ended.text)
+    assert re.search(r"the first apply began at 20\d\d-\d\d-\d\dT", ended.text)
     assert full.dump() == cleaned
 
 
