@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
+from hypothesis import HealthCheck, settings
 from moto.server import ThreadedMotoServer
 
 from wizard.aws import Account
@@ -18,6 +19,10 @@ from wizard.deployment import Deployment
 from wizard.events import Feed
 from wizard.sandbox.fidelity import teach
 from wizard.workspace import Workspace
+
+# How fast an example is drawn or runs is the machine's, not the program's.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 REGION = "us-east-1"
 CREDENTIALS = ("testing", "testing-secret")

@@ -159,7 +159,7 @@ def test_a_folder_without_services_is_no_checkout(tmp_path: Path) -> None:
 @given(
     st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
 )
-@settings(max_examples=100, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_give_a_service_or_a_finding(tmp_path: Path, content: bytes) -> None:
     folder = write_service(tmp_path, "odd", "")
     (folder / "serverless.yml").write_bytes(content)

@@ -558,7 +558,7 @@ values = st.one_of(
 
 
 @given(st.dictionaries(st.text("ABC_/ \x1b", min_size=1, max_size=8), values, max_size=6), values)
-@settings(max_examples=200, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_section_gives_a_plan_in_which_every_reference_is_answered_or_named(
     tmp_path: Path, variables: dict[str, str], after: str
 ) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wizard.advice import advice, standing
@@ -65,7 +65,6 @@ class Strict(HTMLParser):
 
 
 @given(st.text(max_size=60))
-@settings(deadline=None)
 def test_whatever_a_text_holds_it_stays_text(text: str) -> None:
     evidence = hostile(EMPTY, text + HOSTILE)
     whole = page(evidence)

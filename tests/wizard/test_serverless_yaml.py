@@ -241,7 +241,7 @@ fragments = st.sampled_from(
 @given(st.one_of(st.text(max_size=300), st.lists(fragments, max_size=60).map("".join)))
 @example("service: ${self:service}")
 @example("? ${ssm:/a}\n: b")
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=300)
 def test_any_text_gives_a_file_or_one_clean_complaint(text: str) -> None:
     try:
         found = file(text)
@@ -261,7 +261,7 @@ def test_any_text_gives_a_file_or_one_clean_complaint(text: str) -> None:
 
 
 @given(st.lists(fragments, max_size=40).map("".join))
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=300)
 def test_any_value_expands_or_says_what_has_no_answer(text: str) -> None:
     try:
         assert isinstance(file(LAMBDA).expand(text), str)

@@ -9,7 +9,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wizard import usermap
@@ -282,7 +282,6 @@ WORD = st.text(string.ascii_letters + string.digits + "@._-+'\" ,;éß日", min_
 PAIRS = st.lists(st.tuples(WORD.filter(bool), WORD.filter(bool)), min_size=1, max_size=8)
 
 
-@settings(deadline=None)
 @given(
     content=st.one_of(st.binary(max_size=400), st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace")))
 )
@@ -298,7 +297,6 @@ def test_no_content_whatever_breaks_the_reader(tmp_path_factory: pytest.TempPath
         assert len(user_map.digest) == 64
 
 
-@settings(deadline=None)
 @given(pairs=PAIRS)
 def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[str, str]]) -> None:
     path = tmp_path_factory.mktemp("map") / "map.csv"
@@ -306,7 +304,6 @@ def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, 
     assert [(row.old, row.new) for row in read_map(path)[0].rows] == pairs
 
 
-@settings(deadline=None)
 @given(st.lists(st.text("ab", min_size=1, max_size=4), unique=True, max_size=12))
 def test_every_id_that_begins_with_another_is_named_once(ids: list[str]) -> None:
     user_map = UserMap(tuple(MapRow(line, identity, identity) for line, identity in enumerate(ids, 2)))

@@ -130,7 +130,7 @@ def test_a_log_that_fits_in_no_row_takes_no_room_from_the_others() -> None:
 
 
 @given(st.lists(st.integers(1_000, 120_000), min_size=1, max_size=9))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_a_second_run_archives_exactly_the_same(sizes: list[int]) -> None:
     noise = random.Random(3)
     entries = [log(f"e{n}", n + 1, noise.randbytes(size).hex()) for n, size in enumerate(sizes)]

@@ -287,7 +287,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 EXAMPLES = settings(
-    deadline=None,
     derandomize=True,
     max_examples=4,
     phases=[Phase.generate],

@@ -130,9 +130,7 @@ def items(draw: st.DrawFn, users: tuple[str, ...]) -> tuple[Table, Item]:
 
 ANYBODY = items((*MAP, *OUTSIDE))
 STRANGERS = items(OUTSIDE)
-many = settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+many = settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def leaves(value: Any, parts: tuple[str, ...]) -> Iterator[Any]:
