@@ -23,7 +23,7 @@ from wizard.errors import BadInput
 from wizard.text import plain, plural
 from wizard.wire import Item
 
-# Attributes of user storage rows whose type the old script's CSV did not keep (domain: user-data-storage).
+# Attributes of user storage rows whose type the old script's CSV did not keep.
 TEXT = {"PK", "SK", "UUID", "appId", "entityType", "itemId", "rangeKey"}
 NUMBERS = {"createdAt", "updatedAt", "sharedAt"}
 LISTING, SUMMARY = "manifest-files.json", "manifest-summary.json"  # of DynamoDB's export to S3

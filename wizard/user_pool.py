@@ -87,7 +87,7 @@ def without_prefix(username: str, prefix: str) -> str:
 
 
 def computed_ids(user: PoolUser, new_id: str, prefix: str) -> set[str]:
-    """What the services will take for this person's id once the map is applied (domain.md 0.1).
+    """What the services will take for this person's id once the map is applied.
 
     `immutable_id` where the person has one. Otherwise Node services take the username without the prefix, and Python
     services the `sub` if cognito-users has a row of it, as it will when the map says so, else the username too.

@@ -1,6 +1,6 @@
 """What a user map must not hold, found in the map alone. Each check yields complaints of one kind; all are pure.
 
-Errors would mix up or lose data (migration guide, "CSV File Validation Errors"; domain.md 3.1); attention is for what
+Errors would mix up or lose data (migration guide, "CSV File Validation Errors"); attention is for what
 works but is rarely meant.
 """
 
@@ -16,7 +16,7 @@ from wizard.usermap import Complaint, MapRow, UserMap, listed, shown
 
 HASH_KEY_BYTES, RANGE_KEY_BYTES = 2_048, 1_024  # DynamoDB's limits of a partition key and of a sort key
 SHORT = 4  # ids of fewer characters are more likely a slip than an id
-# Principals in user-shaped attributes that are nobody's id (domain.md 0.1).
+# Principals in user-shaped attributes that are nobody's id.
 NO_PERSON = frozenset({"system", "Cognito_Sync", "JIT_PROVISIONER", "__MANY_USERS__"})
 
 _SAFE = re.compile(r"[A-Za-z0-9@._-]+")

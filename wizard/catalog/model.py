@@ -84,7 +84,7 @@ _DOUBLED_APPS = ("amplify-workflows", "amplify-agent-logs", "amplify-user-settin
 
 
 def storage_key(text: str, ids: Ids) -> str | None:
-    """A user storage key `{user}#{app}[#{entity}]` in any of its spellings (domain.md 0.3); the result is the plain one.
+    """A user storage key `{user}#{app}[#{entity}]` in any of its spellings; the result is the plain one.
 
     The doubled spelling repeats the user, dashed, before the app: `ann@x#ann-x-amplify-workflows`.
     """

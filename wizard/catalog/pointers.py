@@ -1,6 +1,6 @@
 """Where pointers lead once their content has moved. Each function gives the new value and what must exist first.
 
-Keys of content: see `buckets.py` for objects and domain 2.2 for rows of user-data-storage.
+Keys of content: see `buckets.py` for objects and `migration/content.py` for rows of user-data-storage.
 """
 
 from __future__ import annotations

@@ -237,7 +237,7 @@ def _settings(tools: ContentTools, entry: Entry) -> Prepared:
     built = settings_item(entry.detail["user"], entry.detail["old"], source["settings"], tools.created, tools.created)
     prepared = _place(tools, entry, built)
     if prepared.entry.state == "kept":
-        # Settings that the user saved in the new place are newer (domain 2.2).
+        # Settings that the user saved in the new place are newer.
         return Prepared(
             prepared.entry.becomes(
                 "verified", "newer settings stand already", detail={**entry.detail, "created": False}
@@ -270,7 +270,7 @@ def _shares(tools: ContentTools, entry: Entry) -> Prepared:
 
 
 def _disclosures(tools: ContentTools, entry: Entry) -> Prepared:
-    """The row first, then its PDF: otherwise the upload would be taken for a new version (domain B8)."""
+    """The row first, then its PDF: otherwise the upload would be taken for a new version."""
     row = read(tools.account, entry.target_place, entry.target_key)
     name, source = entry.detail["pdf_id"], entry.detail["sources"][0]
     if row is None:

@@ -159,7 +159,7 @@ def _shares(row: Table, place: str, item: Item, key: Item, ids: Ids) -> Iterator
 
 
 def _disclosures(row: Table, place: str, item: Item, key: Item, ids: Ids) -> Iterator[Move]:
-    """The one pointer that is written before its object (domain B8): the row itself is the target."""
+    """The one pointer that is written before its object, see `buckets.py`: the row itself is the target."""
     name = _text(item, "pdf_id")
     if name and "/" not in name:
         yield Move(

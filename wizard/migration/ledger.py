@@ -195,12 +195,8 @@ class Ledger:
                 self._db.execute("UPDATE changes SET state = 'applied' WHERE id = ?", (before.id,))
         names = COLUMNS.removeprefix("id, ")
         marks = ", ".join("?" for _ in names.split(", "))
-        self._db.execute(
-            f"INSERT INTO changes ({names}) VALUES ({marks})"
-            " ON CONFLICT (kind, source_place, source_key, target_place, target_key, turn) DO UPDATE SET "
-            + ", ".join(f"{name} = excluded.{name}" for name in names.split(", ")),
-            to_record(entry),
-        )
+        # One that is replaced gets a new id: ids stand in the order of the work, which rollback undoes backwards.
+        self._db.execute(f"INSERT OR REPLACE INTO changes ({names}) VALUES ({marks})", to_record(entry))
 
     def save(self, entries: Iterable[Entry]) -> None:
         """Write the changed fields of existing changes, in one transaction."""

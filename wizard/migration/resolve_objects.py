@@ -94,7 +94,7 @@ class ObjectResolver:
         return self._plain_etags[copy.source_bucket] and self._plain_etags[copy.target_bucket]
 
     def _uploads_become_versions(self) -> bool:
-        """Whether a PDF that arrives under dataDisclosure/ starts a function (domain B8)."""
+        """Whether a PDF that arrives under dataDisclosure/ starts a function that makes it a new version."""
         account = self.work.context.account
         try:
             events = account.call(

@@ -47,9 +47,6 @@ class Survey:
     findings: tuple[Finding, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
 
-    def of_row(self, config_key: str) -> list[Found]:
-        return [found for found in self.tables if found.row is not None and found.row.config_key == config_key]
-
     def named(self, name: str) -> Found | None:
         return next((found for found in self.tables if found.name == name), None)
 

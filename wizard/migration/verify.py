@@ -170,7 +170,7 @@ def verify_plan(context: Context) -> dict[str, Any]:
 
 
 def _new_versions(plan: Mapping[str, Any], left: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A PDF whose copy was taken for a new version would make everybody accept it again (domain B8)."""
+    """A PDF whose copy was taken for a new version would make everybody accept it again; see `buckets.py`."""
     found = []
     for place, count in left["scanned"].items():
         before = plan["summary"]["scanned"].get(place, count)

@@ -98,6 +98,28 @@ def test_of_three_spellings_of_one_key_the_newest_stays_and_rollback_brings_all_
     assert stage.dump() == seeded
 
 
+def test_a_loser_that_wins_later_is_undone_before_what_it_replaced(stage: Stage) -> None:
+    def row(spelled: str, at: int) -> Item:
+        return {"PK": s(f"{spelled}#t"), "SK": s("1"), "updatedAt": n(at), "data": s(spelled)}
+
+    new, plain, doubled = (
+        "a-100#amplify-workflows",
+        f"{ANN}#amplify-workflows",
+        f"{ANN}#ann-example-edu-amplify-workflows",
+    )
+    stage.put(STORAGE, row(new, 5), row(plain, 1))
+    stage.migrate()
+    stage.put(STORAGE, row(doubled, 6))
+    stage.migrate()
+    stage.put(STORAGE, row(plain, 7))
+    stage.migrate()
+    found = stage.get(STORAGE, f"{new}#t", "1")
+    assert found is not None
+    assert found["data"] == s(plain)
+    assert stage.run("rollback").document["left"] == []
+    assert stage.get(STORAGE, f"{new}#t", "1") == row(new, 5)
+
+
 def test_a_pointer_follows_to_an_object_that_an_operator_copied_by_hand(stage: Stage) -> None:
     old, new = stage.bucket("agent-loop/agent-state"), stage.bucket("lambda/consolidation")
     memory = {"M": {"bucket": s(old), "key": s(f"{ANN}/1/agent_state.json")}}
