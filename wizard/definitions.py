@@ -106,7 +106,7 @@ def fact(context: Context) -> Fact:
         "blocked" if blocked else "attention" if found.findings else "ok",
         "Service definitions",
         _summary(found),
-        "Step 3 names each place and the way out." if found.findings else "",
+        "“Check the definitions” in step 3 names each place and the way out." if found.findings else "",
         {"root": True, "basic_ops": list(found.basic_ops), "renamed": found.blocking},
     )
 
@@ -118,8 +118,8 @@ def _summary(found: Definitions) -> str:
     if found.blocking:
         parts.append(f"deploying would delete {plural(len(found.blocking), 'table')} with rows")
     parts = parts or ["nothing reads basic-ops, and no table with rows would be replaced"]
-    if points := sum(one.level == "attention" for one in found.findings):
-        parts.append(f"{plural(points, 'point')} for your attention")
+    if looks := sum(one.level == "attention" for one in found.findings):
+        parts.append(f"{plural(looks, 'place is', 'places are')} worth a look, which holds nothing up")
     return "; ".join(parts)
 
 

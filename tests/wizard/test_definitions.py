@@ -221,6 +221,8 @@ def test_a_name_with_basic_ops_in_it_is_no_output_of_it(context: Context, root: 
     (finding,) = found.findings  # but the table goes with the stack
     assert (finding.level, finding.place) == ("attention", "reader/serverless.yml:5")
     assert "amplify-v6-lambda-basic-ops-dev-user-storage" in finding.text
+    fact = definitions.fact(context)
+    assert fact.verdict == "attention" and "1 place is worth a look, which holds nothing up" in fact.found
 
 
 def test_the_compose_file_is_looked_at_too(context: Context, root: Path) -> None:

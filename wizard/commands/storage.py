@@ -216,7 +216,9 @@ def _recovery(found: list[recovery.Recovery], code: int) -> Outcome:
     lines = [
         f"{entry.place}: {kinds[entry.kind]}" + (f", {entry.restorable}" if entry.restorable else "")
         + (f" ({plain(entry.note, 200)})" if entry.note else "")
-        for entry in found
+        for entry in (*unsafe, *(entry for entry in found if entry.safe))  # what lacks recovery must not be searched for
     ]  # fmt: skip
     total = f"{len(found) - len(unsafe):,} of {plural(len(found), 'table')} can be brought back."
+    if unsafe:
+        total = f"{total[:-1]}, {len(unsafe):,} cannot."
     return Outcome(code if unsafe else 0, "\n".join([*lines, total]), {"tables": recovery.records(found)})
