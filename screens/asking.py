@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.geometry import Size
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Button, Footer, Input, Static
 
 from screens.shown import button, text
 from screens.widgets.prose import Prose
+
+
+def tell_of_more(asking: Screen[Any]) -> None:
+    """Say on the frame whether its lines go on; a dialog that was closed meanwhile has nothing left to say it on."""
+    more = any(scroll.max_scroll_y for scroll in asking.query("#lines"))
+    for dialog in asking.query("#dialog"):
+        dialog.border_subtitle = "↑ ↓ scroll: there is more" if more else ""
 
 
 class Asking(ModalScreen[bool]):
@@ -32,11 +40,7 @@ class Asking(ModalScreen[bool]):
             yield Prose("\n".join(lines))
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._tell_of_more)
-
-    def _tell_of_more(self) -> None:
-        for scroll in self.query("#lines"):
-            self.query_one("#dialog").border_subtitle = "↑ ↓ scroll: there is more" if scroll.max_scroll_y else ""
+        self.call_after_refresh(tell_of_more, self)
 
     def action_scroll(self, lines: int) -> None:
         self.query_one("#lines").scroll_relative(y=lines, animate=False)
@@ -170,11 +174,7 @@ class Tell(ModalScreen[None]):
         yield Footer(compact=True)
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._tell_of_more)
-
-    def _tell_of_more(self) -> None:
-        more = any(scroll.max_scroll_y for scroll in self.query("#lines"))
-        self.query_one("#dialog").border_subtitle = "↑ ↓ scroll: there is more" if more else ""
+        self.call_after_refresh(tell_of_more, self)
 
     def action_close(self) -> None:
         self.dismiss(None)
