@@ -237,6 +237,14 @@ class JourneyScreen(Screen[None]):
         if outcome.code == 0 and before != "done" and session.status(step).state == "done":
             self.notify(f"Step {step.id} is done.", markup=False)
             await self.go(session.following(step))
+        elif outcome.code == 0 and self.step_id == step.id and session.status(step).state != "done":
+            self._suggest(session.previewed_by(action))
+
+    def _suggest(self, write: Action | None) -> None:
+        """After a dry run the focus goes to what it previewed: pressing Enter again asks, and does not look again."""
+        body = self.query_one_optional(StepBody)
+        if write is not None and body is not None and not self.app.session.refusal(write):
+            self.call_after_refresh(body.focus_on, write.id)
 
     async def _run(self, step: Step, action: Action, values: Values) -> Outcome:
         self.app.findings[step.id] = []
@@ -280,7 +288,8 @@ class JourneyScreen(Screen[None]):
 
     def action_leave_field(self) -> None:
         """Out of a field, where letters are text, to where they are keys."""
-        self.query_one(StepBody).focus_text()
+        if body := self.query_one_optional(StepBody):  # none for a moment while the step is drawn anew
+            body.focus_text()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return isinstance(self.focused, Input) if action == "leave_field" else True
@@ -293,7 +302,7 @@ class JourneyScreen(Screen[None]):
             self._look()
 
     def action_copy_command(self) -> None:
-        if command := self.query_one(StepBody).current_command():
+        if (body := self.query_one_optional(StepBody)) and (command := body.current_command()):
             self.app.copy(command, "the command")
 
     def action_log(self) -> None:

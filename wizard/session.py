@@ -200,6 +200,11 @@ class Session:
         step = self.step_of(action)
         return next((other for other in step.actions if other.id == action.preview), None)
 
+    def previewed_by(self, preview: Action) -> Action | None:
+        """The action that writes what this one shows; never one that destroys."""
+        step = self.step_of(preview)
+        return next((other for other in step.actions if other.preview == preview.id and other.effect == "write"), None)
+
     def previewed(self, preview: Action, values: Values) -> Outcome | None:
         """What a dry run with these values found, if nothing was written since."""
         return self._previewed.get((self.step_of(preview).id, preview.id, tuple(sorted(values.items()))))

@@ -183,19 +183,20 @@ class StepBody(Vertical):
     def _give_focus(self, row: Widget) -> None:
         for widget in row.query("Input, Select, Checkbox, Button"):  # none in a body that was replaced meanwhile
             widget.focus(scroll_visible=False)
-            if isinstance(row, FieldRow):  # what is typed must be seen
-                row.scroll_visible(animate=False)
+            row.scroll_visible(animate=False)  # what is typed or pressed must be seen
             return
 
     def focus_first(self) -> None:
-        """Focus an empty needed field, else a button that only looks, else the text."""
+        """Focus an empty needed field, else the dry run of what writes, else another button that only looks, else the text."""
         for row in self.query(FieldRow):
             if row.field.required and not row.value:
                 self._give_focus(row)
                 return
         looking = [row for row in self.query(ActionRow) if row.offered.effect == "read"]
+        previews = {action.preview for action, refusal in self._actions if action.effect == "write" and not refusal}
+        dry_run = next((row for row in looking if row.offered.id in previews), None)
         if looking:  # where a step only looks, its last action is what it is for
-            self._give_focus(looking[-1 if len(looking) == len(self._actions) else 0])
+            self._give_focus(dry_run or looking[-1 if len(looking) == len(self._actions) else 0])
             return
         self.focus_text()
 

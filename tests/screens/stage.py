@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from wizard import steps
 from wizard.aws import Account
 from wizard.context import Context
 from wizard.deployment import Deployment
@@ -68,6 +71,17 @@ def long_work(context: Context, values: Values) -> Outcome:
         context.feed.emit(Progress("amplify-v6-object-access-dev-object-access", number // 2, None, "items", "apply"))
         context.control.sleep(0.002)
     return marks("applied", f"{total:,} changes applied.")(context, values)
+
+
+def stands_still(context: Context, values: Values) -> Outcome:
+    """Work that has always come equally far, until it is cancelled: for pictures."""
+    for number in range(1, 61):
+        log.log(logging.WARNING if number == 55 else logging.INFO, "copy item %03d %s", number, NASTY)
+    for done, name in enumerate(("accounts", "user-files", "conversation-metadata"), 1):
+        context.feed.emit(Progress(f"amplify-v6-lambda-dev-{name}", 500 * done, 1_500, "items", "apply"))
+    context.feed.emit(Finding("attention", "amplify-v6-lambda-dev-accounts", f"no recovery {NASTY}", "turn it on"))
+    while True:
+        context.control.sleep(1)
 
 
 def crashes(context: Context, values: Values) -> Outcome:
@@ -164,6 +178,46 @@ STEPS = (
 )  # fmt: skip
 
 
+# Step 4b itself, with everything that it says, asks and locks; only what its actions do is played.
+BASIC_OPS, OWNER = "amplify-v6-lambda-basic-ops-dev", "owner"
+
+
+def gather_freeing(context: Context) -> Facts:
+    """An account whose steps 1 and 2 stand and whose /user-data is owned by basic-ops until it was freed."""
+    found = {
+        "identity": {"account": "123456789012", "arn": "arn:aws:iam::1:x"},
+        "names": {"basic_ops_stack": BASIC_OPS},
+        "checkout": {"root": "/backend", "services": 9},
+        "parameters": {"root": True, "missing": [], "different": [], "total": 84},
+        "references": {"root": True, "unresolved": []},
+        "old_user_storage": {"exists": True, "rows": 0},
+        "basic_ops_tables": {"tables": [f"{BASIC_OPS}-work-sessions"], "unsaved": []},
+        "user_data_owner": context.workspace.settings().get(OWNER, "basic-ops"),
+    }
+    return Facts({name: Fact(name, "ok", name, str(value), value=value) for name, value in found.items()})
+
+
+def frees(context: Context, values: Values) -> Outcome:
+    log.info("freeing with %s", dict(values))
+    if values["how"] == "serverless" and not Path(values["root"]).is_dir():
+        return Outcome(1, f"{values['root']} is no folder: the stack stands as before. Give the old checkout.")
+    context.workspace.remember({OWNER: "nobody", "how": values["how"]})
+    return Outcome(0, "/user-data belongs to nobody now.")
+
+
+def waits(context: Context, values: Values) -> Outcome:
+    while context.workspace.settings().get(OWNER) != "nobody":
+        context.control.sleep(0.02)
+    return Outcome(0, "/user-data belongs to nobody now.")
+
+
+def freeing() -> Journey:
+    """Step 0 of this stage, then the real step 4b."""
+    runs = {"show": looks("basic-ops owns it."), "wait": waits, "dry-run": looks("It would go."), "free": frees}
+    real = steps.JOURNEY["4b"]
+    return Journey((STEPS[0], replace(real, actions=tuple(replace(one, run=runs[one.id]) for one in real.actions))))
+
+
 class SomeResults:
     """A plan of two tables."""
 
@@ -213,7 +267,13 @@ def workspace_in(folder: Path):
     return Workspace(folder)
 
 
-def session_in(folder: Path, sandbox: bool = True, chosen: bool = True, journey: Journey | None = None) -> Session:
+def session_in(
+    folder: Path,
+    sandbox: bool = True,
+    chosen: bool = True,
+    journey: Journey | None = None,
+    gather: Callable[[Context], Facts] = gather,
+) -> Session:
     """A session over this journey or another; `chosen` False starts before a deployment is chosen."""
     feed = Feed(answers=True)
     return Session(

@@ -121,6 +121,18 @@ async def test_on_arrival_account_and_deployment_are_shown_before_anything_else(
         )
 
 
+async def test_a_dialog_closed_before_it_was_laid_out_harms_nothing(app: WizardApp) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        await at_step(pilot, "1")
+        for dialog in (Tell("Read this", ["words"]), Ask("Sure?", ["words"], "Yes")):
+            await app.push_screen(dialog)
+            await dialog.query("#dialog").remove()
+            dialog.on_resize()
+            await pilot.pause()
+            dialog.dismiss()
+            await pilot.pause()
+
+
 async def test_step_titles_are_whole_at_80_columns(tmp_path: Path) -> None:
     app = WizardApp(session_in(tmp_path / "workspace", journey=JOURNEY))
     async with app.run_test(size=SIZE) as pilot:
@@ -191,8 +203,10 @@ async def test_a_dry_run_that_was_just_seen_is_not_repeated(app: WizardApp, sess
         await press_action(pilot, "populate-dry-run")
         await finish_run(pilot)
         await at_step(pilot, "1")
-        await press_action(pilot, "populate")
+        await until(pilot, lambda: "Store parameters" in str(getattr(app.focused, "label", "")))  # what it previewed
+        await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, Ask))
+        assert app.focused is not None and app.focused.id == "no"
         await pilot.press("y")
         await finish_run(pilot)
         await at_step(pilot, "4b")
@@ -253,7 +267,8 @@ async def test_boxes_must_be_ticked_before_cleanup(app: WizardApp, session: Sess
         await until(pilot, lambda: isinstance(app.screen, AskForWord))
         await pilot.press(*"DELETE", "enter")
         await finish_run(pilot)
-        await until(pilot, lambda: session.status(session.journey["7"]).state == "done")
+        await at_step(pilot, "7")
+        assert session.status(session.journey["7"]).state == "done"
         assert session.context.workspace.settings()["cleaned_values"] == {"tested": "yes", "hours": "24"}
 
 
@@ -266,7 +281,8 @@ async def test_keeping_old_records_is_as_near_as_deleting_them(app: WizardApp, s
         await until(pilot, lambda: isinstance(app.screen, Ask))
         await pilot.press("y")
         await finish_run(pilot)
-        await until(pilot, lambda: session.status(session.journey["7"]).state == "done")
+        await at_step(pilot, "7")
+        assert session.status(session.journey["7"]).state == "done"
 
 
 async def start_long_work(pilot: Pilot[int], count: int = 100_000) -> Running:
@@ -350,7 +366,7 @@ async def test_the_question_of_a_worker_is_asked_on_top(app: WizardApp) -> None:
         await at_step(pilot, "1")
         await press_action(pilot, "ask")
         await until(pilot, lambda: isinstance(app.screen, Ask))
-        assert "Sixteen rows are newer" in screen_text(app)
+        await until(pilot, lambda: "Sixteen rows are newer" in screen_text(app))
         await pilot.press("y")
         running = await finish_run(pilot)
         assert running.outcome.text == "Answered yes."
