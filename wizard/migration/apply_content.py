@@ -27,7 +27,7 @@ from wizard.migration.content import (
     workflow_item,
 )
 from wizard.migration.entry import Entry
-from wizard.migration.objects import ObjectCopy, ObjectResult, copy_object, read_object
+from wizard.migration.objects import ObjectCopy, ObjectResult, copy_object, object_stands, read_object
 from wizard.migration.objects import put_new as put_object
 from wizard.migration.rewrite import changes, put_back
 from wizard.migration.writes import put_new, read, send, update
@@ -210,7 +210,17 @@ def _logs(tools: ContentTools, entry: Entry) -> Prepared:
         writes = (update(entry.target_place, KEY, existing, logs.row.item),)
     else:
         return Prepared(recorded.becomes("verified", note or "was there already"))
-    first = _archiving(tools, logs.archived) if logs.archived else None
+    first = None
+    if logs.archived:
+        # On disk with the intent: what stands of these after a kill or a lost answer is ours, and rollback takes it back.
+        ours = {key for key, _ in entry.detail.get("archiving", ())}
+        absent = [
+            one
+            for one in logs.archived
+            if one.key in ours or not object_stands(tools.account, tools.consolidation, one.key)
+        ]
+        detail = {**recorded.detail, "archiving": [[one.key, len(one.body)] for one in absent]}
+        recorded, first = replace(recorded, detail=detail), _archiving(tools, logs.archived)
     return Prepared(recorded, writes, first=first, after=_reading_back(tools, logs.row.item, note))
 
 
@@ -219,11 +229,12 @@ def _archiving(tools: ContentTools, archived: Sequence[Archived]) -> Callable[[E
 
     def archive(entry: Entry) -> Entry:
         written = list(entry.detail.get("archived", ()))
+        ours = {key for key, _ in entry.detail["archiving"]} - {key for key, _ in written}
         for one in archived:
             result = put_object(tools.account, tools.consolidation, one.key, one.body)
             if result.state not in ("copied", "present"):
                 return entry.becomes("failed", f"a log could not be archived: {result.detail}")
-            if result.state == "copied":
+            if one.key in ours:
                 written.append([one.key, result.etag])
         return replace(entry, detail={**entry.detail, "archived": written})
 

@@ -15,7 +15,7 @@ from wizard.context import Context
 from wizard.migration.apply_items import finished, went_through
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
-from wizard.migration.objects import ObjectCopy, verify_object
+from wizard.migration.objects import ObjectCopy, head, verify_object
 from wizard.migration.rewrite import holds
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.writes import read
@@ -76,9 +76,25 @@ def _settled(context: Context, entry: Entry) -> Entry:
             return entry.becomes("verified", note, intent=False, detail=detail)
         # A row of versions may be written and its PDF not yet: apply goes on with it, rollback puts it back.
         return entry if entry.action == "disclosures" or check.verdict == "unknown" else open_again
+    if entry.detail.get("archiving"):
+        entry = _with_archived(context, entry)
+        open_again = entry.becomes(entry.state, entry.note, intent=False)
     found = read(account, entry.target_place, entry.target_key)
     made = found is not None and digest(found) == entry.target_digest
     return entry.becomes("verified", note, intent=False) if made else open_again
+
+
+def _with_archived(context: Context, entry: Entry) -> Entry:
+    """The change with the logs that were archived before the run was interrupted: they are undone with it."""
+    bucket, known = bucket_name(context.deployment, CONSOLIDATION), list(entry.detail.get("archived", ()))
+    for key, size in entry.detail["archiving"]:
+        found = head(context.account, bucket, key)
+        if found is not None and found["ContentLength"] == size and all(key != one for one, _ in known):
+            known.append([key, found["ETag"].strip('"')])
+    if not known:
+        return entry
+    note = "interrupted while its logs were archived"
+    return entry.becomes("failed", note, detail={**entry.detail, "archived": known, "was_made": True})
 
 
 def _object_beside(context: Context, entry: Entry) -> ObjectCopy | None:

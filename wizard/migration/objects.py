@@ -112,7 +112,7 @@ def copy_object(
     "present": an equal object is there already. "conflict": another one is, or the source is not the planned one.
     """
     try:
-        source = _head(account, copy.source_bucket, copy.source_key)
+        source = head(account, copy.source_bucket, copy.source_key)
         if refusal := _not_as_planned(copy, source):
             return ObjectResult("conflict", refusal)
         assert source is not None
@@ -150,10 +150,10 @@ def verify_object(account: Account, copy: ObjectCopy, etag: str = "", version_id
         if is_written and (version_id or found == copy.etag):
             return ObjectCheck("match", "", found)
         if version_id and target.get("VersionId") != version_id:
-            ours = _head(account, copy.target_bucket, copy.target_key, VersionId=version_id)
+            ours = head(account, copy.target_bucket, copy.target_key, VersionId=version_id)
             if ours and _etag(ours) == written and ours["ContentLength"] == copy.size:
                 return ObjectCheck("match", "a service has written a newer version since", found, later=True)
-        source = _head(account, copy.source_bucket, copy.source_key)
+        source = head(account, copy.source_bucket, copy.source_key)
         if source is None or _not_as_planned(copy, source):
             detail = "" if is_written else "neither what was written nor the planned source is there"
             return ObjectCheck("match" if is_written else "differs", detail, found)
@@ -176,7 +176,7 @@ def delete_source(account: Account, copy: ObjectCopy, etag: str = "", version_id
         if target is None:
             return ObjectResult("kept", "nothing is at its target")
         found = _etag(target)
-        source = _head(account, copy.source_bucket, copy.source_key)
+        source = head(account, copy.source_bucket, copy.source_key)
         if source is None:
             return ObjectResult("deleted", "it was gone already", found)
         if refusal := _not_as_planned(copy, source):
@@ -192,7 +192,7 @@ def delete_source(account: Account, copy: ObjectCopy, etag: str = "", version_id
 def delete_copy(account: Account, copy: ObjectCopy, etag: str, version_id: str = "") -> ObjectResult:
     """Undo one copy: delete what the copy wrote, only while it is still that and the source is still there."""
     try:
-        if refusal := _not_as_planned(copy, _head(account, copy.source_bucket, copy.source_key)):
+        if refusal := _not_as_planned(copy, head(account, copy.source_bucket, copy.source_key)):
             return ObjectResult("kept", refusal)
         target = _target(account, copy)
         if target is None:
@@ -246,7 +246,7 @@ def put_new(account: Account, bucket: str, key: str, body: bytes) -> ObjectResul
 
 def object_stands(account: Account, bucket: str, key: str) -> bool:
     """Whether there is an object at a key now. Raises what botocore raises, but for absence."""
-    return _head(account, bucket, key) is not None
+    return head(account, bucket, key) is not None
 
 
 def _copy_whole(account: Account, copy: ObjectCopy, source: Mapping[str, Any]) -> dict[str, Any]:
@@ -292,7 +292,7 @@ def _standing(account: Account, copy: ObjectCopy, source: Mapping[str, Any], tar
 
 def _refused(account: Account, copy: ObjectCopy, error: BaseException, begun: datetime.datetime) -> ObjectResult:
     """Which of the two conditions failed. An answer that was lost makes botocore repeat a copy that was made."""
-    source = _head(account, copy.source_bucket, copy.source_key)
+    source = head(account, copy.source_bucket, copy.source_key)
     if refusal := _not_as_planned(copy, source):
         return ObjectResult("conflict", refusal)
     target = _target(account, copy)
@@ -388,7 +388,8 @@ def _samples_equal(account: Account, copy: ObjectCopy) -> bool:
     return True
 
 
-def _head(account: Account, bucket: str, key: str, **more: str) -> dict[str, Any] | None:
+def head(account: Account, bucket: str, key: str, **more: str) -> dict[str, Any] | None:
+    """What S3 says of an object, None for one that is not there. Raises what botocore raises, but for absence."""
     try:
         return account.call(
             "s3", "head_object", Bucket=bucket, Key=key, ChecksumMode="ENABLED", ExpectedBucketOwner=account.id, **more
@@ -401,7 +402,7 @@ def _head(account: Account, bucket: str, key: str, **more: str) -> dict[str, Any
 
 
 def _target(account: Account, copy: ObjectCopy) -> dict[str, Any] | None:
-    return _head(account, copy.target_bucket, copy.target_key)
+    return head(account, copy.target_bucket, copy.target_key)
 
 
 def _to(account: Account, copy: ObjectCopy) -> dict[str, str]:

@@ -1,0 +1,64 @@
+"""Task logs that no row has room for go to S3 one by one; a kill between two of them costs nothing."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from tests.wizard.migration.stage import ANN, Stage, n, run, s
+from tests.wizard.migration.test_intents import Killed, objects_of
+
+TASKS, STORAGE = "agent-loop/scheduled-tasks", "lambda/user-data-storage"
+
+
+@pytest.fixture
+def logged(stage: Stage) -> Stage:
+    """A task with three logs that do not compress; the row has room for the newest alone."""
+    stage.create(STORAGE)
+    stage.bucket("lambda/consolidation")
+    bucket, draw = stage.bucket("agent-loop/scheduled-tasks-logs"), random.Random(1)
+    logs = []
+    for number in range(3):
+        key = f"{ANN}/t/logs/e{number}.json"
+        body = json.dumps({"out": "".join(chr(draw.randrange(0x4E00, 0x9FFF)) for _ in range(70_000))})
+        stage.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=body.encode())
+        entry = {"executionId": s(f"e{number}"), "executedAt": s(f"2024-01-0{number + 1}"), "detailsKey": s(key)}
+        logs.append({"M": entry})
+    stage.put(TASKS, {"user": s(ANN), "taskId": s("t"), "active": n(1), "logs": {"L": logs}})
+    return stage
+
+
+@pytest.mark.parametrize("then", ["apply", "plan", "rollback"])
+def test_killed_between_two_archived_logs(logged: Stage, then: str) -> None:
+    seeded, files = logged.dump(), objects_of(logged)
+    logged.plan()
+    context, puts = logged.context(), []
+
+    def die_at_the_second(**_: Any) -> None:
+        puts.append(1)
+        if len(puts) == 2:
+            raise Killed
+
+    context.account.client("s3").meta.events.register_first("before-call.s3.PutObject", die_at_the_second)
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+    assert len(objects_of(logged)) == len(files) + 1, "one log is archived, no row written"
+    if then != "rollback":
+        if then == "plan":
+            logged.plan()
+        logged.apply()
+        logged.verify()
+        archived = {name.rpartition("/")[2] for name in objects_of(logged).keys() - files.keys()}
+        (row,) = logged.scan(STORAGE)
+        assert archived | {f"{name}.json" for name in row["data"]["M"]["logs"]["M"]} == {
+            "e0.json",
+            "e1.json",
+            "e2.json",
+        }
+        assert len(archived) == 2
+    assert logged.run("rollback").code == 0
+    assert logged.dump() == seeded
+    assert objects_of(logged) == files
