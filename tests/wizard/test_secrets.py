@@ -20,11 +20,13 @@ import pytest
 from tests.wizard.cli_run import Cli, reach
 from wizard.sandbox.demo import Demo, start_demo
 
+ACCOUNTS = "amplify-v6-lambda-dev-accounts"
 SECRETS = {
     "key id": "AKIASEARCHEDFOR00001",
     "credential": "s3kr1t-credential-6a1f0e",
     "session": "s3kr1t-session-token-41c9",
     "password": "s3kr1t-password-b07d22",
+    "database user": "s3kr1t-database-user-30c4",
     "token": "s3kr1t-oauth-token-9e55c3",
     "api key": "s3kr1t-api-key-77aa10",
     "parameter": "s3kr1t-parameter-c4d1ff",
@@ -65,6 +67,7 @@ def plant(demo: Demo) -> None:
                 item["unrelated"] = {"S": SECRETS["body"]}
             if "password" in item:
                 item["password"] = {"S": SECRETS["password"]}
+                item["username"] = {"S": SECRETS["database user"]}
             if "apiKey" in item:
                 item["apiKey"] = {"S": SECRETS["api key"]}
             if "integrations" in item:
@@ -141,6 +144,13 @@ def test_nothing_that_is_written_holds_a_secret(
             ("migrate", "apply", "--yes"),
             ("migrate", "verify"),
             ("migrate", "show"),
+            ("migrate", "status"),
+            ("rollback", "--dry-run"),
+            ("rollback", "--confirm", "ROLLBACK"),
+            ("migrate", "plan", "--csv-file", users),
+            ("migrate", "apply", "--yes"),
+            ("migrate", "verify"),
+            ("storage", "backup", "--table", ACCOUNTS),
             ("cleanup", "plan", "--objects"),
             ("cleanup", "apply", "--confirm", "DELETE"),
             ("cleanup", "verify"),
@@ -150,6 +160,9 @@ def test_nothing_that_is_written_holds_a_secret(
     cli("migrate", "show", "--user", "no'such\x1b[31m")
     assert [name for name, code in codes if code != 0] == []
     files = [path for path in workspace.rglob("*") if path.is_file()]
+    (saved,) = (path for path in files if path.name.startswith(ACCOUNTS) and path.name.endswith(".json.gz"))
+    assert found_in("a backup", saved.read_bytes()), "complete rows, and the report says so"
+    files.remove(saved)
     assert {"ledger.sqlite", "audit.jsonl", "amplify-migrate.log", "commands.jsonl"} <= {path.name for path in files}
     found = found_in("the terminal", "".join(cli.printed).encode())
     for path in files:
@@ -169,7 +182,7 @@ def test_files_are_the_owners_only(
     before = os.umask(mask)
     try:
         cli("migrate", "plan", "--csv-file", str(demo.csv))
-        cli("storage", "backup", "--table", "amplify-v6-lambda-dev-accounts")
+        cli("storage", "backup", "--table", ACCOUNTS)
         cli("report")
     finally:
         os.umask(before)
