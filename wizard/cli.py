@@ -1,29 +1,27 @@
-"""The commands. Arguments, confirmations, exit status and output are handled here; the work is in the engine."""
+"""The commands. Arguments, confirmations and exit status are handled here; the work is in the engine."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import getpass
 import json
 import logging
 import os
-import signal
 import socket
 import sqlite3
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from wizard import __version__
+from wizard.console import Console, ask, logged, say, somebody_is_there, stopping
 from wizard.errors import BadInput, Blocked, Declined, MigrateError
-from wizard.events import Control, Event, Feed, Finding, Paused, Progress, Question, Resumed
+from wizard.events import Control, Feed
 from wizard.journey import Outcome
 from wizard.text import plain
 
@@ -228,127 +226,18 @@ def gate(arguments: argparse.Namespace, context: Context | None) -> None:
             return
         if arguments.confirm:
             raise Declined(f"--confirm must be {word}; nothing was touched.")
-        if not _somebody_is_there():
+        if not somebody_is_there():
             raise Declined(f"This destroys: give --confirm {word}. Nothing was touched.")
-        if _ask(f"This cannot be undone. Type {word} to go on: ") != word:
+        if ask(f"This cannot be undone. Type {word} to go on: ") != word:
             raise Declined("The word was not typed; nothing was touched.")
         return
     if arguments.yes:
         return
-    if not _somebody_is_there():
+    if not somebody_is_there():
         raise Declined("This writes, and nobody is there to ask: give --yes. Nothing was touched.")
     question = arguments.question(arguments, context) if arguments.question else "This writes. Go on?"
-    if _ask(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+    if ask(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
         raise Declined("Declined; nothing was touched.")
-
-
-def _somebody_is_there() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def _ask(text: str) -> str:
-    _print(plain(text), sys.stderr, end="")
-    return sys.stdin.readline().rstrip("\n")
-
-
-# --- what a command shows while it runs ---------------------------------------------------------------------------------
-
-
-def _print(text: str, stream: TextIO, end: str = "\n") -> None:
-    """Print now. Who stopped to read (`| head -1`), or a terminal that has gone, ends nothing and changes no status.
-
-    Raises OSError where standard output cannot take the text for another reason.
-    """
-    try:
-        print(text, file=stream, end=end, flush=True)
-    except OSError as error:
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or the rest is tried again at exit
-        if stream is sys.stdout and error.errno not in (errno.EPIPE, errno.EIO):
-            raise
-
-
-class _Console:
-    """Events on stderr: findings at once, progress at most every two seconds per task."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, float] = {}
-        self._lock = threading.Lock()
-
-    def __call__(self, event: Event) -> None:
-        match event:
-            case Progress(task, done, total, unit, phase):
-                self._progress(task, done, total, unit, phase)
-            case Finding(level, place, text, _) if level in ("blocked", "unknown"):
-                _print(plain(f"{level}: {place}: {text}"), sys.stderr)
-            case Paused(reason):
-                _print(plain(f"paused: {reason}"), sys.stderr)
-            case Resumed():
-                _print("going on", sys.stderr)
-            case Question() as question:
-                answer = _ask(f"{plain(question.text)} Press Enter when that is done: ")
-                question.answer.set_result(answer or "yes")
-            case _:
-                pass
-
-    def _progress(self, task: str, done: int, total: int | None, unit: str, phase: str) -> None:
-        with self._lock:
-            now = time.monotonic()
-            if not sys.stderr.isatty() or now - self._last.get(task, now - 9) < 2.0:
-                return
-            self._last[task] = now
-        _print(plain(f"{phase} {task}: {done:,}{f' of {total:,}' if total else ''} {unit}"), sys.stderr)
-
-
-@contextlib.contextmanager
-def _signals(control: Control) -> Iterator[None]:
-    """The first SIGINT, SIGTERM or SIGHUP stops between two requests; the second one at once."""
-
-    def stop(number: int, frame: object) -> None:
-        if control.cancelled:
-            os._exit(130)
-        control.cancel()
-        with contextlib.suppress(OSError):
-            os.write(2, b"\nStopping after the requests in flight; once more stops at once.\n")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    wanted = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    before = {number: signal.signal(number, stop) for number in wanted}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _logging(arguments: argparse.Namespace, context: Context | None) -> Iterator[None]:
-    """Every line of ours into the log file; warnings, and all of a `live` command, on stderr as well. Never botocore's,
-    which shows bodies."""
-    ours = logging.getLogger("wizard")
-    ours.setLevel(logging.DEBUG if arguments.debug else logging.INFO)
-    ours.propagate = False
-    from wizard.workspace import PlainFormatter
-
-    handlers: list[logging.Handler] = []
-    console = logging.StreamHandler(sys.stderr)
-    shown = logging.INFO if arguments.live else logging.WARNING
-    console.setLevel(logging.DEBUG if arguments.debug else shown)
-    console.setFormatter(PlainFormatter("%(message)s"))
-    handlers.append(console)
-    if context is not None:
-        handlers.append(context.workspace.log_handler(arguments.log))
-    for handler in handlers:
-        ours.addHandler(handler)
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            ours.removeHandler(handler)
-            handler.close()
-        ours.propagate = True
 
 
 # --- main --------------------------------------------------------------------------------------------------------------
@@ -389,15 +278,15 @@ def _without_command(words: list[str]) -> argparse.Namespace | None:
 
 def _command(arguments: argparse.Namespace) -> int:
     control = Control()
-    feed = Feed(_Console(), answers=_somebody_is_there())
-    with _signals(control):
+    feed = Feed(Console(), answers=somebody_is_there())
+    with stopping(control):
         context: Context | None = None
         if arguments.needs == "account":
             context = connect(_choice(arguments), feed, control, arguments)
         elif arguments.needs == "maybe":
             with contextlib.suppress(MigrateError):
                 context = connect(_choice(arguments), feed, control, arguments)
-        with _logging(arguments, context):
+        with logged(arguments, context):
             try:
                 gate(arguments, context)
                 outcome = _run(arguments, context)
@@ -407,22 +296,22 @@ def _command(arguments: argparse.Namespace) -> int:
                 log.debug("the command failed", exc_info=True)
                 raise
     if arguments.json:
-        _print(json.dumps({"code": outcome.code, **outcome.details}, default=str, ensure_ascii=True), sys.stdout)
-        _print(outcome.text, sys.stderr)
+        say(json.dumps({"code": outcome.code, **outcome.details}, default=str, ensure_ascii=True), sys.stdout)
+        say(outcome.text, sys.stderr)
     elif outcome.text:
-        _print(outcome.text, sys.stdout)
+        say(outcome.text, sys.stdout)
     return outcome.code
 
 
 def _report(code: int, text: str, as_json: bool, error: BaseException | None) -> int:
     if as_json:
         with contextlib.suppress(OSError):
-            _print(json.dumps({"code": code, "error": text}), sys.stdout)
-    _print(plain(text), sys.stderr)
+            say(json.dumps({"code": code, "error": text}), sys.stdout)
+    say(plain(text), sys.stderr)
     if error is not None:
         import traceback
 
-        _print("".join(traceback.format_exception(error)), sys.stderr, end="")
+        say("".join(traceback.format_exception(error)), sys.stderr, end="")
     return code
 
 

@@ -86,6 +86,3 @@ class Facts:
     def value(self, name: str, default: Any = None) -> Any:
         """The value of a known fact, else `default`."""
         return self.by_name[name].value if self.known(name) else default
-
-    def with_fact(self, fact: Fact) -> Facts:
-        return Facts({**self.by_name, fact.name: fact})

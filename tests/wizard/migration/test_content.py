@@ -1,4 +1,4 @@
-"""Rows of user-data-storage as domain 2.2 describes them, equal every time they are made."""
+"""Rows of user-data-storage as the services read them, equal every time they are made."""
 
 from __future__ import annotations
 

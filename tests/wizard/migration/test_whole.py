@@ -83,7 +83,7 @@ def same_items(found: list[Item], expected: list[Item]) -> bool:
 
 
 def expected() -> dict[str, list[Item]]:
-    """What stands in the end, table by table, as domain.md Part 1 wants it."""
+    """What stands in the end, table by table."""
     file = f"{SPACE}/2024-01-31/1.json"
     return {
         "object-access/cognito-users": [
