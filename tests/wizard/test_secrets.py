@@ -38,7 +38,7 @@ SECRETS = {
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Demo]:
-    with start_demo(tmp_path / "demo", users=4, release="deployed") as demo:
+    with start_demo(tmp_path / "demo", users=3, release="deployed") as demo:
         yield demo
 
 

@@ -288,7 +288,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 EXAMPLES = settings(
     derandomize=True,
-    max_examples=4,
+    max_examples=3,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
