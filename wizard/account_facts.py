@@ -9,7 +9,7 @@ import botocore.exceptions
 import botocore.parsers
 
 from wizard import endpoint, storage
-from wizard.aws import ABSENT, code_of
+from wizard.aws_errors import ABSENT, code_of
 from wizard.catalog.bucket_model import CONSOLIDATION
 from wizard.catalog.buckets import BUCKETS
 from wizard.catalog.tables import BY_KEY

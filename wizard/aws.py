@@ -6,11 +6,8 @@ pause holds it, the lock must still be ours, the write budget must allow it, and
 
 from __future__ import annotations
 
-import email.utils
-import json
 import logging
 import os
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,61 +20,20 @@ from botocore.client import BaseClient
 from botocore.config import Config
 
 from wizard.answers import refuse_broken_answers
+from wizard.aws_errors import EXPIRED, UNKNOWN_KEY, code_of
 from wizard.errors import BadInput, Blocked, Failed, MigrateError
 from wizard.events import Control, Feed, Paused, Question, Resumed
+from wizard.patience import Patience
 from wizard.spending import Budget, Costs
 
 log = logging.getLogger(__name__)
 
-THROTTLED = {
-    "ProvisionedThroughputExceededException", "Throttling", "ThrottlingException", "ThrottledException",
-    "RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "TooManyRequestsException",
-    "SlowDown", "BandwidthLimitExceeded", "LimitExceededException", "PriorRequestNotComplete",
-    "TransactionInProgressException", "503",  # the answer to a HEAD has no body, and so no code of its own
-}  # fmt: skip
-EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
-UNKNOWN_KEY = {
-    "UnrecognizedClientException",
-    "InvalidClientTokenId",
-    "InvalidAccessKeyId",
-}  # expired only if known before
-DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"}
-SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
-ABSENT = {
-    "ResourceNotFoundException",
-    "NoSuchBucket",
-    "NoSuchKey",
-    "404",
-    "NotFound",
-    "NotFoundException",
-    "ParameterNotFound",
-}
-
 # Operations that change nothing. What is not named here counts as a write: a new operation is refused by dry runs.
 _READS = ("Get", "List", "Describe", "Head", "Scan", "Query", "BatchGet", "Lookup", "Filter", "Simulate", "TransactGet")
-SKEW_SECONDS = 300  # by how much AWS lets a clock be off
-SKEW_TRIES = 3  # a process that was asleep between signing and sending is taken the next time
-READ_AGAIN = (0.5, 1.0, 2.0)  # seconds before a read that botocore gave up is tried once more
-PATIENCE_SECONDS = 1_800.0  # how long one request may be throttled before it counts as failed
 
 
 class WriteRefused(Blocked):
     """A write was tried while only reading is allowed."""
-
-
-def code_of(error: BaseException) -> str:
-    """The AWS error code of an exception, or the name of its class."""
-    if isinstance(error, botocore.exceptions.ClientError):
-        return str(error.response.get("Error", {}).get("Code", "Unknown"))
-    return type(error).__name__
-
-
-def explain(error: BaseException) -> str:
-    """One line for people: code and message of an AWS error, without a traceback."""
-    if isinstance(error, botocore.exceptions.ClientError):
-        detail = error.response.get("Error", {})
-        return f"{detail.get('Code', 'Unknown')}: {detail.get('Message', '')} ({error.operation_name})"
-    return f"{type(error).__name__}: {error}"
 
 
 def is_read(operation: str) -> bool:
@@ -208,79 +164,59 @@ class Account:
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         """One request (`operation` in snake case), with patience and, for writes, through the gate.
 
-        Throttling waits and goes on for up to half an hour; a read that got no answer is tried a few times more, a write
-        is left to the caller, who knows what it was made on condition of. Expired credentials pause the run and ask for
-        renewal; a clock that AWS refuses raises Blocked. Raises what botocore raises for everything else.
+        Expired credentials pause the run and ask for renewal. Raises Blocked where there are none that AWS takes, or where
+        it refuses the clock, and what botocore raises for everything else that `Patience` does not outlast.
         """
         name = "".join(part.title() for part in operation.split("_"))
         write = not is_read(name)
-        started, attempt, skewed = time.monotonic(), 0, 0
-        again = iter(() if write else READ_AGAIN)
+        patience = Patience(name, write=write)
         if service == "dynamodb" and operation in _REPORTS_CAPACITY:
             parameters.setdefault("ReturnConsumedCapacity", "TOTAL")
         while True:
-            self.control.check()
-            budget = self.writes if write else self.reads
-            while service == "dynamodb" and (pause := budget.wait_seconds()):
-                self.control.sleep(pause)
-            if write and not self.read_only:
-                self.lock_held()
+            self._let_through(service, write)
             generation = self._generation
             try:
                 response = cast(dict[str, Any], getattr(self.client(service), operation)(**parameters))
-            except botocore.exceptions.BotoCoreError as error:
-                if isinstance(error, botocore.exceptions.TokenRetrievalError | botocore.exceptions.SSOError):
+            except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+                if self._expired(error):
                     self.renew(generation, error)
                     continue
-                if isinstance(
-                    error, botocore.exceptions.NoCredentialsError | botocore.exceptions.PartialCredentialsError
-                ):
-                    raise Blocked(
-                        "No AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run"
-                        " `aws configure`, or `aws sso login` and give --profile."
-                    ) from error
-                if _in_transit(error) and (delay := next(again, None)):
-                    log.warning("%s got no answer (%s); trying again", name, code_of(error))
+                if (delay := patience.delay(error)) is not None:
                     self.control.sleep(delay)
                     continue
-                self._audit(write, service, name, parameters, code_of(error), None)
-                raise
-            except botocore.exceptions.ClientError as error:
-                code = code_of(error)
-                if self._credentials is None and (code in EXPIRED or (code in UNKNOWN_KEY and self._accepted)):
-                    self.renew(generation, error)
-                    continue
-                if self._credentials is None and code in UNKNOWN_KEY:
-                    raise Blocked(
-                        f"AWS does not know these credentials ({code}): check the access key, or the profile, and run again."
-                    ) from error
-                if (off := _clock_off(error)) is not None:
-                    skewed += 1
-                    if skewed < SKEW_TRIES:
-                        self.control.sleep(1.0)
-                        continue
-                    raise Blocked(
-                        f"AWS refuses the clock of this machine ({code}){off}: set it, then run the same command again;"
-                        " it goes on from here."
-                    ) from error
-                if (
-                    code in THROTTLED or _throttled_transaction(error)
-                ) and time.monotonic() - started < PATIENCE_SECONDS:
-                    attempt += 1
-                    delay = min(20.0, 0.2 * 2 ** min(attempt, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
-                    log.warning("%s is throttled (%s); waiting %.1f s", name, code, delay)
-                    self.control.sleep(delay)
-                    continue
-                if _in_transit(error) and (delay := next(again, None)):
-                    log.warning("%s failed (%s); trying again", name, code)
-                    self.control.sleep(delay)
-                    continue
-                self._audit(write, service, name, parameters, code, error.response)
+                self._audit(write, service, name, parameters, code_of(error), getattr(error, "response", None))
                 raise
             self._accepted = True
             self._account_for(service, operation, write, response)
             self._audit(write, service, name, parameters, "ok", response)
             return response
+
+    def _let_through(self, service: str, write: bool) -> None:
+        """Wait until the next request may go; raises Interrupted after a cancel, Blocked when the lock was lost."""
+        self.control.check()
+        budget = self.writes if write else self.reads
+        while service == "dynamodb" and (pause := budget.wait_seconds()):
+            self.control.sleep(pause)
+        if write and not self.read_only:
+            self.lock_held()
+
+    def _expired(self, error: BaseException) -> bool:
+        """Whether renewing the credentials helps. Raises Blocked where there are none, or none that AWS knows."""
+        if isinstance(error, botocore.exceptions.NoCredentialsError | botocore.exceptions.PartialCredentialsError):
+            raise Blocked(
+                "No AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run"
+                " `aws configure`, or `aws sso login` and give --profile."
+            ) from error
+        if isinstance(error, botocore.exceptions.TokenRetrievalError | botocore.exceptions.SSOError):
+            return True
+        code = code_of(error)
+        if self._credentials is not None or code not in EXPIRED | UNKNOWN_KEY:
+            return False
+        if code in UNKNOWN_KEY and not self._accepted:
+            raise Blocked(
+                f"AWS does not know these credentials ({code}): check the access key, or the profile, and run again."
+            ) from error
+        return True
 
     def pages(self, service: str, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
         """The pages of a list operation, each through `call`; the tokens are those of botocore's paginator model."""
@@ -394,35 +330,6 @@ class Account:
         return text
 
 
-def _throttled_transaction(error: botocore.exceptions.ClientError) -> bool:
-    """Whether a transaction was cancelled for lack of capacity alone."""
-    reasons = {reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])} - {"None"}
-    return bool(reasons) and reasons <= {"ThrottlingError", "ProvisionedThroughputExceeded"}
-
-
-def _in_transit(error: BaseException) -> bool:
-    """Whether the way to AWS or AWS itself failed, rather than the request."""
-    if isinstance(error, botocore.exceptions.ClientError):
-        return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= 500
-    return isinstance(error, botocore.exceptions.ConnectionError | botocore.exceptions.HTTPClientError)
-
-
-def _clock_off(error: botocore.exceptions.ClientError) -> str | None:
-    """By how much this machine's clock is off, for people, when that is why AWS refused; else None."""
-    detail, answer = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
-    code, message = str(detail.get("Code")), str(detail.get("Message"))
-    try:
-        theirs = email.utils.parsedate_to_datetime(answer.get("HTTPHeaders", {})["date"]).timestamp()
-        off = time.time() - theirs
-    except (KeyError, ValueError):
-        off = 0.0
-    expired = "Signature" in code and ("Signature expired" in message or "not yet current" in message)
-    # A HEAD is answered without a code: there the time of the answer tells.
-    if code not in SKEWED and not expired and not (code == "403" and abs(off) > SKEW_SECONDS):
-        return None
-    return f", which is {abs(off) / 60:.0f} minutes {'fast' if off > 0 else 'slow'}" if abs(off) > 60 else ""
-
-
 def _apart() -> botocore.session.Session:
     """A session that knows no profile and no configuration file, whatever the environment names."""
     nowhere = (None, None, os.devnull, None)
@@ -439,10 +346,3 @@ _REPORTS_CAPACITY = {
 
 def _as_list(value: str | list[str]) -> list[str]:
     return value if isinstance(value, list) else [value]
-
-
-def json_line(entry: Mapping[str, Any]) -> str:
-    """An audit entry as one line of JSON; binary keys in base64."""
-    import base64
-
-    return json.dumps(entry, default=lambda value: base64.b64encode(bytes(value)).decode("ascii"), ensure_ascii=True)

@@ -6,8 +6,9 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from wizard.aws import PATIENCE_SECONDS, Account
+from wizard.aws import Account
 from wizard.errors import Failed
+from wizard.patience import PATIENCE_SECONDS
 from wizard.wire import Item
 
 MOST = 100  # keys that one BatchGetItem takes

@@ -111,7 +111,8 @@ def connect(choice: Choice, feed: Feed, control: Control, arguments: argparse.Na
     """Open account, deployment and workspace; what the choice leaves open comes from options, environment and checkout."""
     import botocore.exceptions
 
-    from wizard.aws import Account, explain
+    from wizard.aws import Account
+    from wizard.aws_errors import explain
     from wizard.catalog.buckets import BUCKETS
     from wizard.catalog.tables import TABLES
     from wizard.context import Context, endpoint_of, is_sandbox
@@ -321,7 +322,7 @@ def _unforeseen(error: Exception) -> str:
         return f"The ledger cannot be used ({error}); check the disk and the workspace. Nothing that was done is lost."
     if isinstance(error, OSError):
         return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}. Nothing that was done is lost."
-    from wizard.aws import explain
+    from wizard.aws_errors import explain
 
     return (
         f"AWS refused or failed: {explain(error)}."

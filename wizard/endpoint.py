@@ -12,7 +12,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from wizard.aws import ABSENT, code_of
+from wizard.aws_errors import ABSENT, code_of
 from wizard.context import Context
 from wizard.deployment import Deployment
 from wizard.events import Finding

@@ -13,7 +13,7 @@ from typing import Any
 import botocore.exceptions
 
 from wizard import endpoint, rules, serverless_command, storage
-from wizard.aws import ABSENT, code_of, explain
+from wizard.aws_errors import ABSENT, code_of, explain
 from wizard.checkout import read_checkout
 from wizard.context import Context
 from wizard.endpoint import EndpointState, physical

@@ -23,7 +23,7 @@ from typing import Any
 import botocore.exceptions
 
 from wizard import __version__, backup_files
-from wizard.aws import explain
+from wizard.aws_errors import explain
 from wizard.backup_files import DATA, MANIFEST
 from wizard.catalog.bucket_model import CONSOLIDATION
 from wizard.catalog.buckets import BUCKETS

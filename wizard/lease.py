@@ -20,7 +20,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from wizard.aws import code_of
+from wizard.aws_errors import code_of
 from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.errors import Blocked, Failed

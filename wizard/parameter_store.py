@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import botocore.exceptions
 
-from wizard.aws import ABSENT, DENIED, code_of, explain
+from wizard.aws_errors import ABSENT, DENIED, code_of, explain
 from wizard.context import Context
 from wizard.errors import Blocked
 from wizard.events import Progress

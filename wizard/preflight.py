@@ -15,7 +15,7 @@ import botocore.exceptions
 import botocore.parsers
 
 from wizard import account_facts, checkout_facts, endpoint, machine, progress_facts
-from wizard.aws import DENIED, code_of, explain
+from wizard.aws_errors import DENIED, code_of, explain
 from wizard.context import Context
 from wizard.errors import Interrupted, MigrateError
 from wizard.facts import Fact, Facts

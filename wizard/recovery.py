@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import botocore.exceptions
 
-from wizard.aws import ABSENT, code_of, explain
+from wizard.aws_errors import ABSENT, code_of, explain
 from wizard.context import Context
 from wizard.events import Finding, Progress
 from wizard.inventory import own_names, table_names

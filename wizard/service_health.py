@@ -13,7 +13,7 @@ from typing import Any
 import botocore.exceptions
 
 from wizard import role_policies
-from wizard.aws import DENIED, code_of, explain
+from wizard.aws_errors import DENIED, code_of, explain
 from wizard.checkout import read_checkout
 from wizard.context import Context
 from wizard.endpoint import status_of

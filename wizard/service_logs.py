@@ -14,7 +14,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from wizard.aws import ABSENT, code_of, explain
+from wizard.aws_errors import ABSENT, code_of, explain
 from wizard.context import Context
 from wizard.errors import Interrupted
 from wizard.log_causes import classify

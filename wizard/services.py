@@ -21,7 +21,7 @@ import botocore.exceptions
 import yaml
 
 from wizard import parameter_store, serverless_command, storage
-from wizard.aws import code_of
+from wizard.aws_errors import code_of
 from wizard.checkout import read_checkout, read_text
 from wizard.context import Context
 from wizard.deployment import Deployment

@@ -219,7 +219,8 @@ class Session:
 
     def look(self, profile: str, region: str) -> Look:
         """Whose account these credentials are of and what is deployed there. Raises MigrateError with the way out."""
-        from wizard.aws import DENIED, Account, code_of, explain
+        from wizard.aws import Account
+        from wizard.aws_errors import DENIED, code_of, explain
         from wizard.deployment import discover
 
         try:

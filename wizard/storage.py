@@ -14,7 +14,8 @@ from typing import Any
 import botocore.exceptions
 
 from wizard import __version__, backup_files
-from wizard.aws import ABSENT, Account, code_of
+from wizard.aws import Account
+from wizard.aws_errors import ABSENT, code_of
 from wizard.backup_files import DATA, MANIFEST, Manifest, Tally
 from wizard.context import Context
 from wizard.deployment import Deployment

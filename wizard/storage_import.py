@@ -21,7 +21,7 @@ from typing import Literal, get_args
 import botocore.exceptions
 
 from wizard import storage, wire
-from wizard.aws import ABSENT, DENIED, code_of, explain
+from wizard.aws_errors import ABSENT, DENIED, code_of, explain
 from wizard.context import Context
 from wizard.errors import BadInput, Blocked, Failed
 from wizard.events import Progress

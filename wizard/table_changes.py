@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import botocore.exceptions
 
 from wizard import storage
-from wizard.aws import ABSENT, code_of
+from wizard.aws_errors import ABSENT, code_of
 from wizard.checkout import Service
 from wizard.context import Context
 from wizard.events import Finding

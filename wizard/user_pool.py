@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import botocore.exceptions
 
-from wizard.aws import DENIED, Account, code_of, explain
+from wizard.aws import Account
+from wizard.aws_errors import DENIED, code_of, explain
 from wizard.context import Context
 from wizard.errors import BadInput, Blocked
 from wizard.events import Progress

@@ -16,7 +16,7 @@ from typing import Literal
 
 import botocore.exceptions
 
-from wizard.aws import ABSENT, DENIED, code_of, explain
+from wizard.aws_errors import ABSENT, DENIED, code_of, explain
 from wizard.batch_get import MOST, batch_get
 from wizard.catalog.model import Table
 from wizard.catalog.tables import TABLES

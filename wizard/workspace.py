@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
 import fcntl
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from wizard import __version__
-from wizard.aws import json_line
 from wizard.deployment import Deployment
 from wizard.errors import BadInput, Blocked, Failed
 from wizard.text import plain
@@ -151,7 +151,7 @@ class Workspace:
 
     def write_audit(self, entry: Mapping[str, Any]) -> None:
         """Append one line to audit.jsonl; raises Failed when it cannot be kept, so that no write goes unrecorded."""
-        line = (json_line(entry) + "\n").encode()
+        line = (_json_line(entry) + "\n").encode()
         try:
             with self._audit_lock, open(self.audit_log, "ab", buffering=0, opener=private_opener) as file:
                 end = file.tell()
@@ -168,7 +168,7 @@ class Workspace:
                 self._audit_lock,
                 open(self.command_log, "a", encoding="utf-8", opener=private_opener) as file,
             ):
-                file.write(json_line(entry) + "\n")
+                file.write(_json_line(entry) + "\n")
         except OSError as error:
             log.warning("%s cannot be written: %s", self.command_log, error.strerror)
 
@@ -180,3 +180,8 @@ class Workspace:
         handler = logging.handlers.RotatingFileHandler(target, maxBytes=50_000_000, backupCount=5, encoding="utf-8")
         handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)-8s %(name)s: %(message)s"))
         return handler
+
+
+def _json_line(entry: Mapping[str, Any]) -> str:
+    """An entry of the logs as one line of JSON; binary keys in base64."""
+    return json.dumps(entry, default=lambda value: base64.b64encode(bytes(value)).decode("ascii"), ensure_ascii=True)

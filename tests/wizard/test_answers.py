@@ -12,7 +12,8 @@ from botocore.httpsession import URLLib3Session
 
 from tests.conftest import Aws
 from tests.wizard.migration import network
-from wizard.aws import Account, code_of
+from wizard.aws import Account
+from wizard.aws_errors import code_of
 
 TABLE, BUCKET, KEY = "amplify-v6-lambda-dev-accounts", "amplify-v6-lambda-dev-share", {"user": {"S": "a"}}
 ASKED: dict[str, tuple[str, Callable[[Account], Any], Any]] = {

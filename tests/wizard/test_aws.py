@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -13,8 +12,9 @@ import pytest
 
 from tests.conftest import CREDENTIALS, REGION, Aws
 from tests.wizard.faults import answer, deny
-from wizard import aws as aws_module
-from wizard.aws import Account, WriteRefused, code_of, explain, is_read, json_line
+from wizard import patience
+from wizard.aws import Account, WriteRefused, is_read
+from wizard.aws_errors import code_of, explain
 from wizard.errors import BadInput, Blocked, Failed, Interrupted, MigrateError
 from wizard.events import Control, Event, Feed, Paused, Question, Resumed
 from wizard.spending import Budget, Costs
@@ -142,10 +142,10 @@ def test_throttling_without_end_fails_after_half_an_hour(
 ) -> None:
     account = aws.account()
     fail(account, "PutItem", "ThrottlingException", times=10**6)
-    monkeypatch.setattr(aws_module, "time", SimpleNamespace(monotonic=lambda: sum(sleeps), time=lambda: 0.0))
+    monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=lambda: sum(sleeps), time=lambda: 0.0))
     with pytest.raises(botocore.exceptions.ClientError, match="Throttling"):
         put(account)
-    assert aws_module.PATIENCE_SECONDS <= sum(sleeps) < aws_module.PATIENCE_SECONDS + 21
+    assert patience.PATIENCE_SECONDS <= sum(sleeps) < patience.PATIENCE_SECONDS + 21
 
 
 def test_a_throttled_run_can_be_cancelled(aws: Aws, table: str) -> None:
@@ -344,10 +344,6 @@ def test_a_line_that_cannot_be_written_stops_the_run(aws: Aws, table: str) -> No
     account.audit = full
     with pytest.raises(Failed, match="disk full"):
         put(account)
-
-
-def test_binary_keys_fit_into_a_line() -> None:
-    assert json.loads(json_line({"Key": {"id": {"B": b"\0\xff"}}})) == {"Key": {"id": {"B": "AP8="}}}
 
 
 def test_nothing_secret_is_logged(aws: Aws, table: str, caplog: pytest.LogCaptureFixture, sleeps: list[float]) -> None:

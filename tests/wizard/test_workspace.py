@@ -13,6 +13,7 @@ from tests.conftest import Aws
 from tests.wizard.cli_run import Cli, reach
 from tests.wizard.migration.few import fill
 from tests.wizard.migration.stage import Dump, Stage
+from wizard.workspace import Workspace
 
 COMMANDS = (
     ("migrate", "status"), ("migrate", "apply", "--yes"), ("migrate", "verify"), ("migrate", "show"), ("report",),
@@ -127,3 +128,9 @@ def test_a_map_that_is_not_the_planned_one_stops_apply_and_verify(
         assert cli(*command) in (2, 3), cli.printed[-1]
         assert len(cli.printed[-1].strip().splitlines()) == 1, cli.printed[-1]
     assert stage.dump() == applied
+
+
+def test_binary_keys_fit_into_a_line_of_the_audit_log(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.write_audit({"Key": {"id": {"B": b"\0\xff"}}})
+    assert json.loads(workspace.audit_log.read_text()) == {"Key": {"id": {"B": "AP8="}}}

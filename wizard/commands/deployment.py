@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import botocore.exceptions
 
-from wizard.aws import DENIED, code_of, explain
+from wizard.aws_errors import DENIED, code_of, explain
 from wizard.context import Context
 from wizard.deployment import discover
 from wizard.errors import Blocked

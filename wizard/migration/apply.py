@@ -16,7 +16,8 @@ from typing import Any
 
 import botocore.exceptions
 
-from wizard.aws import ABSENT, Account, code_of, explain
+from wizard.aws import Account
+from wizard.aws_errors import ABSENT, code_of, explain
 from wizard.catalog.tables import BY_KEY, TABLES
 from wizard.context import Context
 from wizard.errors import MigrateError

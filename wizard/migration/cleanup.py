@@ -17,7 +17,8 @@ from typing import Any
 import botocore.exceptions
 
 from wizard import recovery
-from wizard.aws import Account, explain
+from wizard.aws import Account
+from wizard.aws_errors import explain
 from wizard.catalog.bucket_model import all_mapped
 from wizard.catalog.buckets import BUCKETS
 from wizard.catalog.model import Ids

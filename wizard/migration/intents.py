@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import botocore.exceptions
 
-from wizard.aws import explain
+from wizard.aws_errors import explain
 from wizard.context import Context
 from wizard.migration.apply_items import finished, went_through
 from wizard.migration.entry import Entry

@@ -12,7 +12,8 @@ from typing import Any, Literal, NamedTuple
 
 import botocore.exceptions
 
-from wizard.aws import ABSENT, DENIED, Account, code_of, explain
+from wizard.aws import Account
+from wizard.aws_errors import ABSENT, DENIED, code_of, explain
 from wizard.catalog.bucket_model import (
     CONSOLIDATION,
     Bucket,

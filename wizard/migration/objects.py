@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 
 import botocore.exceptions
 
-from wizard.aws import ABSENT, Account, code_of, explain
+from wizard.aws import Account
+from wizard.aws_errors import ABSENT, code_of, explain
 from wizard.migration.multipart import LIMITS, Limits, copy_parts, encryption, under_kms
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import botocore.exceptions
 
-from wizard.aws import explain
+from wizard.aws_errors import explain
 from wizard.catalog.bucket_model import CONSOLIDATION, Bucket
 from wizard.catalog.buckets import BUCKETS, STANDALONE
 from wizard.catalog.model import Ids

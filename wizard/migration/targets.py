@@ -8,7 +8,8 @@ from typing import Any
 
 import botocore.exceptions
 
-from wizard.aws import ABSENT, Account, code_of, explain
+from wizard.aws import Account
+from wizard.aws_errors import ABSENT, code_of, explain
 from wizard.catalog.buckets import BUCKETS
 from wizard.catalog.model import Table
 from wizard.catalog.tables import TABLES

@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 import botocore.exceptions
 
-from wizard.aws import Account, explain
+from wizard.aws import Account
+from wizard.aws_errors import explain
 from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.events import Progress

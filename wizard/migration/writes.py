@@ -11,7 +11,8 @@ from typing import Any
 
 import botocore.exceptions
 
-from wizard.aws import Account, code_of
+from wizard.aws import Account
+from wizard.aws_errors import code_of
 from wizard.migration.rewrite import Change, changes
 from wizard.wire import Item, key_of, unchanged_condition
 

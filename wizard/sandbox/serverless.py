@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 import botocore.exceptions
 import yaml
 
-from wizard.aws import Account, code_of
+from wizard.aws import Account
+from wizard.aws_errors import code_of
 from wizard.errors import BadInput, Failed, MigrateError
 
 VERSION = "Framework Core: 3.40.0 (stand-in of the sandbox)"
