@@ -17,7 +17,7 @@ from wizard.context import Context
 from wizard.deployment import Deployment
 from wizard.events import Finding
 from wizard.facts import Fact
-from wizard.services import describe_stack
+from wizard.stacks import describe_stack
 from wizard.storage import has_rows
 
 PATH = "/user-data"

@@ -21,7 +21,7 @@ from wizard.errors import BadInput, Blocked, Failed, Interrupted
 from wizard.events import Finding, Progress
 from wizard.journey import Outcome
 from wizard.preflight import gather
-from wizard.services import describe_stack
+from wizard.stacks import describe_stack
 from wizard.subprocesses import run_lines
 from wizard.text import plain, plural
 

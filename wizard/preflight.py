@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import botocore.exceptions
 import botocore.parsers
 
-from wizard import account_facts, checkout_facts, endpoint, machine, progress_facts
+from wizard import account_facts, checkout_facts, endpoint, machine, progress_facts, stack_facts
 from wizard.aws_errors import DENIED, code_of, explain
 from wizard.context import Context
 from wizard.errors import Interrupted, MigrateError
@@ -136,19 +136,19 @@ CHECKS = (
     Check("deployment", "Deployment", ("dynamodb:ListTables",), account_facts.check_deployment),
     Check("overrides", "Names from the environment", (), account_facts.check_overrides),
     Check("generation", "Deployed release", ("dynamodb:ListTables",), account_facts.check_generation),
-    Check("export_owner", "REST API export", ("cloudformation:ListExports",), account_facts.check_export_owner),
+    Check("export_owner", "REST API export", ("cloudformation:ListExports",), stack_facts.check_export_owner),
     Check(
-        "basic_ops_stack", "Stack of basic-ops", ("cloudformation:DescribeStacks",), account_facts.check_basic_ops_stack
+        "basic_ops_stack", "Stack of basic-ops", ("cloudformation:DescribeStacks",), stack_facts.check_basic_ops_stack
     ),
     Check(
-        "lambda_stack", "Stack of amplify-lambda", ("cloudformation:DescribeStacks",), account_facts.check_lambda_stack
+        "lambda_stack", "Stack of amplify-lambda", ("cloudformation:DescribeStacks",), stack_facts.check_lambda_stack
     ),
     Check("user_ids", "User ids", ("dynamodb:ListTables", "dynamodb:Scan"), account_facts.check_user_ids),
     Check(
         "lambda_deployment",
         "Last deployment of amplify-lambda",
         ("cloudformation:DescribeStackEvents",),
-        account_facts.check_lambda_deployment,
+        stack_facts.check_lambda_deployment,
     ),
     Check(
         "user_data_owner",
@@ -185,7 +185,7 @@ CHECKS = (
         "services",
         "Other services",
         ("cloudformation:DescribeStacks", "dynamodb:DescribeTable"),
-        account_facts.check_services,
+        stack_facts.check_services,
     ),
     Check(
         "recovery",

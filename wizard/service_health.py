@@ -23,7 +23,7 @@ from wizard.parallel import each
 from wizard.parameters import checkout_root
 from wizard.policy import missing_actions
 from wizard.service_logs import Cause, search
-from wizard.services import COMPLETE, release_time, stack_states
+from wizard.stacks import COMPLETE, release_time, stack_states
 from wizard.text import plain
 
 SSM_ACTIONS = ("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath")  # guide, "IAM Permissions"

@@ -20,7 +20,8 @@ from wizard.commands import services as commands
 from wizard.context import Context
 from wizard.errors import Blocked
 from wizard.service_health import list_functions
-from wizard.services import deploy, read_order
+from wizard.service_order import read_order
+from wizard.services import deploy
 
 pytestmark = pytest.mark.network
 

@@ -26,7 +26,9 @@ from wizard.sandbox.checkout import shared_values, write_checkout
 from wizard.sandbox.create import create_stacks
 from wizard.sandbox.fidelity import teach
 from wizard.sandbox.releases import TARGET, release
-from wizard.services import advice, commands_by_hand, deploy, read_order, sort_names, stack_states, unchanged, watch
+from wizard.service_order import read_order, sort_names
+from wizard.services import advice, commands_by_hand, deploy, unchanged, watch
+from wizard.stacks import stack_states
 from wizard.subprocesses import run_lines, split_lines, strip_control
 
 

@@ -17,7 +17,9 @@ from wizard.journey import Outcome
 from wizard.parameters import checkout_root
 from wizard.service_health import Health, examine, list_functions
 from wizard.service_logs import follow
-from wizard.services import Order, commands_by_hand, deploy, read_order, stack_states, unchanged
+from wizard.service_order import Order, read_order
+from wizard.services import commands_by_hand, deploy, unchanged
+from wizard.stacks import stack_states
 from wizard.text import plain, plural, sentences
 
 Commands = argparse._SubParsersAction  # argparse has no public name for what add_subparsers returns
