@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.loaders import JSONFileLoader, Loader
 from hypothesis import HealthCheck, settings
 from moto.server import ThreadedMotoServer
 
@@ -23,6 +25,15 @@ from wizard.workspace import Workspace
 # How fast an example is drawn or runs is the machine's, not the program's.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+class _ReadOnce(JSONFileLoader):
+    """Botocore's models from memory: to read them anew for each session is a quarter of what a small run takes."""
+
+    load_file = staticmethod(functools.cache(JSONFileLoader().load_file))
+
+
+Loader.FILE_LOADER_CLASS = _ReadOnce
 
 REGION = "us-east-1"
 CREDENTIALS = ("testing", "testing-secret")
