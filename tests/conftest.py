@@ -48,8 +48,9 @@ class Aws:
     def account(self, **options: Any) -> Account:
         return Account(region=REGION, endpoint_url=self.endpoint, credentials=CREDENTIALS, **options)
 
+    @functools.cache  # noqa: B019 -- there is one server for the whole run
     def client(self, service: str) -> Any:
-        """A plain boto3 client, to look at results without the engine."""
+        """A plain boto3 client, to look at results without the engine; shared by all tests."""
         key, secret = CREDENTIALS
         return boto3.Session(key, secret, region_name=REGION).client(service, endpoint_url=self.endpoint)
 
@@ -71,7 +72,6 @@ def moto_server() -> Iterator[Aws]:
 def aws(moto_server: Aws) -> Iterator[Aws]:
     moto_server.reset()
     yield moto_server
-    moto_server.reset()
 
 
 @pytest.fixture

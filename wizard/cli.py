@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import getpass
 import json
 import logging
@@ -76,7 +77,8 @@ def common_options() -> argparse.ArgumentParser:
     return common
 
 
-def build_parser(groups: Sequence[str] = _GROUPS) -> argparse.ArgumentParser:
+@functools.cache  # the wizard parses a command line for each of its actions
+def build_parser(groups: tuple[str, ...] = _GROUPS) -> argparse.ArgumentParser:
     """Every command; without one the wizard starts. No groups: the options of the wizard alone, without boto3."""
     common = common_options()
     parser = _Parser(
