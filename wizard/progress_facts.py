@@ -15,7 +15,7 @@ from wizard.catalog.tables import TABLES
 from wizard.context import Context
 from wizard.facts import Fact
 from wizard.migration.entry import encode_key
-from wizard.migration.ledger import OPEN, Ledger
+from wizard.migration.ledger import MADE, OPEN, Ledger
 from wizard.migration.rewrite import rewrite
 from wizard.parallel import each
 from wizard.text import plural
@@ -163,6 +163,7 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
             ledger.backups()
         )
         retained = sum(ledger.counts("state", RETAINED).values())
+        made = sum(ledger.counts(where=MADE).values())
         waiting = ledger.counts("kind", "state IN ('planned', 'failed')")
     if plan is None:
         return _no_plan()
@@ -174,7 +175,7 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
             "plan", "ok" if fresh else "attention", "Plan", f"plan {plan['id']}: {told}",
             "" if fresh else "The user map changed, or it was rolled back: plan again (6b).",
             {"id": plan["id"], "changes": sum(counts.get(state, 0) for state in OPEN), "fresh": fresh, "counts": counts,
-             "estimate": estimate.of_apply(runs, waiting)},
+             "made": made, "estimate": estimate.of_apply(runs, waiting)},
         ),
         safeguard(context, unsaved, without_recovery),
         Fact(

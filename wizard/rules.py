@@ -317,9 +317,10 @@ def _nothing_planned(facts: Facts) -> bool:
 
 
 def something_applied(facts: Facts) -> bool:
-    """Whether anything was applied and not undone."""
-    counts = _mapping(facts, "plan").get("counts") or {}
-    return any(counts.get(state) for state in ("applied", "verified", "cleaned"))
+    """Whether anything was applied and not undone, be it that verification found it wrong."""
+    plan = _mapping(facts, "plan")
+    counts = plan.get("counts") or {}
+    return bool(plan.get("made")) or any(counts.get(state) for state in ("applied", "verified", "cleaned"))
 
 
 def verify_done(facts: Facts) -> str:

@@ -184,10 +184,10 @@ class Session:
         return [action for action in step.actions if action.applies(self.facts)]
 
     def refusal(self, action: Action) -> str:
-        """Why an action may not run now, or "". Looking is always allowed."""
+        """Why an action may not run now, or "". Looking is always allowed, and so is undoing: locks hold back what goes on."""
         if self.context is None:
             return "choose the deployment first"
-        if action.effect == "read":
+        if action.effect == "read" or action.undo:
             return ""
         step = self.step_of(action)
         if why := step.locked(self.facts):

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.screens.stage import NASTY, session_in
-from wizard import auto
+from wizard import auto, steps
 from wizard.errors import Blocked
+from wizard.facts import Fact, Facts
 from wizard.forms import complaints, filled
 from wizard.journey import Action, Journey, Outcome, Step
 from wizard.session import Session
@@ -41,6 +42,18 @@ def test_locks_hold_where_an_action_is_started(session: Session) -> None:
     assert run(session, "4b", "look").code == 0
     run(session, "1", "populate")
     assert run(session, "4b", "free").code == 0
+
+
+def test_an_undo_is_open_where_its_step_is_locked_again(session: Session) -> None:
+    session.journey = steps.JOURNEY
+    found = {
+        "plan": {"id": 1, "fresh": True, "changes": 3, "counts": {"conflict": 3}, "made": 3}
+    }  # after a bad verification
+    session.facts = Facts({name: Fact(name, "ok", name, "", value=value) for name, value in found.items()})
+    assert steps.JOURNEY["6d"].locked(session.facts)
+    undo = next(action for action in session.actions(steps.JOURNEY["6d"]) if action.id == "rollback")
+    assert session.refusal(undo) == ""
+    assert session.refusal(action_of(session, "7", "apply"))
 
 
 def test_looking_cannot_write(session: Session) -> None:

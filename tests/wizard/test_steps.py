@@ -68,6 +68,7 @@ def test_an_undo_is_offered_after_an_apply_and_after_a_verification_once_somethi
         assert (undo.preview, undo.effect) == ("rollback-dry-run", "destroy")
         for state, offered in (("planned", False), ("applied", True), ("verified", True), ("failed", False)):
             assert undo.applies(facts(plan={"counts": {state: 3}})) is offered
+        assert undo.applies(facts(plan={"counts": {"conflict": 3}, "made": 3}))  # a verification rejected all of it
 
 
 def test_the_journey_is_there_before_boto3() -> None:

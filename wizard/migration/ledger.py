@@ -35,6 +35,12 @@ NEWEST = (
     " AND later.target_place = changes.target_place AND later.target_key = changes.target_key"
     " AND later.turn > changes.turn AND later.state IN ('applied', 'verified', 'cleaned'))"
 )
+# What was made or may have been, and so can be undone. With `was_made` verify found wrong what was written, or its old
+# item is no copy; with an intent nobody has seen yet whether it was written.
+MADE = (
+    "(state IN ('applied', 'verified')"
+    " OR state IN ('planned', 'conflict', 'failed', 'kept') AND (intent = 1 OR json_extract(detail, '$.was_made')))"
+)
 START = (-1_000_000, -1)  # before every (rank, id); buckets have negative ranks
 
 _SCHEMA = """
@@ -250,13 +256,7 @@ class Ledger:
         """Changes that were made or may have been, from the last recorded to the first, `size` at a time, for undoing."""
         last = 1 << 62
         clause, values = ("AND row = ?", [row]) if row else ("", [])
-        # With `was_made` verify found wrong what was written, or its old item is no copy; with an intent nobody has seen
-        # yet whether it was written.
-        query = (
-            f"SELECT {COLUMNS} FROM changes WHERE id < ? AND kind = ? {clause} AND (state IN ('applied', 'verified')"
-            " OR state IN ('planned', 'conflict', 'failed', 'kept') AND (intent = 1 OR json_extract(detail, '$.was_made')))"
-            " ORDER BY id DESC LIMIT ?"
-        )
+        query = f"SELECT {COLUMNS} FROM changes WHERE id < ? AND kind = ? {clause} AND {MADE} ORDER BY id DESC LIMIT ?"
         while records := self._db.execute(query, (last, kind, *values, size)).fetchall():
             batch = [from_record(record) for record in records]
             yield batch

@@ -12,6 +12,7 @@ from wizard.migration.entry import Entry
 from wizard.migration.rewrite import Edit
 from wizard.migration.scan import MARK
 from wizard.migration.verify import judge_item
+from wizard.progress_facts import ledger_facts
 from wizard.wire import digest
 
 ACCESS, CHATS, GROUPS = "object-access/object-access", "lambda/chat-usages", "object-access/amplify-groups"
@@ -59,6 +60,8 @@ def test_a_new_item_that_is_gone_is_missing_and_made_again(stage: Stage) -> None
         {"match": 1, "missing": 1},
         "nothing is at the target",
     )
+    plan = ledger_facts(stage.context())[0].value
+    assert (plan["counts"], plan["made"]) == ({"verified": 1, "failed": 1}, 2), "both can be undone"
     assert stage.run("cleanup", "apply").code == 3, "nothing is deleted after a verification that was not clean"
     stage.migrate()
     assert stage.get(ACCESS, "o", "a-100") is not None
