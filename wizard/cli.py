@@ -176,7 +176,7 @@ def _run(arguments: argparse.Namespace, context: Context | None) -> Outcome:
     if context is None:
         outcome: Outcome = arguments.run(arguments, context)
         return outcome
-    was = context.account.read_only
+    was, root = context.account.read_only, context.root
     context.account.read_only = was or arguments.dry_run
     try:
         with _recorded(arguments, context) as ended:
@@ -185,6 +185,7 @@ def _run(arguments: argparse.Namespace, context: Context | None) -> Outcome:
             return outcome
     finally:
         context.account.read_only = was
+        context.root = root  # --root is one command's; a wizard that goes on deploys from its own checkout
 
 
 @contextlib.contextmanager

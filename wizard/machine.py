@@ -13,6 +13,7 @@ from wizard.context import Context
 from wizard.deployment import read_config
 from wizard.facts import Fact
 
+BASIC_OPS = "amplify-lambda-basic-ops"  # its folder in a checkout that still has the service
 SYSTEMS = ("linux", "darwin")  # pseudo-terminals, file locks and modes as this program uses them
 
 
@@ -26,17 +27,24 @@ def check_checkout(context: Context) -> Fact:
     count = sum(1 for _ in Path(context.root).glob("*/serverless.yml"))
     config = read_config(Path(context.root) / "scripts" / "config.py")
     here = {"DEP_NAME": context.deployment.dep, "STAGE": context.deployment.stage}
+    value = {"root": str(context.root), "services": count, **_older_beside(Path(context.root))}
     if other := ", ".join(f"{name} {value}" for name, value in config.items() if value != here[name]):
         return Fact(
             "checkout", "attention", "Backend checkout", f"{context.root}: its scripts/config.py says {other}",
-            f"This run is for {context.deployment.label}; make sure that both mean the same deployment.",
-            {"root": str(context.root), "services": count},
+            f"This run is for {context.deployment.label}; make sure that both mean the same deployment.", value,
         )  # fmt: skip
     return Fact(
         "checkout", "ok" if count else "attention", "Backend checkout", f"{context.root}: {count} services",
-        "" if count else "No directory below it has a serverless.yml; give --root.",
-        {"root": str(context.root), "services": count},
+        "" if count else "No directory below it has a serverless.yml; give --root.", value,
     )  # fmt: skip
+
+
+def _older_beside(root: Path) -> dict[str, str]:
+    """`old`: the one checkout in the same folder that still has basic-ops, for `endpoint free --how serverless`."""
+    if (root / BASIC_OPS).is_dir():
+        return {}
+    found = [path.parent.parent for path in root.absolute().parent.glob(f"*/{BASIC_OPS}/serverless.yml")]
+    return {"old": str(found[0])} if len(found) == 1 else {}
 
 
 def check_var_file(context: Context) -> Fact:

@@ -84,14 +84,14 @@ HOW = Field(
 
 
 OLD_ROOT = Field(
-    "root", "Old checkout", "--root",
+    "old", "Old checkout", "--old-root", lambda facts: str((facts.value("checkout") or {}).get("old", "")),
     help="for serverless only: the folder of the release that basic-ops was deployed from",
 )  # fmt: skip
 
 
 def _free(values: Values) -> list[str]:
-    root = option(values, "root", "--root") if values["how"] == "serverless" else []
-    return ["endpoint", "free", "--how", values["how"], *root]
+    old = option(values, "old", "--old-root") if values["how"] == "serverless" else []
+    return ["endpoint", "free", "--how", values["how"], *old]
 
 
 def _free_word(facts: Facts) -> str:

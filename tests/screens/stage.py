@@ -199,8 +199,8 @@ def gather_freeing(context: Context) -> Facts:
 
 def frees(context: Context, values: Values) -> Outcome:
     log.info("freeing with %s", dict(values))
-    if values["how"] == "serverless" and not Path(values["root"]).is_dir():
-        return Outcome(1, f"{values['root']} is no folder: the stack stands as before. Give the old checkout.")
+    if values["how"] == "serverless" and not Path(values["old"]).is_dir():
+        return Outcome(1, f"{values['old']} is no folder: the stack stands as before. Give the old checkout.")
     context.workspace.remember({OWNER: "nobody", "how": values["how"]})
     return Outcome(0, "/user-data belongs to nobody now.")
 

@@ -350,6 +350,11 @@ def test_systems_and_terminals(
 
 
 def test_checkout_var_file_and_command(context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context.root, before = tmp_path / "new", tmp_path / "before" / "amplify-lambda-basic-ops"
+    context.root.mkdir()
+    before.mkdir(parents=True)
+    (before / "serverless.yml").write_text("service: amplify-v6-lambda-basic-ops\n")
+    assert look(context, "checkout").value["old"] == str(tmp_path / "before")  # for `endpoint free --how serverless`
     context.root = tmp_path
     assert look(context, "checkout").verdict == "attention"
     assert look(context, "var_file").verdict == "attention"

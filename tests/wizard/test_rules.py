@@ -200,5 +200,6 @@ def test_freeing_by_the_resource_alone_does_not_speak_of_lost_tables() -> None:
 
 def test_freeing_with_serverless_names_the_old_checkout() -> None:
     free = next(action for action in JOURNEY["4b"].actions if action.id == "free")
-    assert free.command({"how": "serverless", "root": "/old"}).endswith("endpoint free --how serverless --root /old")
-    assert free.command({"how": "stack", "root": "/old"}).endswith("endpoint free --how stack")
+    told = free.command({"how": "serverless", "old": "/old"})
+    assert told.endswith("endpoint free --how serverless --old-root /old")  # --root is what is deployed from afterwards
+    assert free.command({"how": "stack", "old": "/old"}).endswith("endpoint free --how stack")

@@ -16,7 +16,7 @@ from tests.conftest import Aws
 from tests.wizard.checkout_fixture import write_service
 from tests.wizard.cli_run import options, reach
 from wizard import endpoint_free, locks, parameters
-from wizard.cli import main
+from wizard.cli import main, run_words
 from wizard.commands import services as commands
 from wizard.context import Context
 from wizard.errors import BadInput, Blocked, Failed, Interrupted
@@ -247,6 +247,12 @@ def test_a_service_that_would_go_elsewhere_gets_the_region(ready: Context) -> No
         path.write_text(text.replace("provider:\n", f"provider:\n  region: {written}\n"))
         (service,) = read_order(ready.root, ready.deployment).named(["object-access"])
         assert service.command(ready.deployment) == ["amplify-object-access:deploy", "--stage", "dev", *arguments_]
+
+
+def test_the_checkout_of_one_command_is_not_that_of_the_next(ready: Context, tmp_path: Path) -> None:
+    other = write_checkout(tmp_path / "other", ready.deployment, release("v0.8.1"), {})
+    listed = run_words(["services", "check", "--root", str(other)], ready)
+    assert "basic-ops" in listed.text and ready.root == tmp_path / "checkout"
 
 
 def test_locks_name_the_step(ready: Context) -> None:
