@@ -55,7 +55,8 @@ _ACTIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
     (APPLY, "tables with sums"): ("dynamodb:DeleteItem",),
     (APPLY, "objects"): ("s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload"),
     (APPLY, "keys"): ("kms:GenerateDataKey",),
-    (CLEANUP, "tables"): ("dynamodb:DeleteItem",),
+    # what a service writes to an item at the moment of its deletion is put back
+    (CLEANUP, "tables"): ("dynamodb:DeleteItem", "dynamodb:PutItem"),
     (CLEANUP, "objects"): ("s3:DeleteObject",),
     (DEPLOY, "parameters"): ("ssm:PutParameter", "ssm:LabelParameterVersion", "ssm:UnlabelParameterVersion"),
     (DEPLOY, "stacks"): ("cloudformation:DeleteStack",),

@@ -76,7 +76,7 @@ def test_it_is_narrowed_to_the_deployment_and_to_names_from_the_environment(cont
     # IAM counts a managed policy's characters without its blanks
     assert len(json.dumps(policy.document(context), separators=(",", ":"))) < 6_144
     at = "us-east-1:123456789012"
-    assert found["DeleteForCleanupTables"]["Action"] == ["dynamodb:DeleteItem"]
+    assert found["DeleteForCleanupTables"]["Action"] == ["dynamodb:DeleteItem", "dynamodb:PutItem"]
     assert {f"arn:aws:dynamodb:{at}:table/amplify-v6-*", f"arn:aws:dynamodb:{at}:table/our-accounts/*"} <= set(
         found["WriteForApplyTables"]["Resource"]
     )

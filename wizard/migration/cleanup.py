@@ -35,7 +35,7 @@ from wizard.migration.leftovers import leftovers
 from wizard.migration.objects import delete_source
 from wizard.migration.scan import MARK, unmarked
 from wizard.migration.verify import judge
-from wizard.migration.writes import Lost, delete_unchanged, read, send, update
+from wizard.migration.writes import Lost, delete, read, send, update
 from wizard.parallel import each, waves
 from wizard.text import plural
 from wizard.wire import Item, digest, key_of
@@ -217,7 +217,7 @@ def _delete(account: Account, ids: Ids, one: Retained) -> Fate:
         return fate
     key_names = BY_KEY[first.row].key.names
     try:
-        send(account, [delete_unchanged(one.place, key_names, fate.item)])
+        delete(account, one.place, key_names, fate.item)
         if read(account, one.place, key_of(fate.item, key_names)) is not None:
             return Fate(one, "it is still there after it was deleted")
         if first.kind == "item" and judge(account, first).verdict != "match":

@@ -29,7 +29,7 @@ from wizard.migration.rewrite import Change, holds, put_back
 from wizard.migration.scan import unmarked
 from wizard.migration.show import shown
 from wizard.migration.targets import CONSOLIDATION, bucket_name
-from wizard.migration.writes import Lost, Write, delete_unchanged, put_new, read, send, update
+from wizard.migration.writes import Lost, Write, delete, delete_unchanged, put_new, read, send, update
 from wizard.parallel import each, waves
 from wizard.text import plural
 from wizard.wire import Item, digest, same
@@ -43,8 +43,12 @@ _LEFT = "a service has changed it since; it is left as it is"
 
 @dataclass(frozen=True)
 class _Undo:
-    """The writes that undo a change; `left` says what is not undone."""
+    """What undoes a change: first an item goes that we made, then the writes are made, all or none.
 
+    `left` says what is not undone.
+    """
+
+    made: Item | None = None
     writes: tuple[Write, ...] = ()
     left: str = ""
 
@@ -141,10 +145,13 @@ def _undo(context: Context, entry: Entry, dry_run: bool) -> str | None:
         return None if result.state == "deleted" else result.detail or result.state
     for _ in range(3):
         undo = _of_content(context, entry) if entry.kind == "content" else _of_item(account, entry)
-        if undo.left or dry_run or not undo.writes:
+        if undo.left or dry_run:
             break
         try:
-            send(account, undo.writes)
+            if undo.made is not None:
+                delete(account, entry.target_place, tuple(entry.target_key), undo.made)
+            if undo.writes:
+                send(account, undo.writes)
             break
         except Lost:
             continue
@@ -163,13 +170,16 @@ def _of_item(account: Account, entry: Entry) -> _Undo:
     target = read(account, entry.target_place, entry.target_key)
     if entry.action == "update":
         return _put_back(entry, names, target)
+    made: Item | None = None
     writes: list[Write] = []
     source = read(account, entry.source_place, entry.source_key)
     if entry.detail.get("created"):
         if target is not None and digest(target) != entry.target_digest:
             return _Undo(left=_LEFT)
-        if target is not None:
-            writes.append(delete_unchanged(entry.target_place, names, target))
+        if target is not None and entry.removed is not None:
+            writes.append(delete_unchanged(entry.target_place, names, target))  # a sum never stands twice
+        else:
+            made = target
     else:
         back = _put_back(entry, names, target)
         if back.left:
@@ -190,7 +200,7 @@ def _of_item(account: Account, entry: Entry) -> _Undo:
             restored["active"] = {"N": "1"}
         if restored != source:
             writes.append(update(entry.source_place, names, source, restored))
-    return _Undo(tuple(writes))
+    return _Undo(made, tuple(writes))
 
 
 def _put_back(entry: Entry, names: tuple[str, ...], target: Item | None) -> _Undo:
@@ -204,7 +214,7 @@ def _put_back(entry: Entry, names: tuple[str, ...], target: Item | None) -> _Und
     if digest(target) != entry.target_digest and not all(holds(target, change) for change in entry.written):
         return _Undo(left=_LEFT)
     restored = put_back(target, entry.written)
-    return _Undo((update(entry.target_place, names, target, restored),))
+    return _Undo(writes=(update(entry.target_place, names, target, restored),))
 
 
 def _of_content(context: Context, entry: Entry) -> _Undo:
@@ -220,7 +230,7 @@ def _of_content(context: Context, entry: Entry) -> _Undo:
         return _Undo()
     if digest(target) != entry.target_digest:
         return _Undo(left=_LEFT)
-    return _Undo((delete_unchanged(entry.target_place, KEY, target),))
+    return _Undo(target)
 
 
 def _unmark(account: Account, entry: Entry) -> None:

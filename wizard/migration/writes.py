@@ -6,7 +6,9 @@ plain operation of the same meaning.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import botocore.exceptions
@@ -14,7 +16,9 @@ import botocore.exceptions
 from wizard.aws import Account
 from wizard.aws_errors import code_of
 from wizard.migration.rewrite import Change, changes
-from wizard.wire import Item, key_of, unchanged_condition
+from wizard.wire import Item, key_of, same, unchanged_condition
+
+log = logging.getLogger(__name__)
 
 Write = dict[str, dict[str, Any]]
 
@@ -94,14 +98,37 @@ def delete_unchanged(table: str, key_names: Sequence[str], item: Item) -> Write:
     return {"Delete": {"TableName": table, "Key": key_of(item, key_names), **unchanged_condition(item, item)}}
 
 
+def delete(account: Account, table: str, key_names: Sequence[str], item: Item) -> None:
+    """Delete an item that is still what was read. Raises Lost when it is not.
+
+    A condition names attributes, so it cannot see one that a service adds between reading and deleting: the answer
+    tells what was deleted, and an item that was more than what was read is put back.
+    """
+    ((_, body),) = delete_unchanged(table, key_names, item).items()
+    with _losing():
+        gone = account.call("dynamodb", "delete_item", **body, ReturnValues="ALL_OLD").get("Attributes")
+    if gone is not None and not same(gone, item):
+        log.warning("%s: an item was changed at the moment it was deleted; it is put back", table)
+        send(account, [put_new(table, gone, key_names)])
+        raise Lost("AddedAttribute")
+
+
 def send(account: Account, writes: Sequence[Write]) -> str:
     """Make the writes, all or none; returns the request id. Raises Lost when a condition failed."""
-    try:
+    with _losing():
         if len(writes) == 1:
             ((kind, body),) = writes[0].items()
             response = account.call("dynamodb", _SINGLE[kind], **body)
         else:
             response = account.call("dynamodb", "transact_write_items", TransactItems=list(writes))
+    return str(response.get("ResponseMetadata", {}).get("RequestId", ""))
+
+
+@contextmanager
+def _losing() -> Iterator[None]:
+    """Turn the refusal of a condition into Lost."""
+    try:
+        yield
     except botocore.exceptions.ClientError as error:
         if code_of(error) not in _LOST:
             raise
@@ -109,7 +136,6 @@ def send(account: Account, writes: Sequence[Write]) -> str:
         if reasons - {"None", None, "ConditionalCheckFailed", "TransactionConflict"}:
             raise
         raise Lost(code_of(error), error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0) from error
-    return str(response.get("ResponseMetadata", {}).get("RequestId", ""))
 
 
 def read(account: Account, table: str, key: Item) -> Item | None:

@@ -60,6 +60,29 @@ def test_what_services_write_during_a_cleanup_stays(done: Stage) -> None:
     assert {("o2", "a-100"), ("o9", "a-100")} <= rows.keys()
 
 
+@pytest.mark.parametrize("words", [("cleanup", "apply"), ("rollback",)])
+def test_what_a_service_adds_to_an_item_at_the_moment_of_its_deletion_is_put_back(
+    done: Stage, words: tuple[str, ...]
+) -> None:
+    """No condition can name an attribute that was not there when the item was read."""
+    context, added = done.context(), []
+
+    def add(params: dict[str, Any]) -> None:
+        if "lock" not in str(params):
+            done.db.update_item(
+                TableName=params["TableName"], Key=params["Key"], UpdateExpression="SET added = :a",
+                ExpressionAttributeValues={":a": s("by a service")},
+            )  # fmt: skip
+            added.append((params["TableName"], params["Key"]))
+
+    before(context, "DeleteItem", add, times=10_000)
+    ended = run(context, *words)
+    assert ended.code == 1
+    assert len(added) > 10
+    for table, key in added:
+        assert done.db.get_item(TableName=table, Key=key)["Item"]["added"] == s("by a service"), (table, key)
+
+
 def test_what_services_write_during_a_rollback_stays_and_is_listed(done: Stage) -> None:
     context = done.context()
 
