@@ -140,7 +140,7 @@ def _held(workspace: Workspace) -> _Held:
             states=ledger.counts(),
             tables=ledger.table_counts(),
             kept=ledger.counts("target_place", "state = 'verified' AND note LIKE 'kept at cleanup:%'"),
-            retained=sum(ledger.counts(where=RETAINED).values()),
+            retained=ledger.records(RETAINED),
             attention=ledger.select(ATTENTION, limit=LISTED),
             unknown=ledger.unknown_references(),
             findings=ledger.findings(plan["id"]) if plan else [],

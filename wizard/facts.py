@@ -67,7 +67,7 @@ class Facts:
     waivers             names that the operator decided to do without
     kept                whether the operator chose to keep the old records
     plan                {"id": int, "changes": open ones, "fresh": bool, "counts": {state: int},
-                        "made": what rollback would undo, also where verify found it wrong,
+                        "made": changes that rollback would undo, also where verify found it wrong,
                         "estimate": {"seconds", "dollars", "basis"} of applying what is planned} or {}
     safeguard           {"waived": bool, "missing": [tables of the plan without recovery or a backup]} or {}
     verification        {"clean": bool}: everything applied was verified since the last apply; {} without a plan

@@ -15,7 +15,7 @@ from wizard.catalog.tables import TABLES
 from wizard.context import Context
 from wizard.facts import Fact
 from wizard.migration.entry import encode_key
-from wizard.migration.ledger import MADE, OPEN, Ledger
+from wizard.migration.ledger import OPEN, UNDOABLE, Ledger
 from wizard.migration.rewrite import rewrite
 from wizard.parallel import each
 from wizard.text import plural
@@ -162,8 +162,8 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
         unsaved = {str(row["place"]) for row in ledger.table_counts() if row["kind"] != "object"} - set(
             ledger.backups()
         )
-        retained = sum(ledger.counts("state", RETAINED).values())
-        made = sum(ledger.counts(where=MADE).values())
+        retained = ledger.records(RETAINED)
+        made = sum(ledger.counts(where=UNDOABLE).values())
         waiting = ledger.counts("kind", "state IN ('planned', 'failed')")
     if plan is None:
         return _no_plan()

@@ -317,10 +317,16 @@ def _nothing_planned(facts: Facts) -> bool:
 
 
 def something_applied(facts: Facts) -> bool:
-    """Whether anything was applied and not undone, be it that verification found it wrong."""
+    """Whether anything counts as applied and not undone, be it that verification found it wrong."""
     plan = _mapping(facts, "plan")
     counts = plan.get("counts") or {}
     return bool(plan.get("made")) or any(counts.get(state) for state in ("applied", "verified", "cleaned"))
+
+
+def something_to_undo(facts: Facts) -> bool:
+    """Whether a rollback has anything to take back, or to explain: what was found standing is not ours to undo."""
+    plan = _mapping(facts, "plan")
+    return bool(plan.get("made") or (plan.get("counts") or {}).get("cleaned"))
 
 
 def verify_done(facts: Facts) -> str:

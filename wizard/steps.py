@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wizard.context import Context
 
 Words = Callable[[Values], list[str]]
+A_FILE = "writes a file"  # here; it changes nothing in the account
 
 
 def action(id: str, label: str, effect: Effect, words: Words, **more: Any) -> Action:
@@ -210,15 +211,15 @@ def _undo() -> list[Action]:
     """Taking back what was applied: after an apply, and after a verification that is not what was hoped for."""
     return [
         action("rollback-dry-run", "Show what an undo would do", "read", fixed("rollback", "--dry-run"),
-               applies=rules.something_applied, undo=True),
+               applies=rules.something_to_undo, undo=True),
         action("rollback", "Undo what was applied", "destroy", fixed("rollback"), word=lambda facts: "ROLLBACK",
-               preview="rollback-dry-run", applies=rules.something_applied, undo=True),
+               preview="rollback-dry-run", applies=rules.something_to_undo, undo=True),
     ]  # fmt: skip
 
 
 def _report() -> Action:
     """The report in the workspace, of what was done so far; each step that offers it has its own."""
-    return action("report", "Write the report", "read", fixed("report"))
+    return action("report", "Write the report", "read", fixed("report"), does=A_FILE)
 
 
 # Step 7
@@ -262,9 +263,9 @@ JOURNEY = Journey(
             action("preflight", "Look again", "read", fixed("preflight")),
         ], "basic_ops_stack", "old_user_storage", "user_data_owner", tells=("basic_ops_tables", "sync_job", "recovery")),
         _step("4a", rules.backup_skip, rules.backup_done, rules.never, [
-            # It writes a file and changes nothing in the account.
             action("backup", "Back up and verify", "read",
-                   lambda values: ["storage", "backup", "--table", *values["tables"].split()], fields=(TABLES,)),
+                   lambda values: ["storage", "backup", "--table", *values["tables"].split()], fields=(TABLES,),
+                   does=A_FILE),
         ], "old_user_storage", "basic_ops_tables"),
         _step("4b", rules.never, rules.endpoint_done, rules.endpoint_locked, [
             action("show", "Show who owns it", "read", fixed("endpoint", "show")),
@@ -297,10 +298,11 @@ JOURNEY = Journey(
             action("missing", "Who is missing in it", "read", fixed("users", "missing")),
             action("same", "Make a map, ids stay", "read",
                    lambda values: ["users", "generate", "--no-id-change", "--output", values["output"]],
-                   fields=(MAP_OUTPUT,), offers=_made_map),
+                   fields=(MAP_OUTPUT,), offers=_made_map, does=A_FILE),
             action("sub", "Make a map from the pool", "read",
                    lambda values: ["users", "generate", "--use-sub", *option(values, "pool", "--user-pool-id"),
-                                   "--output", values["output"]], fields=(POOL, MAP_OUTPUT), offers=_made_map),
+                                   "--output", values["output"]], fields=(POOL, MAP_OUTPUT), offers=_made_map,
+                   does=A_FILE),
             action("check", "Check the map and use it", "read",
                    lambda values: ["users", "check", values["csv"], *option(values, "pool", "--user-pool-id")],
                    fields=(CSV, POOL)),
@@ -311,7 +313,7 @@ JOURNEY = Journey(
         _step("6b'", rules.safeguard_skip, rules.safeguard_done, rules.safeguard_locked, [
             action("show", "Show what is safe", "read", fixed("backup", "show")),
             action("waive", "Do without, by name", "read",
-                   lambda values: ["backup", "waive", *values["tables"].split()], fields=(UNSAFE,)),
+                   lambda values: ["backup", "waive", *values["tables"].split()], fields=(UNSAFE,), does="notes it here"),
             action("create", "Make the tables safe", "write", fixed("backup", "create"), preview="show"),
         ], "safeguard"),
         _step("6c", rules.never, rules.apply_done, rules.apply_locked, [

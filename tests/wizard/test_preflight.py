@@ -306,7 +306,7 @@ def test_the_ledger_tells_plan_safeguard_verification_and_what_is_retained(aws: 
     plan = facts.value("plan")
     assert plan["estimate"]["seconds"] is None  # nothing was measured yet
     assert {**plan, "estimate": 0} == {
-        "id": 1, "changes": 1, "fresh": True, "counts": {"planned": 1, "verified": 1}, "made": 1, "estimate": 0,
+        "id": 1, "changes": 1, "fresh": True, "counts": {"planned": 1, "verified": 1}, "made": 0, "estimate": 0,
     }  # fmt: skip
     assert facts.value("safeguard") == {"waived": False, "missing": [accounts]}
     assert facts.value("verification") == {"clean": False}

@@ -105,6 +105,22 @@ def run_plan(arguments: argparse.Namespace, context: Context) -> Outcome:
     return Outcome(0, plan_text(summary), summary)
 
 
+# What a dry run of apply counts, in words.
+WOULD = {
+    "content artifacts": "artifacts moved from S3 into user storage",
+    "content disclosures": "data disclosures pointed to their copy",
+    "content logs": "logs of scheduled tasks moved from S3 into user storage",
+    "content settings": "settings moved into user storage",
+    "content shares": "shares moved into user storage",
+    "content workflows": "workflow templates moved from S3 into user storage",
+    "item add": "rows of costs added up under the new id",
+    "item copy": "rows copied under the new id",
+    "item merge": "rows merged into the row of the new id",
+    "item refresh": "rows under the new id brought up to date",
+    "item update": "rows changed in place",
+}
+
+
 def plan_text(summary: Mapping[str, Any]) -> str:
     """A plan for people: counts per table, then what deserves a look before it is applied."""
     lines = [f"Plan {summary['plan']}: {plural(summary['changes'], 'change')}", *_table_lines(summary["tables"])]
@@ -123,10 +139,10 @@ def _table_lines(tables: list[dict[str, Any]]) -> list[str]:
 def run_apply(arguments: argparse.Namespace, context: Context) -> Outcome:
     summary = apply.apply_plan(context, dry_run=arguments.dry_run)
     if arguments.dry_run:
-        lines = [f"  {count:,} {what}" for what, count in sorted(summary["would"].items())]
-        return Outcome(
-            0, "\n".join(["A dry run: nothing was written. Apply would make:", *(lines or ["  nothing"])]), summary
-        )
+        would = summary["would"]
+        lines = [f"  {count:,} {WOULD.get(what, what)}" for what, count in sorted(would.items())]
+        told = f"Dry run: {plural(sum(would.values()), 'change')} would be made. Nothing was written."
+        return Outcome(0, "\n".join(["Apply would make:", *(lines or ["  nothing"]), told]), summary)
     lines = [apply.text(summary)]
     for one in (*summary["conflicts"][:20], *summary["failed"][:20]):
         lines.append(f"  {one['state']} {one['id']}: {one['source']}: {one['note']}")
@@ -188,14 +204,14 @@ def run_resolve(arguments: argparse.Namespace, context: Context) -> Outcome:
 def run_cleanup_plan(arguments: argparse.Namespace, context: Context) -> Outcome:
     context.workspace.remember({"cleanup_objects": bool(getattr(arguments, "objects", False))})
     summary = cleanup.plan_cleanup(context, objects=bool(getattr(arguments, "objects", False)))
-    return Outcome(0, _cleanup_text(summary, "Cleanup would delete:"), summary)
+    return Outcome(0, _would_delete(summary), summary)
 
 
 def run_cleanup_apply(arguments: argparse.Namespace, context: Context) -> Outcome:
     objects = bool(context.workspace.settings().get("cleanup_objects"))
     if arguments.dry_run:
         summary = cleanup.plan_cleanup(context, objects=objects)
-        return Outcome(0, _cleanup_text(summary, "Cleanup would delete:"), summary)
+        return Outcome(0, _would_delete(summary), summary)
     summary = cleanup.apply_cleanup(context, objects=objects)
     return Outcome(cleanup.code(summary), _cleanup_text(summary, cleanup.text(summary)), summary)
 
@@ -203,7 +219,8 @@ def run_cleanup_apply(arguments: argparse.Namespace, context: Context) -> Outcom
 def run_cleanup_verify(arguments: argparse.Namespace, context: Context) -> Outcome:
     summary = cleanup.verify_cleanup(context)
     lines = [
-        f"{summary['right']:,} of {summary['checked']:,} cleaned items are as they should be",
+        f"{summary['right']:,} of {plural(summary['checked'], 'cleaned change')} are as they should be;"
+        f" they had {plural(summary['records'], 'old record')}",
         *summary["wrong"][:20],
     ]
     return Outcome(1 if summary["wrong"] else 0, "\n".join(lines), summary)
@@ -220,6 +237,11 @@ def _cleanup_text(summary: Mapping[str, Any], header: str) -> str:
     lines += [f"  kept in {one['place']}: {one['count']:,}: {one['why']}" for one in summary["kept"]]
     lines += [f"  {one['level']}: {one['place']}: {one['text']}" for one in summary.get("findings", ())]
     return "\n".join(lines)
+
+
+def _would_delete(summary: Mapping[str, Any]) -> str:
+    told = f"Dry run: {plural(summary['total'], 'old record')} would be deleted. Nothing was deleted."
+    return f"{_cleanup_text(summary, 'Cleanup would delete:')}\n{told}"
 
 
 def run_rollback(arguments: argparse.Namespace, context: Context) -> Outcome:

@@ -258,7 +258,10 @@ def verify_cleanup(context: Context) -> dict[str, Any]:
                     counts[verdict] += 1
                     if verdict != "right":
                         wrong.append(f"{entry.source_place}: {verdict}")
-            return {"checked": sum(counts.values()), "right": counts["right"], "wrong": wrong[:200]}
+            records = ledger.records("state = 'cleaned'")
+            return {
+                "checked": sum(counts.values()), "right": counts["right"], "records": records, "wrong": wrong[:200],
+            }  # fmt: skip
     finally:
         context.account.read_only = was
 

@@ -13,7 +13,7 @@ from wizard.migration.rewrite import Change as Difference
 from wizard.migration.rewrite import Edit
 from wizard.wire import Item, base64_text, from_json_line, to_json_line, value_from_json
 
-_MADE = ("created", "made", "deactivated", "object_etag", "archived")  # in the detail of a change that wrote something
+TRACES = ("created", "made", "deactivated", "object_etag", "archived")  # in the detail of a change that wrote something
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Entry:
     @property
     def undoable(self) -> bool:
         """Whether this is the record of something that was written, which rollback needs."""
-        made = self.written or self.removed or any(self.detail.get(name) for name in _MADE)
+        made = self.written or self.removed or any(self.detail.get(name) for name in TRACES)
         return bool(made) and (self.state in ("applied", "verified", "cleaned") or bool(self.detail.get("was_made")))
 
     @property

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from wizard.errors import BadInput, Blocked, Failed
-from wizard.migration.entry import COLUMNS, Entry, encode_key, from_record, to_record
+from wizard.migration.entry import COLUMNS, TRACES, Entry, encode_key, from_record, to_record
 from wizard.wire import Item
 from wizard.workspace import private_opener
 
@@ -40,6 +40,10 @@ NEWEST = (
 MADE = (
     "(state IN ('applied', 'verified')"
     " OR state IN ('planned', 'conflict', 'failed', 'kept') AND (intent = 1 OR json_extract(detail, '$.was_made')))"
+)
+_TRACES = " OR ".join(f"json_extract(detail, '$.{name}')" for name in TRACES)
+UNDOABLE = (
+    f"{MADE} AND (intent = 1 OR written <> '[]' OR removed <> '' OR {_TRACES})"  # without what was found standing
 )
 START = (-1_000_000, -1)  # before every (rank, id); buckets have negative ranks
 
@@ -312,6 +316,12 @@ class Ledger:
     def counts(self, by: str = "state", where: str = "1") -> dict[str, int]:
         """Number of changes by a column, or by several joined with `||`."""
         return dict(self._db.execute(f"SELECT {by}, count(*) FROM changes WHERE {where} GROUP BY 1"))
+
+    def records(self, where: str) -> int:
+        """Number of different old records behind changes: a shares row is the source of one change for each share in it."""
+        key = "CASE kind WHEN 'content' THEN json_remove(source_key, '$.Item.part') ELSE source_key END"
+        query = f"SELECT count(DISTINCT source_place || ' ' || {key}) FROM changes WHERE {where}"
+        return int(self._db.execute(query).fetchone()[0])
 
     def table_counts(self) -> list[dict[str, Any]]:
         """Per catalog row: {"row", "kind", "source", "place", and a count per state}, in the order of apply.

@@ -9,6 +9,7 @@ import pytest
 from tests.wizard.faults import deny
 from tests.wizard.migration.stage import ANN, BOB, EVE, Item, Stage, before, n, requests_of, run, s
 from wizard.migration.scan import MARK
+from wizard.progress_facts import ledger_facts
 
 USERS, ACCESS, TASKS = "object-access/cognito-users", "object-access/object-access", "agent-loop/scheduled-tasks"
 ACCOUNTS = "lambda/accounts"
@@ -32,6 +33,10 @@ def kept(document: dict[str, Any]) -> dict[str, str]:
     return {one["place"]: one["why"] for one in document["kept"]}
 
 
+def facts_of(stage: Stage) -> dict[str, Any]:
+    return {fact.name: fact.value for fact in ledger_facts(stage.context())}
+
+
 def principals(stage: Stage) -> set[str]:
     return {item["principal_id"]["S"] for item in stage.scan(ACCESS)}
 
@@ -43,7 +48,7 @@ def test_proven_copies_go_and_nothing_else(done: Stage) -> None:
     assert done.scan(TASKS) == [{"user": s("a-100"), "taskId": s("t"), "active": n(1)}]
     assert {entry.state for entry in done.entries()} == {"cleaned"}
     ended = done.run("cleanup", "verify")
-    assert (ended.code, ended.document) == (0, {"checked": 5, "right": 5, "wrong": []})
+    assert (ended.code, ended.document) == (0, {"checked": 5, "right": 5, "records": 5, "wrong": []})
     assert done.cleanup()["total"] == 0
 
 
@@ -195,7 +200,9 @@ def test_a_row_of_shares_goes_only_when_all_its_content_stands(stage: Stage) -> 
     stage.put("lambda/", {"id": s(f"{ANN}/2"), "user": s(ANN), "data": {"L": [second, lost]}})
     stage.put("lambda/", {"id": s(f"{EVE}/1"), "user": s(EVE), "data": {"L": []}})
     stage.migrate()
+    assert facts_of(stage)["retained"] == 2  # rows, of which one is the source of two changes
     document = stage.cleanup(1)
+    assert stage.run("cleanup", "verify").document["records"] == 1 and facts_of(stage)["retained"] == 1
     assert kept(document) == {stage.name("lambda/"): "its shares are not all verified in the new place"}
     assert {item["id"]["S"] for item in stage.scan("lambda/")} == {f"{ANN}/2", f"{EVE}/1"}
 
