@@ -16,10 +16,12 @@ from typing import Any
 
 from rich.text import Text
 from textual import work
+from textual._context import active_message_pump
 from textual.app import App
 from textual.binding import Binding
 from textual.events import Resize
 from textual.screen import Screen
+from textual.widget import Widget
 
 from screens.asking import Ask, AskForWord, TooSmall, too_small
 from screens.journey import JourneyScreen
@@ -192,6 +194,15 @@ class WizardApp(App[int]):
 
     # Failures
 
+    def _handle_exception(self, error: Exception) -> None:
+        # What has left the screen, or leaves with all of it, may fail to find its own parts; nobody misses what it would
+        # have drawn.
+        pump = active_message_pump.get(None)
+        if self._exit or (isinstance(pump, Widget) and is_leaving(pump)):
+            log.info("a part that was leaving the screen failed", exc_info=error)
+            return
+        super()._handle_exception(error)
+
     def _fatal_error(self) -> None:
         # Textual's own traceback prints local variables, which may hold credentials.
         error = sys.exc_info()[1] or self._exception
@@ -201,6 +212,11 @@ class WizardApp(App[int]):
             Text(f"The screens failed ({type(error).__name__}). Nothing is lost: start again, or use --plain.{where}")
         )
         self._close_messages_no_wait()
+
+
+def is_leaving(widget: Widget) -> bool:
+    """Whether a widget was removed, itself or with what holds it."""
+    return not widget.is_attached or any(node._pruning for node in widget.ancestors_with_self)
 
 
 class AskToQuit(Ask):

@@ -14,6 +14,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Button, Footer, Input, Static
 
 from screens.shown import button, text
+from screens.steady import Steady
 from screens.widgets.prose import Prose
 
 
@@ -24,7 +25,7 @@ def tell_of_more(asking: Screen[Any]) -> None:
         dialog.border_subtitle = "↑ ↓ scroll: there is more" if more else ""
 
 
-class Asking(ModalScreen[bool]):
+class Asking(Steady[bool], ModalScreen[bool]):
     """A question whose lines may be longer than the terminal; arrow keys scroll them."""
 
     BINDINGS = [  # noqa: RUF012 - Textual reads a plain list
@@ -83,7 +84,7 @@ class Ask(Asking):
         self.set_interval(0.2, self._close_when_over)
 
     def _close_when_over(self) -> None:
-        if self._over() and self.is_current:
+        if self._over():
             self.dismiss(False)
 
     @on(Button.Pressed)
@@ -152,7 +153,7 @@ class AskForWord(Asking):
         self.dismiss(False)
 
 
-class Tell(ModalScreen[None]):
+class Tell(Steady[None], ModalScreen[None]):
     """Something to read: help, or a failure with its cause, what to do, and where the log is."""
 
     AUTO_FOCUS = "#lines"
@@ -191,7 +192,7 @@ def too_small(size: Size) -> bool:
     return size.width < MINIMUM[0] or size.height < MINIMUM[1]
 
 
-class TooSmall(ModalScreen[None]):
+class TooSmall(Steady[None], ModalScreen[None]):
     """One line while the terminal is too small; goes by itself."""
 
     def compose(self) -> ComposeResult:
@@ -211,5 +212,5 @@ class TooSmall(ModalScreen[None]):
         self.query_one("#too-small", Static).update(
             text(f"The terminal is too small: 80x24 is needed, this is {size.width}x{size.height}. Ctrl+Q quits.")
         )
-        if not too_small(size) and self.is_current:
+        if not too_small(size):
             self.dismiss()

@@ -10,7 +10,6 @@ from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container, Horizontal
-from textual.screen import Screen
 from textual.widgets import Footer, Input, OptionList, Static
 
 from screens.asking import Arrival, Ask, AskForWord, Tell
@@ -20,6 +19,7 @@ from screens.help import HELP
 from screens.results import Tables
 from screens.running import Running
 from screens.shown import CODES, excerpt, text
+from screens.steady import Steady
 from screens.widgets.header import WhereBar
 from screens.widgets.log_panel import LogPanel
 from screens.widgets.rail import Rail
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from screens.app import WizardApp
 
 
-class JourneyScreen(Screen[None]):
+class JourneyScreen(Steady[None]):
     """Goes to the first step that is not done; any other can be visited."""
 
     app: WizardApp
@@ -64,6 +64,7 @@ class JourneyScreen(Screen[None]):
         self._last: dict[str, tuple[Action, Outcome]] = {}
         self._drawing = asyncio.Lock()
         self._looking = False
+        self._acting = False
 
     @property
     def current(self) -> Step:
@@ -210,11 +211,18 @@ class JourneyScreen(Screen[None]):
         event.stop()
         if self._looking:  # what it finds may move on to another step, or lock this one
             self.notify("Still looking at the account; press again when that has ended.", markup=False)
-        elif not self.app.session.busy:
+        elif not self._acting:  # a second press comes before the first has put its screen over this one
+            self._acting = True
             self._perform(event.action, event.values)
 
     @work(group="perform")
     async def _perform(self, action: Action, values: Values) -> None:
+        try:
+            await self._act_on(action, values)
+        finally:
+            self._acting = False
+
+    async def _act_on(self, action: Action, values: Values) -> None:
         """The dry run first, then the question, then the action, then a fresh look."""
         session, step = self.app.session, self.current
         preview = session.preview_of(action)

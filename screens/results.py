@@ -12,6 +12,7 @@ from textual.widgets import DataTable, Input, Select
 
 from screens.asking import Tell
 from screens.sheet import Sheet, cell, number
+from screens.widgets.options import Choose
 from wizard.results import START, ChangeRow, Results
 from wizard.text import plural
 
@@ -136,7 +137,7 @@ class Changes(Sheet):
     def compose_filters(self) -> ComposeResult:
         with Horizontal(id="filters"):
             yield Input(self._user, placeholder="/ one user: the whole id", id="user", compact=True)
-            yield Select(
+            yield Choose(
                 [(state, state) for state in STATES],
                 prompt="any state",
                 value=self._state or Select.NULL,

@@ -10,11 +10,11 @@ from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import Screen
 from textual.widgets import Button, Footer, Static
 
 from screens.asking import AskToStop
 from screens.shown import CODES, LEVELS, button, text
+from screens.steady import Steady
 from screens.widgets.header import WhereBar
 from screens.widgets.log_panel import LogPanel
 from screens.widgets.progress import ProgressTable, duration
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from screens.app import WizardApp
 
 
-class Running(Screen[Outcome]):
+class Running(Steady[Outcome]):
     """Starts the action and stays until the operator has read the outcome."""
 
     app: WizardApp

@@ -10,10 +10,10 @@ from rich.text import Text
 from textual import getters
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Static
 
 from screens.shown import text
+from screens.steady import Steady
 from screens.widgets.header import WhereBar
 from wizard.session import crash, in_thread
 from wizard.text import plain
@@ -34,14 +34,14 @@ def number(count: int) -> Text:
     return Text(f"{count:,}" if count else "", justify="right")
 
 
-class Sheet(Screen[None]):
+class Sheet(Steady[None]):
     """The table, a title over it and a note under it."""
 
     app: WizardApp
     AUTO_FOCUS = "DataTable"
     COLUMNS: Sequence[str] = ()
     BINDINGS = [  # noqa: RUF012 - Textual reads a plain list
-        Binding("escape,b", "app.pop_screen", "Back"),
+        Binding("escape,b", "leave_screen", "Back"),
         Binding("s", "sort", "Sort"),
     ]
     table = getters.query_one(DataTable)

@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.widgets import Checkbox, Input, Select, Static
 
 from screens.shown import text
+from screens.widgets.options import Choose
 from wizard.forms import is_tick, unticked
 from wizard.journey import Field
 
@@ -49,7 +50,7 @@ class FieldRow(Vertical):
             if field.choices:
                 known = self.value if self.value in field.choices else Select.NULL
                 options = [(text(choice), choice) for choice in field.choices if choice]
-                yield Select(options, prompt="(not set)", value=known or Select.NULL, compact=True)
+                yield Choose(options, prompt="(not set)", value=known or Select.NULL, compact=True)
             else:
                 yield Input(self.value, compact=True)
         if field.help:

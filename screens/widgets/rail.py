@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from textual.content import Content
-from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from screens.shown import STATES, text
+from screens.widgets.options import Options
 from wizard.journey import Status, Step
 
 TITLE = 24  # columns of the longest title
@@ -14,7 +14,7 @@ WORD = 7  # columns of the longest state
 HEAD = 7  # mark, sign, step id and the blanks between them
 
 
-class Rail(OptionList):
+class Rail(Options):
     """Enter goes to a step. Rows are `▸✓ 1   Populate Parameter Store done`; narrow, a legend stands for the words."""
 
     def show(self, steps: tuple[Step, ...], statuses: dict[str, Status], current: str) -> None:

@@ -14,6 +14,7 @@ from textual.widgets import Button, Input, OptionList, Select, Static
 from textual.widgets.option_list import Option
 
 from screens.shown import LEVELS, button, sign, text
+from screens.widgets.options import Choose, Options
 from wizard.errors import MigrateError
 from wizard.session import Choice, Look, crash, in_thread
 
@@ -47,7 +48,7 @@ class StartForm(Vertical):
         choice = self._choice
         yield Static("1. Whose account: profile  --profile", classes="label")
         names = [choice.profile] if choice.profile else []
-        yield Select(
+        yield Choose(
             [(text(name), name) for name in names],
             prompt="none: the environment's credentials",
             value=choice.profile or Select.NULL,
@@ -61,7 +62,7 @@ class StartForm(Vertical):
         found.display = False
         yield found
         yield Static("2. Which deployment", classes="label")
-        deployments = OptionList(id="deployments", compact=True)
+        deployments = Options(id="deployments", compact=True)
         deployments.display = False
         yield deployments
         yield Static("DEP_NAME, like v6  --dep-name", classes="label")
