@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +23,10 @@ import botocore.exceptions
 from wizard.aws_errors import code_of
 from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
-from wizard.errors import Blocked, Failed
+from wizard.errors import Blocked, Failed, Interrupted
 from wizard.migration.scan import LOCK_KEY
 from wizard.migration.targets import describe, key_schema, names_of
+from wizard.patience import Patience
 from wizard.text import plain
 from wizard.wire import Item
 
@@ -174,7 +175,9 @@ def _acquire(context: Context, table: str, key: Item, owner: str, workspace: str
     try:
         if seen is None:
             return _take(context, table, key, owner, workspace, beat, free, mine)
-        return _take(context, table, key, owner, workspace, beat, "beat = :seen", {":seen": {"S": seen.beat}})
+        # Also when the beat is ours already: an answer that was lost makes the client ask twice.
+        theirs = {":seen": {"S": seen.beat}, ":new": {"S": beat}}
+        return _take(context, table, key, owner, workspace, beat, "beat = :seen OR beat = :new", theirs)
     except _Taken as error:
         raise Blocked(
             f"Somebody else began to migrate {context.deployment.label} at the same moment; wait for them to end."
@@ -196,12 +199,25 @@ def _take(
     values: dict[str, Any],
 ) -> str:
     try:
-        _write(context, table, key, owner, workspace, beat, condition, values)
+        _patiently(context, lambda: _write(context, table, key, owner, workspace, beat, condition, values))
     except botocore.exceptions.ClientError as error:
         if code_of(error) == "ConditionalCheckFailedException":
             raise _Taken from error
         raise
     return beat
+
+
+def _patiently(context: Context, write: Callable[[], None]) -> None:
+    """A write of the lock item that throttling only slows down, as in `Account.call`. Raises Interrupted on cancel."""
+    patience = Patience("PutItem of the lock", write=True)
+    while True:
+        try:
+            write()
+            return
+        except botocore.exceptions.ClientError as error:
+            if (delay := patience.delay(error)) is None:
+                raise
+        context.control.sleep(delay)
 
 
 def _write(
@@ -244,18 +260,10 @@ def _send(context: Context, operation: str, table: str, key: Item, **parameters:
 
 
 def _release(context: Context, table: str, key: Item, beat: str) -> None:
+    mine = {"ConditionExpression": "beat = :seen", "ExpressionAttributeValues": {":seen": {"S": beat}}}
     try:
-        seen = {":seen": {"S": beat}}
-        _send(
-            context,
-            "delete_item",
-            table,
-            key,
-            Key=key,
-            ConditionExpression="beat = :seen",
-            ExpressionAttributeValues=seen,
-        )
-    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        _patiently(context, lambda: _send(context, "delete_item", table, key, Key=key, **mine))
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError, Interrupted) as error:
         log.warning("the lock item in %s could not be removed: %s", table, code_of(error))
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import getpass
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.conftest import Aws
+from tests.wizard.migration import network
 from tests.wizard.migration.stage import ANN, Stage, n, s
 from wizard import lease
 from wizard.context import Context
@@ -145,7 +148,7 @@ def test_of_two_that_take_over_at_the_same_instant_one_is_refused(stage: Stage, 
     abandon(context)
 
     def meanwhile(params: dict[str, Any], **_: Any) -> None:
-        if params.get("ConditionExpression") == "beat = :seen":
+        if params.get("ConditionExpression") == "beat = :seen OR beat = :new":
             abandon(context, "theirs", "quicker@elsewhere")
 
     client = context.account.client("dynamodb", gated=False)
@@ -156,6 +159,45 @@ def test_of_two_that_take_over_at_the_same_instant_one_is_refused(stage: Stage, 
     held = holder(context)
     assert held is not None
     assert held.owner == "quicker@elsewhere"
+
+
+def test_a_take_over_whose_answer_is_lost_is_known_as_its_own(stage: Stage, quick: None) -> None:
+    context, left = stage.context("second"), 1
+    abandon(context)
+
+    def lose(request: Any, **_: Any) -> Any:
+        nonlocal left
+        if not left or b"beat = :seen" not in request.body:
+            return None
+        left -= 1
+        return network.lost(request)
+
+    client = context.account.client("dynamodb", gated=False)
+    client.meta.events.register_first("before-send.dynamodb.PutItem", lose)
+    with exclusive(context):
+        assert holder(context) is not None
+    assert (holder(context), left) == (None, 0)
+
+
+def test_it_is_taken_and_removed_while_its_table_is_throttled_for_minutes(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, waits, refused = stage.context(), list[float](), Counter[str]()
+    monkeypatch.setattr(context.control, "sleep", waits.append)
+
+    def refuse(model: Any, **_: Any) -> Any:
+        refused[model.name] += 1
+        error = {"Error": {"Code": "ThrottlingException", "Message": "m"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+        return (SimpleNamespace(status_code=400, headers={}), error) if refused[model.name] <= 25 else None
+
+    for operation in ("PutItem", "DeleteItem"):
+        client = context.account.client("dynamodb", gated=False)
+        client.meta.events.register_last(f"before-call.dynamodb.{operation}", refuse)
+    with exclusive(context):
+        assert holder(context) is not None
+    assert holder(context) is None
+    assert refused == {"PutItem": 26, "DeleteItem": 26}
+    assert sum(waits) > 300  # both together, at the shortest of its random waits
 
 
 def test_two_that_wait_for_the_same_dead_lease_do_not_both_get_it(stage: Stage, quick: None) -> None:
