@@ -202,7 +202,6 @@ class Table:
         copy_to: config key of the table that takes every item (the old user storage table only).
         secret: attributes whose values are never shown or kept.
         skip: why this table is left alone.
-        bulky: items hold content and have up to 400 KB: each is read when it is its turn, not many ahead.
         audit: an audit log: mapped only with --include-audit-logs.
     """
 
@@ -219,7 +218,6 @@ class Table:
     secret: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     skip: str = ""
-    bulky: bool = False
     audit: bool = False
 
     @cached_property

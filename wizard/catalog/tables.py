@@ -73,7 +73,6 @@ TABLES: tuple[Table, ...] = (
         keep=("UUID",),
         clash=newest("updatedAt", "createdAt"),
         copy_to="USER_DATA_STORAGE_TABLE",
-        bulky=True,
     ),
     Table(
         "USER_DATA_STORAGE_TABLE",
@@ -82,7 +81,6 @@ TABLES: tuple[Table, ...] = (
         ids=STORAGE_PATHS,
         keep=("UUID", "itemId", "original_path", "original_bucket", "original_user_id"),
         clash=newest("updatedAt", "createdAt"),
-        bulky=True,
     ),
     # --- content -----------------------------------------------------------------------------------------------------
     Table(
@@ -143,7 +141,6 @@ TABLES: tuple[Table, ...] = (
         ),
         keep=("memory.*.S", "memory.M.*.S"),  # of that form, where it is another user's
         clash=newest("lastUpdated", "timestamp"),
-        bulky=True,
     ),
     Table(
         "AGENT_EVENT_TEMPLATES_DYNAMODB_TABLE",

@@ -105,6 +105,7 @@ class _Run:
         )
         # A dry run takes what is planned for done.
         self._there = ("verified", "cleaned", "planned") if dry_run else ("verified", "cleaned")
+        self._workers = context.workers
         self._user_data = names_of(context.deployment, BY_KEY[USER_DATA])[0]
 
     def all(self) -> dict[str, Any]:
@@ -212,9 +213,11 @@ class _Run:
     # --- items ---------------------------------------------------------------------------------------------------------
 
     def _items(self, batches: Iterator[list[Entry]]) -> Iterator[Entry]:
+        ahead = ReadAhead(self.context)
         for batch in batches:
             readiness = {entry.id: self._readiness(entry) for entry in batch}
-            ahead = ReadAhead(self.context, (one for entry in batch for one in reads_of(entry)))
+            ahead.take(one for entry in batch for one in reads_of(entry))
+            self._workers = ahead.workers
             prepare = partial(self._prepare_item, readiness, ahead)
             yield from self._write(batch, prepare)
             self.context.control.check()
@@ -321,7 +324,7 @@ class _Run:
                     yield conflict
 
     def _each(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
-        return each(function, tasks, workers=self.context.workers, control=self.context.control)
+        return each(function, tasks, workers=self._workers, control=self.context.control)
 
     def _losers(self, results: Sequence[Entry]) -> list[Entry]:
         """Changes of ours whose content a later one of the same target has replaced: their old items are no copies."""

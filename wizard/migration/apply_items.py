@@ -50,8 +50,6 @@ class Prepared:
 
 def reads_of(entry: Entry) -> list[tuple[str, Item]]:
     """(table, key) of what `prepare_item` reads for a change, and may be read ahead."""
-    if BY_KEY[entry.row].bulky:
-        return []
     places = [(entry.source_place, entry.source_key)]
     if entry.action in ("merge", "refresh", "add") or (entry.intent and entry.moves):
         places.append((entry.target_place, entry.target_key))

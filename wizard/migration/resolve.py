@@ -61,6 +61,7 @@ class ItemResolver:
         self.work, self.staging = work, work.staging
         self._ambiguous: set[str] = set()  # spellings in user storage that two people share
         self._copied_before: set[str] = set()  # tables where an earlier run left copies
+        self._ahead = ReadAhead(work.context)
 
     def resolve(self, unread: Sequence[str], owners: Collection[str]) -> None:
         """Record every change; the arguments are those of the function of this name."""
@@ -143,11 +144,11 @@ class ItemResolver:
             ((clash.place, clash.candidate.source_key), (clash.candidate.target_place, clash.candidate.target_key))
             for clash in clashes
         ]
-        ahead = ReadAhead(self.work.context, itertools.chain.from_iterable(places))
+        self._ahead.take(itertools.chain.from_iterable(places))
         for clash, (old, new) in zip(clashes, places, strict=True):
-            source = ahead(account, *old)
+            source = self._ahead(account, *old)
             if source is not None:
-                self.work.put(self._judge(clash, unmarked(source), ahead(account, *new)))
+                self.work.put(self._judge(clash, unmarked(source), self._ahead(account, *new)))
 
     def _judge(self, clash: _Clash, source: Item, existing: Item | None) -> Entry:
         row, candidate = clash.row, clash.candidate

@@ -27,6 +27,7 @@ class ContentResolver:
 
     def __init__(self, work: Resolution):
         self.work, self.staging = work, work.staging
+        self._ahead = ReadAhead(work.context)
         self._tools = ContentTools(
             work.context.account,
             work.scope.ids,
@@ -65,10 +66,10 @@ class ContentResolver:
 
     def _settle(self, standing: Sequence[Entry]) -> None:
         """Look at the rows that stand already where content is to go, and decide."""
-        context = self.work.context
-        ahead = ReadAhead(context, ((entry.target_place, entry.target_key) for entry in standing))
+        account = self.work.context.account
+        self._ahead.take((entry.target_place, entry.target_key) for entry in standing)
         for entry in standing:
-            self._put(self._as_it_stands(entry, ahead(context.account, entry.target_place, entry.target_key)))
+            self._put(self._as_it_stands(entry, self._ahead(account, entry.target_place, entry.target_key)))
 
     def _put(self, entry: Entry) -> None:
         """Record a content change; what is kept where it is makes nothing ready for its pointers."""

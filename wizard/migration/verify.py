@@ -17,7 +17,6 @@ import botocore.exceptions
 
 from wizard.aws import Account
 from wizard.aws_errors import explain
-from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.events import Progress
 from wizard.migration.current_plan import open_plan
@@ -132,12 +131,13 @@ def verify_plan(context: Context) -> dict[str, Any]:
             wrong: list[dict[str, Any]] = []
             total = sum(ledger.counts(where="state IN ('applied', 'verified')").values())
             done = 0
+            ahead = ReadAhead(context)
+            judging = partial(_judging, account, ahead)
             for batch in ledger.batches(("applied", "verified"), BATCH, where=NEWEST):
                 ended: list[Entry] = []
-                small = (entry for entry in batch if entry.kind == "item" and not BY_KEY[entry.row].bulky)
-                ahead = ReadAhead(context, (where for entry in small if (where := row_at_target(entry))))
-                judging = partial(_judging, account, ahead)
-                for entry, judgement in each(judging, batch, workers=context.workers, control=context.control):
+                items = (entry for entry in batch if entry.kind == "item")
+                ahead.take(where for entry in items if (where := row_at_target(entry)))
+                for entry, judgement in each(judging, batch, workers=ahead.workers, control=context.control):
                     verdicts[judgement.verdict] += 1
                     later += judgement.later
                     done += 1

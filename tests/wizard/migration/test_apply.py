@@ -167,17 +167,6 @@ def test_old_user_storage_is_copied_in_all_its_spellings(stage: Stage) -> None:
     assert stage.dump()[stage.name(OLD_STORAGE)] == before_[stage.name(OLD_STORAGE)]
 
 
-def test_rows_of_content_are_read_one_by_one(stage: Stage) -> None:
-    for number in range(3):
-        stage.put(STORAGE, {"PK": s(f"{ANN}#notes#n"), "SK": s(str(number)), "data": s("x")})
-    stage.plan()
-    context = stage.context()
-    seen = requests_of(context)
-    assert run(context, "migrate", "apply").code == 0
-    assert run(context, "migrate", "verify").code == 0
-    assert seen["BatchGetItem"] == 0
-
-
 def test_a_newer_row_in_the_new_storage_is_never_overwritten(stage: Stage) -> None:
     def row(user: str, uuid: str, created: int) -> Item:
         return {"PK": s(f"{user}#x#t"), "SK": s("1"), "appId": s(f"{user}#x"), "UUID": s(uuid), "createdAt": n(created)}

@@ -9,8 +9,9 @@ import botocore.exceptions
 import pytest
 
 from tests.wizard.faults import deny
-from tests.wizard.migration.stage import Stage, s
-from wizard.migration.read_ahead import ReadAhead
+from tests.wizard.migration.stage import Stage, n, s
+from wizard.migration import read_ahead
+from wizard.migration.read_ahead import ReadAhead, footprint
 
 TAGS, CHATS = "lambda/user-tags", "lambda/chat-usage"
 
@@ -21,16 +22,16 @@ def filled(stage: Stage) -> tuple[str, str]:
     return stage.name(TAGS), stage.name(CHATS)
 
 
-def test_a_hundred_items_take_one_request_and_a_second_look_is_a_fresh_one(stage: Stage) -> None:
+def test_many_items_take_one_request_and_a_second_look_is_a_fresh_one(stage: Stage) -> None:
     tags, chats = filled(stage)
     context = stage.context()
     wanted = [(tags, {"user": s(f"u{number}")}) for number in range(131)]  # the last one does not exist
     ahead = ReadAhead(context, [*wanted, *wanted, (chats, {"id": s("c1")})])
-    assert context.account.costs.requests == {"dynamodb.batch_get_item": 3}
+    assert context.account.costs.requests == {"dynamodb.batch_get_item": 4}
     found = [ahead(context.account, *where) for where in wanted]
     assert [item and item["user"] for item in found] == [s(f"u{number}") for number in range(130)] + [None]
     assert ahead(context.account, chats, {"id": s("c1")}) == {"id": s("c1"), "user": s("u1")}
-    assert context.account.costs.requests == {"dynamodb.batch_get_item": 3}
+    assert context.account.costs.requests == {"dynamodb.batch_get_item": 4}
     stage.set(TAGS, ("u7",), tags={"SS": ["later"]})
     assert ahead(context.account, *wanted[7]) == {"user": s("u7"), "tags": {"SS": ["later"]}}
 
@@ -78,3 +79,26 @@ def test_a_key_that_stays_unprocessed_for_ever_holds_nothing_up(stage: Stage, mo
     assert all(ahead(context.account, *where) for where in wanted)
     assert 0 < sum(waits) < 60
     assert context.account.costs.requests["dynamodb.get_item"] == 1
+
+
+def test_large_items_are_read_a_few_at_a_time(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounded by what items take in memory, where a list of numbers takes a hundred times its bytes on the wire."""
+    numbers = {"L": [n(1)] * 200}
+    stage.put(TAGS, *({"user": s(f"u{number}"), "v": numbers} for number in range(60)))
+    one = footprint({"user": s("u1"), "v": numbers})
+    assert 40_000 < one < 80_000
+    monkeypatch.setattr(read_ahead, "_REQUEST", 10 * one)
+    monkeypatch.setattr(read_ahead, "_HELD", 25 * one)
+    monkeypatch.setattr(read_ahead, "_AT_WORK", 8 * one)
+    context, asked = stage.context(), list[int]()
+
+    def look(params: dict[str, Any], **_: Any) -> None:
+        asked.append(len(json.loads(params["body"])["RequestItems"][stage.name(TAGS)]["Keys"]))
+
+    context.account.client("dynamodb").meta.events.register("before-call.dynamodb.BatchGetItem", look)
+    wanted = [(stage.name(TAGS), {"user": s(f"u{number}")}) for number in range(60)]
+    ahead = ReadAhead(context)
+    assert ahead.workers == context.workers
+    ahead.take(wanted)
+    assert (max(asked), sum(asked) <= 30, ahead.workers) == (10, True, 2)
+    assert all(ahead(context.account, *where) for where in wanted)
