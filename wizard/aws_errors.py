@@ -7,6 +7,8 @@ import time
 
 import botocore.exceptions
 
+from wizard.text import without_credentials
+
 THROTTLED = {
     "ProvisionedThroughputExceededException", "Throttling", "ThrottlingException", "ThrottledException",
     "RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "TooManyRequestsException",
@@ -44,8 +46,11 @@ def explain(error: BaseException) -> str:
     """One line for people: code and message of an AWS error, without a traceback."""
     if isinstance(error, botocore.exceptions.ClientError):
         detail = error.response.get("Error", {})
-        return f"{detail.get('Code', 'Unknown')}: {detail.get('Message', '')} ({error.operation_name})"
-    return f"{type(error).__name__}: {error}"
+        message = without_credentials(str(detail.get("Message", "")))
+        return f"{detail.get('Code', 'Unknown')}: {message} ({error.operation_name})"
+    if isinstance(error, botocore.exceptions.ParamValidationError):  # its report quotes the values
+        return f"{type(error).__name__}: the request was not sent, its parameters are not what AWS takes"
+    return f"{type(error).__name__}: {without_credentials(str(error))}"
 
 
 def throttled(error: botocore.exceptions.ClientError) -> bool:

@@ -24,7 +24,7 @@ from wizard.console import Console, ask, logged, say, somebody_is_there, stoppin
 from wizard.errors import BadInput, Blocked, Declined, MigrateError
 from wizard.events import Control, Feed
 from wizard.journey import Outcome
-from wizard.text import plain
+from wizard.text import plain, without_credentials
 
 if TYPE_CHECKING:
     from wizard.context import Context
@@ -283,22 +283,23 @@ def _without_command(words: list[str]) -> argparse.Namespace | None:
 def _command(arguments: argparse.Namespace) -> int:
     control = Control()
     feed = Feed(Console(), answers=somebody_is_there())
-    with stopping(control):
+    with stopping(control), logged(arguments) as to_file:
         context: Context | None = None
         if arguments.needs == "account":
             context = connect(_choice(arguments), feed, control, arguments)
         elif arguments.needs == "maybe":
             with contextlib.suppress(MigrateError):
                 context = connect(_choice(arguments), feed, control, arguments)
-        with logged(arguments, context):
-            try:
-                gate(arguments, context)
-                outcome = _run(arguments, context)
-            except MigrateError:
-                raise
-            except Exception:
-                log.debug("the command failed", exc_info=True)
-                raise
+        if context is not None:
+            to_file(context)
+        try:
+            gate(arguments, context)
+            outcome = _run(arguments, context)
+        except MigrateError:
+            raise
+        except Exception:
+            log.debug("the command failed", exc_info=True)
+            raise
     if arguments.json:
         say(json.dumps({"code": outcome.code, **outcome.details}, default=str, ensure_ascii=True), sys.stdout)
         say(outcome.text, sys.stderr)
@@ -310,12 +311,13 @@ def _command(arguments: argparse.Namespace) -> int:
 def _report(code: int, text: str, as_json: bool, error: BaseException | None) -> int:
     if as_json:
         with contextlib.suppress(OSError):
-            say(json.dumps({"code": code, "error": text}), sys.stdout)
+            say(json.dumps({"code": code, "error": without_credentials(text)}), sys.stdout)
     say(plain(text), sys.stderr)
     if error is not None:
         import traceback
 
-        say("".join(traceback.format_exception(error)), sys.stderr, end="")
+        lines = "".join(traceback.format_exception(error)).splitlines()
+        say("\n".join(map(plain, lines)), sys.stderr)
     return code
 
 

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from wizard.events import Control, Event, Finding, Paused, Progress, Question, Resumed
@@ -102,9 +102,9 @@ def stopping(control: Control) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def logged(arguments: argparse.Namespace, context: Context | None) -> Iterator[None]:
-    """Every line of ours into the log file; warnings, and all of a `live` command, on stderr as well. Never botocore's,
-    which shows bodies."""
+def logged(arguments: argparse.Namespace) -> Iterator[Callable[[Context], None]]:
+    """Warnings, and all lines of a `live` command, on stderr; what is given takes a context and puts every line into its
+    log file as well. Never botocore's lines, which show bodies."""
     ours = logging.getLogger("wizard")
     ours.setLevel(logging.DEBUG if arguments.debug else logging.INFO)
     ours.propagate = False
@@ -115,13 +115,14 @@ def logged(arguments: argparse.Namespace, context: Context | None) -> Iterator[N
     shown = logging.INFO if arguments.live else logging.WARNING
     console.setLevel(logging.DEBUG if arguments.debug else shown)
     console.setFormatter(PlainFormatter("%(message)s"))
-    handlers.append(console)
-    if context is not None:
-        handlers.append(context.workspace.log_handler(arguments.log))
-    for handler in handlers:
+
+    def add(handler: logging.Handler) -> None:
+        handlers.append(handler)
         ours.addHandler(handler)
+
+    add(console)
     try:
-        yield
+        yield lambda context: add(context.workspace.log_handler(arguments.log))
     finally:
         for handler in handlers:
             ours.removeHandler(handler)

@@ -47,6 +47,13 @@ _SECRET = re.compile(
     r"(?:^|_)(SECRETS?|PASSWORD|PASSWD|PASSPHRASE|TOKEN|CREDENTIALS?|PRIVATE_?KEY|API_?KEY|ACCESS_?KEY|SIGNING_?KEY)(?:_|$)"
 )
 _ABOUT_A_SECRET = re.compile(r"_(NAME|ARN|TABLE|BUCKET|QUEUE|URL|PARAMETER|ID|ENDPOINT|REGION|TTL|TOPIC|PATH)$")
+# Names and values that are stored as they are wanted, and better not shown.
+_HIDDEN_NAME = re.compile(r"(?:^|_)(PASS|PWD|SALT|DSN|CONNECTION_STRING|(ENCRYPTION|MASTER|HMAC|JWT|AUTH)_?KEY)(?:_|$)")
+_HIDDEN_VALUE = re.compile(
+    r"://[^/\s:@]*:[^/\s@]+@|-----BEGIN |\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\beyJ[\w-]+\.eyJ|\bsk-[\w-]{20}|\bgh[a-z]_\w{30}"
+    r"|\bxox[a-z]-|hooks\.slack\.com/|[?&](?:sig|signature|token|key|x-amz-signature|code)=",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,12 @@ class Row:
 
     @property
     def secret(self) -> bool:
-        return looks_secret(self.wanted.name) or "SecureString" in (self.type, self.stored.type if self.stored else "")
+        """Whether name, type or value say that it is better not shown."""
+        if "SecureString" in (self.type, self.stored.type if self.stored else "") or looks_secret(self.wanted.name):
+            return True
+        values = (self.wanted.value, self.stored.value if self.stored else None)
+        hidden = any(value and _HIDDEN_VALUE.search(value) for value in values)
+        return hidden or bool(_HIDDEN_NAME.search(self.wanted.name.upper()))
 
 
 @dataclass(frozen=True)

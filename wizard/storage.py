@@ -22,7 +22,7 @@ from wizard.deployment import Deployment
 from wizard.errors import BadInput, Blocked, Failed
 from wizard.events import Progress
 from wizard.text import plural
-from wizard.workspace import Workspace
+from wizard.workspace import Workspace, make_private
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ def back_up(context: Context, table: str, output: Path | None = None, *, folder:
     total = int(description.get("ItemCount") or 0) or None  # AWS counts every six hours only
     try:
         if folder is not None:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(folder)
         with backup_files.writing(path) as writer:
             for page in context.account.pages("dynamodb", "scan", TableName=table, ConsistentRead=True):
                 for item in page["Items"]:

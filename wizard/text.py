@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+
+# Temporary credentials and signatures as requests carry them: a presigned URL in an item, or the canonical request that
+# AWS quotes when it refuses a signature.
+_CREDENTIAL = re.compile(
+    r"((?:x-amz-security-token|x-amz-signature|x-amz-credential)(?:[:=]|%3d)\s*|aws4-hmac-sha256 credential=|signature=)"
+    r"[^\s&\"'<>\\,]+",
+    re.IGNORECASE,
+)
+
+
+def without_credentials(text: str) -> str:
+    """`text` less session tokens and signatures."""
+    folded = text.lower()  # faster than letting the pattern look for its beginnings
+    carries = "x-amz-" in folded or "signature=" in folded or "aws4-hmac" in folded
+    return _CREDENTIAL.sub(r"\1(hidden)", text) if carries else text
 
 
 def plain(text: object, limit: int = 0) -> str:
-    """`text` with control, format (bidirectional marks) and surrogate characters as visible `\\x1b` escapes.
+    """`text` with control, format (bidirectional marks) and surrogate characters as visible `\\x1b` escapes, and without
+    the credentials of a signed request.
 
     `limit` > 0 cuts to that many characters and ends the cut text in `…`.
     """
-    shown = str(text)
+    shown = without_credentials(str(text))
     if not shown.isprintable():  # true of nearly every log line, and much faster than looking at each character
         shown = "".join(
             char.encode("unicode_escape").decode("ascii") if unicodedata.category(char)[0] == "C" else char

@@ -67,6 +67,23 @@ class PlainFormatter(logging.Formatter):
         return "\n".join(plain(line) for line in super().format(record).split("\n"))
 
 
+class _LogFile(logging.handlers.RotatingFileHandler):
+    """A log whose every file is its owner's only, those begun when one is full as well."""
+
+    def _open(self) -> IO[Any]:  # type: ignore[override]
+        opener = None if Path(self.baseFilename).exists() else private_opener
+        return open(self.baseFilename, self.mode, encoding=self.encoding, opener=opener)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, with mode 0700 whatever the umask."""
+    if not folder.parent.exists():
+        make_private(folder.parent)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        folder.chmod(0o700)
+
+
 class Workspace:
     """The folder of one migration. Opening it creates it; nothing in it is shared with other migrations."""
 
@@ -76,8 +93,8 @@ class Workspace:
         self._audit_lock = threading.Lock()
         try:
             for path in (folder, self.logs, self.backups, self.reports):
-                path.mkdir(parents=True, exist_ok=True)
-                path.chmod(0o700)
+                make_private(path)
+                path.chmod(0o700)  # one that was there already as well
         except OSError as error:
             raise BadInput(
                 f"The workspace {folder} cannot be used: {error.strerror}. Give another --workspace."
@@ -174,10 +191,7 @@ class Workspace:
 
     def log_handler(self, path: Path | None = None) -> logging.Handler:
         """A handler that writes every line to `path`, else to the workspace's log file."""
-        target = path or self.log_file
-        if not target.exists():
-            os.close(private_opener(str(target), os.O_CREAT | os.O_WRONLY))
-        handler = logging.handlers.RotatingFileHandler(target, maxBytes=50_000_000, backupCount=5, encoding="utf-8")
+        handler = _LogFile(path or self.log_file, maxBytes=50_000_000, backupCount=5, encoding="utf-8")
         handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)-8s %(name)s: %(message)s"))
         return handler
 

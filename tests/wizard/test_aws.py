@@ -18,6 +18,8 @@ from wizard.aws_errors import code_of, explain
 from wizard.errors import BadInput, Blocked, Failed, Interrupted, MigrateError
 from wizard.events import Control, Event, Feed, Paused, Question, Resumed
 from wizard.spending import Budget, Costs
+from wizard.text import plain
+from wizard.workspace import PlainFormatter
 
 TABLE = "amplify-v6-lambda-dev-accounts"
 
@@ -165,6 +167,29 @@ def test_other_errors_are_raised_at_once(aws: Aws, table: str, sleeps: list[floa
     assert (code_of(caught.value), sleeps) == ("AccessDeniedException", [])
     assert explain(caught.value) == "AccessDeniedException: not you (PutItem)"
     assert code_of(ValueError()) == "ValueError"
+
+
+def test_an_error_that_quotes_the_request_is_told_without_its_credentials(
+    aws: Aws, table: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """AWS quotes the canonical request when it refuses a signature; botocore quotes the values that it refuses."""
+    account = aws.account()
+    quoted = (
+        "The Canonical String should have been 'GET\n/\nx-amz-date:20260131T100000Z\nx-amz-security-token:FwoG/s3kr1t+x==\n'"
+        " for https://b.s3.amazonaws.com/k?X-Amz-Credential=AKIAs3kr1t%2F2026&X-Amz-Signature=s3kr1t&x=1, Authorization:"
+        " AWS4-HMAC-SHA256 Credential=AKIAs3kr1t/2026/s3/aws4_request, SignedHeaders=host, Signature=s3kr1t"
+    )
+    deny(account, "dynamodb", "PutItem", quoted)
+    with pytest.raises(botocore.exceptions.ClientError) as caught:
+        put(account)
+    wrong = Account(region=REGION, endpoint_url=aws.endpoint, credentials=CREDENTIALS)
+    with pytest.raises(botocore.exceptions.ParamValidationError) as refused:
+        wrong.call("dynamodb", "put_item", TableName=TABLE, Item={"user": {"S": {"s3kr1t"}}})
+    record = logging.LogRecord("x", logging.ERROR, "", 0, "failed: %s", (caught.value,), (None, caught.value, None))
+    for told in (explain(caught.value), plain(caught.value), PlainFormatter().format(record), explain(refused.value)):
+        assert "s3kr1t" not in told
+    assert "x-amz-date:20260131T100000Z" in explain(caught.value)
+    assert plain("Signature expired: see x-amz-date") == "Signature expired: see x-amz-date"
 
 
 # --- credentials ------------------------------------------------------------------------------------------------------

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
+import logging.handlers
+import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -134,3 +138,20 @@ def test_binary_keys_fit_into_a_line_of_the_audit_log(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     workspace.write_audit({"Key": {"id": {"B": b"\0\xff"}}})
     assert json.loads(workspace.audit_log.read_text()) == {"Key": {"id": {"B": "AP8="}}}
+
+
+def test_a_log_that_is_full_goes_on_in_a_file_of_the_owners_only(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        workspace = Workspace(tmp_path / "new" / "w")
+        handler = workspace.log_handler()
+        assert isinstance(handler, logging.handlers.RotatingFileHandler)
+        handler.maxBytes = 10
+        for number in range(3):
+            handler.emit(logging.LogRecord("x", logging.INFO, "", 0, f"line {number}", (), None))
+        handler.close()
+    finally:
+        os.umask(before)
+    assert len(list(workspace.logs.iterdir())) > 2
+    for path in (tmp_path / "new", *(tmp_path / "new").rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path

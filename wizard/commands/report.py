@@ -15,7 +15,7 @@ from wizard.evidence import collect
 from wizard.journey import Outcome
 from wizard.report_html import page
 from wizard.report_markdown import markdown
-from wizard.workspace import write_whole
+from wizard.workspace import make_private, write_whole
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def run_report(arguments: argparse.Namespace, context: Context) -> Outcome:
     }
     files = {kind: folder / f"report-{made:%Y%m%dT%H%M%S%fZ}.{kind}" for kind in texts}
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(folder)
         for kind, path in files.items():
             with write_whole(path) as file:
                 file.write(texts[kind])
