@@ -206,11 +206,13 @@ def _plan(plan: Mapping[str, Any], ids: bool) -> dict[str, Any]:
         return {}
     summary = plan["summary"] or {}
     users, outside = dict(summary.get("users", {})), summary.get("not_in_map", {})
+    in_use = summary.get("new_ids_in_use", {}).get("count", 0)
     without = users.pop("without_data", [])
     names = {"without_data": without, "not_in_map": outside.get("examples", [])} if ids else {}
     return {
         "id": plan["id"], "created": plan["created"], "scope": plan["scope"],
-        "users": {**users, "without_data": len(without), "not_in_map": outside.get("count", 0)},
+        "users": {**users, "without_data": len(without), "not_in_map": outside.get("count", 0),
+                  "new_ids_in_use": in_use},
         "scanned": summary.get("scanned", {}), "unread": summary.get("unread", []), **names,
     }  # fmt: skip
 

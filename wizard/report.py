@@ -158,6 +158,8 @@ def _user_map(evidence: Evidence) -> Section:
             f"{users.get('with_changes', 0):,} of them had something to change in plan {plan['id']}, {users['without_data']:,}"
             f" have no data; {users['not_in_map']:,} with data are not in the map and were left as they are."
         )
+        if in_use := users.get("new_ids_in_use"):
+            sentences.append(f"{plural(in_use, 'new id')} had data before it, which the old id's data joined.")
     pairs = known.get("pairs", {})
     rows = tuple(pairs.items())
     return Section("User map", tuple(sentences), grid=Grid(("old_id", "new_id"), rows) if rows else None)

@@ -14,7 +14,7 @@ NAMED = 5  # ids and shares named before the rest is only counted
 
 def stop_and_think(summary: Mapping[str, Any]) -> list[str]:
     """The summary of `migrate plan` as lines; those that are unusual begin with `!`."""
-    users, outside = summary["users"], summary["not_in_map"]
+    users, outside, in_use = summary["users"], summary["not_in_map"], summary["new_ids_in_use"]
     lines = [f"Users: {users['in_map']:,} in the map, {users['with_changes']:,} with changes"]
     if without := users["without_data"]:
         lines.append(
@@ -23,7 +23,13 @@ def stop_and_think(summary: Mapping[str, Any]) -> list[str]:
         )
     if outside["count"]:
         lines.append(
-            f"! {outside['count']:,} with data are not in the map and stay as they are: {_named(outside['examples'])}"
+            f"! {outside['count']:,} with data are not in the map and stay as they are:"
+            f" {_named(outside['examples'], outside['count'])}"
+        )
+    if in_use["count"]:
+        lines.append(
+            f"! {plural(in_use['count'], 'new id')} with data already, which the old id's data will join:"
+            f" {_named(in_use['examples'], in_use['count'])}. Does each belong to the same person?"
         )
     lines += _shares(summary["largest_share"], users["with_changes"])
     if summary["blocked"]:
@@ -62,6 +68,7 @@ def _shares(shares: Sequence[Mapping[str, Any]], users: int) -> list[str]:
     return [f"{'! ' if unlikely else ''}Largest shares of the changes: {told}{'. Is that likely?' if unlikely else ''}"]
 
 
-def _named(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - NAMED:,} more" if len(ids) > NAMED else ""
+def _named(ids: Sequence[str], of: int = 0) -> str:
+    count = of or len(ids)
+    more = f" and {count - NAMED:,} more" if count > NAMED else ""
     return ", ".join(plain(one, 60) for one in ids[:NAMED]) + more

@@ -177,8 +177,8 @@ def _taken(user_map: UserMap, known: Mapping[str, str]) -> Iterator[Complaint]:
     for row in user_map.rows:
         if row.old == row.new or row.new not in known:
             continue
-        theirs = known[row.new].lower()
         # Rows of the old sync job are keyed by the address and have no `email`.
+        theirs = (known[row.new] or (row.new if "@" in row.new else "")).lower()
         mine = {address.lower() for address in (row.old, known.get(row.old, "")) if "@" in address}
         taken = f"new_id {shown(row.new)} has a row in cognito-users already"
         if theirs in mine:
@@ -194,7 +194,7 @@ def _taken(user_map: UserMap, known: Mapping[str, str]) -> Iterator[Complaint]:
             yield Complaint(
                 "error",
                 row.line,
-                f"{taken}, of another person ({shown(known[row.new])}, not {shown(min(mine))})."
+                f"{taken}, of another person ({shown(known[row.new] or row.new)}, not {shown(min(mine))})."
                 " Give the id that belongs to this user.",
             )
 

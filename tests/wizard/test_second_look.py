@@ -12,6 +12,7 @@ def summary(**changed: Any) -> dict[str, Any]:
     return {
         "users": {"in_map": 4, "with_changes": 4, "without_data": []},
         "not_in_map": {"count": 0, "examples": []},
+        "new_ids_in_use": {"count": 0, "examples": []},
         "largest_share": [{"user": "ada@example.edu", "changes": 6, "share": 0.3}],
         "tables": [
             {"place": "amplify-v6-lambda-dev-accounts", "planned": 4},
@@ -55,6 +56,7 @@ def test_everything_that_stays_as_it_is_is_told() -> None:
     reference = {"place": "notes", "path": "by", "kind": "id", "count": 1200, "example": "ada@example.edu"}
     lines = unusual(
         not_in_map={"count": 2, "examples": ["eve@example.edu", "\x1b[31mmallory"]},
+        new_ids_in_use={"count": 30, "examples": [f"user{number}" for number in range(20)]},
         unknown_references=[reference],
         blocked=1,
         kept=3,
@@ -62,13 +64,15 @@ def test_everything_that_stays_as_it_is_is_told() -> None:
     )
     assert [line.split(":")[0] for line in lines] == [
         "! 2 with data are not in the map and stay as they are",
+        "! 30 new ids with data already, which the old id's data will join",
         "! 1 change cannot be made; see `migrate show --state failed`",
         "! Left beside another one",
         "! unknown reference",
         "! attention",
     ]
     assert "\x1b" not in "".join(lines)
-    assert "notes by holds an old id, which stays: 1,200 times" in lines[3]
+    assert "user4 and 25 more. Does each belong to the same person?" in lines[1]
+    assert "notes by holds an old id, which stays: 1,200 times" in lines[4]
 
 
 def test_tables_are_counted_against_users() -> None:

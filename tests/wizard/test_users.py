@@ -92,6 +92,7 @@ def test_a_new_id_that_is_another_persons_is_an_error_and_the_same_persons_is_at
             "dora@example.edu": "",
             "emil1": "emil@example.edu",
             "fred1": "",
+            "gus@example.edu": "",
         },
     )
     complaints = check_against_account(
@@ -104,10 +105,14 @@ def test_a_new_id_that_is_another_persons_is_an_error_and_the_same_persons_is_at
             ("emile", "emil1"),
             ("fred1", "fred1"),
             ("nobody@example.edu", "nobody1"),
+            ("hugo@example.edu", "gus@example.edu"),
         ),
     )
     errors, attention = said(complaints, "error"), said(complaints, "attention")
-    assert list(errors) == [3]
+    assert list(errors) == [3, 9]
+    assert "another person ('gus@example.edu', not 'hugo@example.edu')" in errors[9], (
+        "a row that is keyed by its address"
+    )
     assert "another person ('robert@example.edu', not 'bob@example.edu')" in errors[3]
     assert "of the same person" in attention[2]
     assert "no e-mail address tells whose it is" in attention[4]

@@ -316,6 +316,9 @@ def summarise(ledger: Ledger, plan: int, scope: Scope, census: Census, only: str
     outside = sorted(
         owner for owner in census.owners if owner not in known and "@" in owner
     ) if any("@" in old for old in scope.ids) else sorted(owner for owner in census.owners if owner not in known)  # fmt: skip
+    done = {"applied", "verified", "cleaned"}
+    ours = {user for user, states in ledger.user_counts().items() if states.keys() & done}
+    in_use = sorted(scope.ids[old] for old in changed - ours if per_user[old] and census.owners[scope.ids[old]])
     total = sum(per_user.values())
     blocked = "json_extract(detail, '$.blocked') IS NOT NULL"  # cannot be written as it is; all else is tried again
     return {
@@ -332,6 +335,7 @@ def summarise(ledger: Ledger, plan: int, scope: Scope, census: Census, only: str
             for user, count in per_user.most_common(5)
         ],
         "not_in_map": {"count": len(outside), "examples": outside[:20]},
+        "new_ids_in_use": {"count": len(in_use), "examples": in_use[:20]},
         "unknown_references": ledger.unknown_references(),
         "findings": [asdict(finding) for finding in census.findings],
         "unread": sorted(set(census.failed)),

@@ -35,7 +35,16 @@ def test_only_items_of_the_map_are_planned(stage: Stage) -> None:
     assert places(document) == {stage.name(ACCESS): 2}
     assert document["scanned"] == {stage.name(ACCESS): 4}
     assert document["not_in_map"] == {"count": 2, "examples": ["annex@example.edu", EVE]}
+    assert document["new_ids_in_use"] == {"count": 0, "examples": []}
     assert [entry.action for entry in stage.entries()] == ["copy", "copy"]
+
+
+def test_new_ids_that_have_data_before_anything_is_applied_are_named(stage: Stage) -> None:
+    stage.put(ACCESS, access(ANN), access(BOB), {**access("b-200"), "object_id": s("another")})
+    assert stage.plan()["new_ids_in_use"] == {"count": 1, "examples": ["b-200"]}
+    stage.apply()
+    stage.put("lambda/cost-calculations", {"id": s(ANN), "accountInfo": s("c"), "dailyCost": n(1)})
+    assert stage.plan()["new_ids_in_use"]["count"] == 0, "what we wrote ourselves is no news"
 
 
 def test_a_plan_writes_nothing_to_aws(stage: Stage) -> None:
