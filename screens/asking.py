@@ -18,6 +18,13 @@ from screens.steady import Steady
 from screens.widgets.prose import Prose
 
 
+def fit(asking: Screen[Any], beside: int) -> None:
+    """Give the lines all rows but those `beside` them: a share of the height would be cut to rows that nobody uses."""
+    for scroll in asking.query("#lines"):
+        scroll.styles.max_height = max(3, asking.size.height - beside)
+    asking.call_after_refresh(tell_of_more, asking)
+
+
 def tell_of_more(asking: Screen[Any]) -> None:
     """Say on the frame whether its lines go on; a dialog that was closed meanwhile has nothing left to say it on."""
     more = any(scroll.max_scroll_y for scroll in asking.query("#lines"))
@@ -25,9 +32,10 @@ def tell_of_more(asking: Screen[Any]) -> None:
         dialog.border_subtitle = "↑ ↓ scroll: there is more" if more else ""
 
 
-class Asking(Steady[bool], ModalScreen[bool]):
+class Asking(ModalScreen[bool], Steady[bool]):
     """A question whose lines may be longer than the terminal; arrow keys scroll them."""
 
+    BESIDE = 7  # rows: frame, heading, buttons, footer and the blank ones between
     BINDINGS = [  # noqa: RUF012 - Textual reads a plain list
         Binding("up", "scroll(-1)", show=False),
         Binding("down", "scroll(1)", show=False),
@@ -41,7 +49,7 @@ class Asking(Steady[bool], ModalScreen[bool]):
             yield Prose("\n".join(lines))
 
     def on_resize(self) -> None:
-        self.call_after_refresh(tell_of_more, self)
+        fit(self, self.BESIDE)
 
     def action_scroll(self, lines: int) -> None:
         self.query_one("#lines").scroll_relative(y=lines, animate=False)
@@ -108,6 +116,7 @@ class AskForWord(Asking):
     """Destroying asks for a word, typed exactly; anything else is refused and said so."""
 
     AUTO_FOCUS = "#word"
+    BESIDE = 11  # the field, what is above it, and a refusal of two rows
     BINDINGS = [  # noqa: RUF012 - Textual reads a plain list
         Binding("escape", "cancel", "Cancel", priority=True),
         Binding("ctrl+c", "cancel", show=False, priority=True),
@@ -153,7 +162,7 @@ class AskForWord(Asking):
         self.dismiss(False)
 
 
-class Tell(Steady[None], ModalScreen[None]):
+class Tell(ModalScreen[None], Steady[None]):
     """Something to read: help, or a failure with its cause, what to do, and where the log is."""
 
     AUTO_FOCUS = "#lines"
@@ -175,7 +184,7 @@ class Tell(Steady[None], ModalScreen[None]):
         yield Footer(compact=True)
 
     def on_resize(self) -> None:
-        self.call_after_refresh(tell_of_more, self)
+        fit(self, 5)  # frame, heading with its blank row, footer
 
     def action_close(self) -> None:
         self.dismiss(None)
@@ -192,7 +201,7 @@ def too_small(size: Size) -> bool:
     return size.width < MINIMUM[0] or size.height < MINIMUM[1]
 
 
-class TooSmall(Steady[None], ModalScreen[None]):
+class TooSmall(ModalScreen[None], Steady[None]):
     """One line while the terminal is too small; goes by itself."""
 
     def compose(self) -> ComposeResult:

@@ -11,7 +11,7 @@ HELP = (
     "b, ←        step before; what you entered is kept",
     "s           steps: choose any with ↑ ↓ and Enter",
     "Tab         from field to button and on; Enter presses, Space ticks",
-    "v           view the plan: tables, changes, single edits, conflicts, unknown references",
+    "v           view the plan: tables, changes, single edits, conflicts, unknown references; s sorts, / filters",
     "f           every check: what was found out, and what to do about it",
     "o           the whole of what the last action of this step said",
     "r           look at the account again",

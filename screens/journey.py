@@ -234,7 +234,7 @@ class JourneyScreen(Steady[None]):
                 await self.look(then_go=False)
                 return
         if action.effect != "read" and not await self._agreed(step, action, values, seen):
-            self._last[step.id] = (action, Outcome(4, ""))
+            self._last[step.id] = (action, Outcome(4, seen.text if seen else ""))
             await self._draw()
             return
         before = session.status(step).state
@@ -243,7 +243,7 @@ class JourneyScreen(Steady[None]):
         if lines := action.review(outcome):
             await self.app.push_screen_wait(Tell("Stop and think", lines))
         if outcome.code == 0 and before != "done" and session.status(step).state == "done":
-            self.notify(f"Step {step.id} is done.", markup=False)
+            self.notify(f"Step {step.id} is done.", timeout=3, markup=False)
             await self.go(session.following(step))
         elif outcome.code == 0 and self.step_id == step.id and session.status(step).state != "done":
             self._suggest(session.previewed_by(action))

@@ -145,7 +145,7 @@ class Walk:
     def label(self, action: Action) -> str:
         why = self.session.refusal(action)
         values = filled(action, self.given.get(self.session.step_of(action).id, {}), self.session.facts)
-        return f"{action.label} ({f'not yet: {why}' if why else EFFECTS[action.effect]}): {action.command(values)}"
+        return f"{action.label} ({f'not yet: {why}' if why else action.does or EFFECTS[action.effect]}): {action.command(values)}"
 
     def perform(self, step: Step, action: Action) -> Outcome | None:
         """Values, dry run, question, action; None when it did not come to it."""

@@ -33,15 +33,19 @@ def ask_text(question: str, default: str = "") -> str:
     return str(questionary.text(plain(question), default=default).unsafe_ask()).strip()
 
 
-def choose(question: str, options: Sequence[str]) -> int:
-    """The index of the option whose number is typed."""
+def choose(question: str, options: Sequence[str], now: int | None = None) -> int:
+    """The index of the option whose number is typed; Enter alone leaves it at `now`, where there is one."""
     for number, option in enumerate(options, 1):
         say(f"  {number}. {option}")
 
     def valid(typed: str) -> bool | str:
+        if not typed.strip() and now is not None:
+            return True
         return (typed.strip().isdigit() and 1 <= int(typed) <= len(options)) or f"A number from 1 to {len(options)}."
 
-    return int(questionary.text(f"{question} (number)", validate=valid).unsafe_ask()) - 1
+    wanted = "number" if now is None else f"number; Enter: {now + 1}"
+    typed = questionary.text(f"{question} ({wanted})", validate=valid).unsafe_ask().strip()
+    return int(typed) - 1 if typed or now is None else now
 
 
 def entered(field: Field, value: str) -> str:
@@ -52,5 +56,6 @@ def entered(field: Field, value: str) -> str:
     if is_tick(field):
         return "yes" if confirm(f"{label}?") else unticked(field)
     if field.choices:
-        return field.choices[choose(label, [choice or "(not set)" for choice in field.choices])]
+        now = field.choices.index(value) if value in field.choices else None
+        return field.choices[choose(label, [choice or "(not set)" for choice in field.choices], now)]
     return ask_text(f"{label}:", value)

@@ -8,10 +8,11 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
-from textual.widgets import DataTable, Input, Select
+from textual.widgets import DataTable, Input, Select, Static
 
 from screens.asking import Tell
 from screens.sheet import Sheet, cell, number
+from screens.shown import text
 from screens.widgets.options import Choose
 from wizard.results import START, ChangeRow, Results
 from wizard.text import plural
@@ -37,10 +38,10 @@ class Tables(Counts):
     COLUMNS = ("table or bucket",)  # and those states that occur
     BINDINGS = [  # noqa: RUF012
         Binding("enter", "changes", "Changes", priority=True),
-        Binding("p", "people", "By person"),
+        Binding("p", "people", "People"),
         Binding("c", "conflicts", "Conflicts"),
-        Binding("u", "unknown", "Unknown refs"),
-        Binding("f", "findings", "Think first"),
+        Binding("u", "unknown", "Unknown"),
+        Binding("f", "findings", "Findings"),
     ]
 
     def __init__(self, results: Results):
@@ -74,7 +75,7 @@ class Tables(Counts):
         self.app.push_screen(People(self.results))
 
     def action_conflicts(self) -> None:
-        self.app.push_screen(Changes(self.results, state="conflict", title="Conflicts"))
+        self.app.push_screen(Changes(self.results, state="conflict", title="Changes"))
 
     def action_unknown(self) -> None:
         self.app.push_screen(UnknownReferences(self.results))
@@ -110,7 +111,7 @@ class People(Counts):
 
     def action_changes(self) -> None:
         if self.highlighted:
-            self.app.push_screen(Changes(self.results, user=self.highlighted, title=f"Changes of {self.highlighted}"))
+            self.app.push_screen(Changes(self.results, user=self.highlighted, title="Changes"))
 
 
 class Changes(Sheet):
@@ -125,12 +126,12 @@ class Changes(Sheet):
     ]
     PAGE = 500
 
-    def __init__(
-        self, results: Results, row: str = "", state: str = "", user: str = "", title: str = "Changes everywhere"
-    ):
+    def __init__(self, results: Results, row: str = "", state: str = "", user: str = "", title: str = "Changes"):
         super().__init__(title)
         self.results = results
+        self._place = title  # what it is about apart from the filters, which the operator may change
         self._row, self._state, self._user = row, state, user
+        self._more = False
         self._shown: dict[str, ChangeRow] = {}
         self._last = START
 
@@ -166,8 +167,12 @@ class Changes(Sheet):
                 number(len(change.edits)), key=str(change.id),
             )  # fmt: skip
         self._last = found[-1].position if found else self._last
-        more = "; m shows more" if len(found) == self.PAGE else ""
-        self.note(f"{len(self._shown):,} changes shown{more}." if self._shown else "No changes here.")
+        self._more = len(found) == self.PAGE
+        self.refresh_bindings()
+        whose = f" of {user}" if user else ""
+        self.query_one("#title", Static).update(text(f"{self._place}{whose}{f', {state}' if state else ''}"))
+        shown = f"{plural(len(self._shown), 'change')} shown{'; m shows more' if self._more else ''}."
+        self.note(f"{shown} Enter: before and after of one." if self._shown else "No changes here.")
 
     @on(Input.Submitted, "#user")
     def _filter_user(self, event: Input.Submitted) -> None:
@@ -203,6 +208,9 @@ class Changes(Sheet):
     def action_more(self) -> None:
         self._load_more()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self._more if action == "more" else True
+
 
 def change_lines(change: ChangeRow) -> list[str]:
     """One change for a person: where, whose, and each path before and after."""
@@ -211,7 +219,7 @@ def change_lines(change: ChangeRow) -> list[str]:
         lines.append(f"To      {change.target}")
     if change.note:
         lines.append(f"Note    {change.note}")
-    lines.append("")
+    lines += [""] if change.edits else []
     for path, before, after in change.edits:
         lines += [path, f"  before  {before or '(nothing)'}", f"  after   {after or '(removed)'}"]
     return lines

@@ -13,7 +13,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button, Footer, Static
 
 from screens.asking import AskToStop
-from screens.shown import CODES, LEVELS, button, text
+from screens.shown import CODES, LEVELS, button, text, total
 from screens.steady import Steady
 from screens.widgets.header import WhereBar
 from screens.widgets.log_panel import LogPanel
@@ -99,10 +99,8 @@ class Running(Steady[Outcome]):
         self.app.show_where()
 
     def _ending(self, outcome: Outcome) -> str:
-        """How long it took, and what a long text says at its end, where the sum stands."""
-        last = outcome.text.rstrip().rpartition("\n")
-        total = f" {last[2]}" if last[0] and last[2][:1].isalnum() else ""
-        return f"Ended after {duration(time.monotonic() - self._started)}.{total}"
+        """How long it took, and what a long text comes to, which may stand far down in it."""
+        return f"Ended after {duration(time.monotonic() - self._started)}. {total(outcome.text)}".rstrip()
 
     def _tick(self) -> None:
         session = self.app.session

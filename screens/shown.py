@@ -27,7 +27,7 @@ CODES = {
     2: ("×", "wrong input, nothing was touched", "$text-error"),
     3: ("!", "blocked", "$text-warning"),
     4: ("–", "declined, nothing was touched", "$text-muted"),
-    130: ("!", "stopped, goes on from here", "$text-warning"),
+    130: ("!", "stopped", "$text-warning"),
 }
 
 
@@ -36,11 +36,23 @@ def text(foreign: object) -> Content:
     return Content("\n".join(plain(line) for line in str(foreign).split("\n")))
 
 
-def excerpt(words: str, more: str, head: int = 2, tail: int = 5) -> str:
-    """The first and the last lines of a long text, where its subject and its sum stand; `more` says where the rest is."""
+def total(words: str) -> str:
+    """What a text of several lines comes to: its last line, where the commands put the sum; "" where it is no sentence."""
+    before, _, last = words.rstrip().rpartition("\n")
+    return last if before and last[:1].isalnum() and last.endswith(".") else ""
+
+
+def excerpt(words: str, more: str, head: int = 2, tail: int = 4) -> str:
+    """A long text cut to its sum, then its first and its last lines; `more` says where the rest is."""
+    words = words.rstrip()
     lines = words.split("\n")
-    left = len(lines) - head - tail
-    return words if left <= 1 else "\n".join([*lines[:head], f"… {left:,} lines more: {more}", *lines[-tail:]])
+    if len(lines) <= head + tail + 2:
+        return words
+    shown = head
+    if sum_line := total(words):
+        lines, shown = [sum_line, *words[: -len(sum_line)].rstrip().split("\n")], head + 1
+    left = len(lines) - shown - tail
+    return "\n".join([*lines[:shown], f"… {left:,} lines more: {more}", *lines[-tail:]])
 
 
 def button(label: str) -> Content:

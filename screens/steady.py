@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 
 class Steady(Screen[Result]):
-    """What every screen of the wizard is."""
+    """What every screen of the wizard is; beside `ModalScreen` the second base, since styles follow the first one."""
 
     def dismiss(self, result: Result | None = None) -> AwaitComplete:
         """Leave, once: Textual would close whatever lies on top for the second of two quick keys."""

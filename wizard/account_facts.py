@@ -99,7 +99,7 @@ def check_old_user_storage(context: Context) -> Fact:
     return Fact(
         "old_user_storage", "attention" if rows else "ok", "Old user storage",
         f"{name} has {plural(rows, 'row')}",
-        "Back it up (4a) before anything touches basic-ops: removing the stack deletes the table." if rows else "",
+        "Removing basic-ops deletes it: step 4a saves its rows first." if rows else "",
         {"exists": True, "rows": rows},
     )  # fmt: skip
 

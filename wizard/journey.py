@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # a context brings boto3 along; faces that only draw the jour
     from wizard.context import Context
 
 Effect = Literal["read", "write", "destroy"]
-EFFECTS: dict[Effect, str] = {"read": "only looks", "write": "asks, then writes", "destroy": "asks, then deletes"}
+EFFECTS: dict[Effect, str] = {"read": "only looks", "write": "asks and writes", "destroy": "asks and deletes"}
 State = Literal["done", "skipped", "open", "locked", "unknown"]
 
 
@@ -57,6 +57,7 @@ class Action:
     fields: tuple[Field, ...] = ()
     word: Callable[[Facts], str] = lambda facts: ""
     applies: Callable[[Facts], bool] = lambda facts: True
+    does: str = ""  # what it does to the account and here, in two or three words; "" where `effect` says it all
     undo: bool = False  # takes back what the step did: never what the step is for
     preview: str = ""  # id of the action of the same step that shows what this one would do (its dry run)
     # What will be down or slow and for how long, which jobs to stop, what users will notice.

@@ -20,11 +20,11 @@ from wizard.text import plain, plural, sentences
 _KEEP = (
     Finding("note", "var file", "serverless.yml still reads the var file at every deployment: it must stay in place."),
     Finding(
-        "note", "ADMINS", "ADMINS holds user ids: when ids change, it needs the new ones.",
+        "note", "ADMINS", "It holds user ids: when ids change, it needs the new ones.",
         "Change it in the var file once users log in with new ids, and run populate again.",
     ),
 )  # fmt: skip
-_SIGNS = {"create": "+", "update": "~", "unchanged": "=", "kept": "=", "cannot": "✗", "skipped": "-"}
+_SIGNS = {"cannot": "✗", "update": "~", "create": "+", "kept": "=", "skipped": "-", "unchanged": "="}
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,9 @@ def populate(context: Context, root: Path | None = None, *, dry_run: bool = Fals
     """Store every parameter that is missing or different. Nothing is written (3) while a service needs more."""
     found = plan(context, root)
     before = replace(found, findings=(*found.findings, *_KEEP))
-    lines = [*(_table(before.rows) if dry_run else []), *_announce(context, before.findings)]
+    # What changes nothing comes last, below what is to be looked at.
+    rows = sorted(before.rows, key=lambda row: list(_SIGNS).index(row.action))
+    lines = [*(_table(rows) if dry_run else []), *_announce(context, before.findings)]
     if before.blocked:
         lines += ["", *_problems(before), "", "Nothing was written: correct the above first."]
         return Outcome(3, "\n".join(lines), {**_details(before), "written": 0, "failed": []})

@@ -339,7 +339,11 @@ def verify_done(facts: Facts) -> str:
 
 
 def verify_locked(facts: Facts) -> str:
-    return "" if apply_done(facts) else "the plan is not applied yet (step 6c)"
+    if apply_done(facts):
+        return ""
+    if something_to_undo(facts) and _mapping(facts, "plan").get("fresh"):
+        return "not everything is applied, or was found right: plan again (step 6b) and apply (step 6c), or undo"
+    return "the plan is not applied yet (step 6c)"
 
 
 def cleanup_done(facts: Facts) -> str:

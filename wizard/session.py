@@ -22,7 +22,7 @@ from wizard.events import Control, Feed, FeedHandler, Finished, Started
 from wizard.facts import Facts
 from wizard.journey import Action, Journey, Outcome, Status, Step, Values, status
 from wizard.results import Results, of_workspace
-from wizard.text import plain, plural
+from wizard.text import plain, plural, under_home
 
 if TYPE_CHECKING:
     from wizard.context import Context
@@ -118,7 +118,7 @@ class Session:
             deployment.region,
             f"{deployment.dep}/{deployment.stage}",
             badge,
-            str(context.workspace.folder),
+            under_home(context.workspace.folder),
             context.endpoint,
         )
 
@@ -289,6 +289,7 @@ class Session:
     def _run(self, action: Action, values: Values) -> Outcome:
         step = self.step_of(action)
         self.feed.emit(Started(step.id, action.id))
+        log.info("$ %s", action.command(values))  # what stands above it in the log is of earlier work
         try:
             if (why := self.refusal(action)) or self.context is None:
                 raise Blocked(f"Not yet: {why}.")

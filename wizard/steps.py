@@ -207,13 +207,22 @@ def _apply_warning(facts: Facts, values: Values) -> Sequence[str]:
     ]
 
 
+def _undo_warning(facts: Facts, values: Values) -> Sequence[str]:
+    login = "" if rules.scenario(facts) == "b" else "; then they log in under the old id"
+    return [
+        "Every copy and change of this migration is taken back, the last one first; the old records count again.",
+        "What services changed under the new ids since then is left as it is, and listed. Users should be logged out"
+        f" until it is done{login}.",
+    ]
+
+
 def _undo() -> list[Action]:
     """Taking back what was applied: after an apply, and after a verification that is not what was hoped for."""
     return [
         action("rollback-dry-run", "Show what an undo would do", "read", fixed("rollback", "--dry-run"),
                applies=rules.something_to_undo, undo=True),
         action("rollback", "Undo what was applied", "destroy", fixed("rollback"), word=lambda facts: "ROLLBACK",
-               preview="rollback-dry-run", applies=rules.something_to_undo, undo=True),
+               warning=_undo_warning, preview="rollback-dry-run", applies=rules.something_to_undo, undo=True),
     ]  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
+from pathlib import Path
 
 # Temporary credentials and signatures as requests carry them: a presigned URL in an item, or the canonical request that
 # AWS quotes when it refuses a signature.
@@ -45,3 +47,9 @@ def sentences(text: str, todo: str) -> str:
     """What was found and what to do about it, as sentences of one line."""
     stop = "" if text.endswith((".", "!", "?", ":")) else "."
     return f"{text}{stop} {todo}" if todo else text
+
+
+def under_home(path: Path) -> str:
+    """A path as a person writes it: `~/…` below the home directory."""
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - without a home this stays as it is, Path.home() raises
+    return f"~/{path.relative_to(home)}" if path != home and path.is_relative_to(home) else str(path)

@@ -40,7 +40,7 @@ class ActionRow(Vertical):
     def compose(self) -> ComposeResult:
         action = self.offered
         variant = {"read": "primary", "write": "warning", "destroy": "error"}[action.effect]
-        effect = EFFECTS[action.effect]
+        effect = action.does or EFFECTS[action.effect]
         with Horizontal(classes="button-line"):
             yield Button(
                 button(action.label),
@@ -92,9 +92,9 @@ class StepBody(Vertical):
             yield Prose(self._status.why, STATES[self._status.state], id="status")
             if self._last is not None:
                 action, outcome = self._last
-                words = f"{action.label}: {outcome.text}" if outcome.text else action.label
+                joint = "\n" if "\n" in outcome.text.strip() else " "
                 yield Prose(
-                    excerpt(words, "o shows all"),
+                    f"{action.label}:{joint}{excerpt(outcome.text, 'o shows all')}" if outcome.text else action.label,
                     CODES.get(outcome.code, CODES[1]),
                     classes="last" if outcome.code == 0 else "last -failed",
                 )

@@ -30,7 +30,8 @@ async def draw(folder: Path) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with start_demo(folder) as demo:
         os.environ.update(demo.environment())
-        session = sandbox_session(demo, folder / "workspace")
+        os.environ["HOME"] = str(folder)  # so that the pictures show `~/…`, not where this run keeps its files
+        session = sandbox_session(demo, folder / "amplify-migration")
         with session.listening():
             app = WizardApp(session)
 

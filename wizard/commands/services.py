@@ -86,6 +86,8 @@ def run_list(arguments: argparse.Namespace, context: Context) -> Outcome:
     missing = () if arguments.names else order.missing
     lines += [f"    missing: {name}, named in serverless-compose.yml, has no directory" for name in missing]
     lines += ["", "By hand, from the root of the checkout:", *(f"    {command}" for command in commands)]
+    same = sum(bool(row["skipped"]) for row in rows)
+    lines += ["", f"{plural(len(rows) - same, 'service')} to deploy, {same} deployed and unchanged."]
     return Outcome(0, "\n".join(lines), {"services": rows, "missing": list(order.missing), "commands": commands})
 
 

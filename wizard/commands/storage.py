@@ -100,6 +100,9 @@ def run_backup(arguments: argparse.Namespace, context: Context) -> Outcome:
         f"{backup.manifest.table}: {plural(backup.manifest.rows, 'row')} saved and verified, {backup.path}"
         for backup in made
     ]
+    if len(made) > 1:
+        rows = sum(backup.manifest.rows for backup in made)
+        lines.append(f"{plural(rows, 'row')} of {len(made)} tables saved, read back and equal.")
     documents = [
         {
             "table": backup.manifest.table,

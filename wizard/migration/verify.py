@@ -200,7 +200,8 @@ def text(summary: Mapping[str, Any]) -> str:
     if any(one["id"] == 0 for one in summary["wrong"]):
         parts.append("there is a new version of the data disclosure")
     undone = sum(summary["states"].get(state, 0) for state in ("planned", "conflict", "failed"))
-    if undone:
+    undone -= verdicts.get("missing", 0) + verdicts.get("differs", 0)  # open again, and told above
+    if undone > 0:
         parts.append(f"{undone:,} not applied")
     if unread := summary["leftovers"]["unread"]:
         parts.append(f"{', '.join(unread)} could not be read: grant dynamodb:Scan and s3:ListBucket, then verify again")
