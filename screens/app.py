@@ -64,7 +64,7 @@ class WizardApp(App[int]):
         self.set_interval(1 / DRAINS_PER_SECOND, self.drain)
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGHUP):
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
                 loop.add_signal_handler(number, self.leave_at_once)
 
     def on_resize(self, event: Resize) -> None:

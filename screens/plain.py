@@ -102,6 +102,9 @@ class Walk:
             self.session.gather()
         except MigrateError as error:
             told(f"The account could not be looked at: {error}")
+        except Exception as error:
+            self.session.record_crash("looking at the account", error)
+            told(f"The account could not be looked at: {crash(error)}")
 
     def show(self, step: Step) -> None:
         """The step as a person would read it aloud."""
@@ -249,6 +252,7 @@ def run(session: Session) -> int:
     os.environ.setdefault("PROMPT_TOOLKIT_NO_CPR", "1")  # asking a slow line where its cursor is only prints a warning
     code = None
     before = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with session.listening():
             try:

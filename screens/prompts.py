@@ -41,7 +41,7 @@ def choose(question: str, options: Sequence[str], now: int | None = None) -> int
     def valid(typed: str) -> bool | str:
         if not typed.strip() and now is not None:
             return True
-        return (typed.strip().isdigit() and 1 <= int(typed) <= len(options)) or f"A number from 1 to {len(options)}."
+        return (typed.strip().isdecimal() and 1 <= int(typed) <= len(options)) or f"A number from 1 to {len(options)}."
 
     wanted = "number" if now is None else f"number; Enter: {now + 1}"
     typed = questionary.text(f"{question} ({wanted})", validate=valid).unsafe_ask().strip()

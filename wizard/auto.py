@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import textwrap
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 
 from wizard.errors import BadInput, Blocked, Declined, Interrupted
 from wizard.events import Question
@@ -31,13 +34,30 @@ def walk(
         yes: needed for any write on a real account (4 without); the sandbox needs none.
     """
     session.feed.answers = False
-    with session.listening():
+    with session.listening(), interruptible():
         try:
             return _walk(session, confirm, yes, out)
         except KeyboardInterrupt:
-            session.finish(30)
-            out("Stopped between two requests; the same command goes on from here.")
+            stopped = session.finish(30)
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                out("Stopped between two requests." if stopped else "Stopped; a request was still in flight.")
+                out(f"Go on from here: {session.resume}")
             return Interrupted.exit_code
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGINT, SIGTERM and a dropped line raise KeyboardInterrupt, whatever the command around it made of them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _walk(session: Session, confirm: Mapping[str, str] | str, yes: bool, out: Callable[[str], None]) -> int:

@@ -257,6 +257,7 @@ class Session:
     def gather(self) -> Facts:
         """Look at the account and the workspace; blocking, makes no change."""
         if self.context is not None:
+            self.context.workspace.still_there()
             self._equip(self.context, Control(), read_only=True)
             try:
                 self.facts = self.gather_facts(self.context)
@@ -293,6 +294,7 @@ class Session:
         try:
             if (why := self.refusal(action)) or self.context is None:
                 raise Blocked(f"Not yet: {why}.")
+            self.context.workspace.still_there()
             outcome = action.run(self.context, values)
         except MigrateError as error:
             outcome = Outcome(error.exit_code, str(error))

@@ -114,6 +114,13 @@ class Workspace:
     command_log = property(lambda self: self.folder / "commands.jsonl")
     log_file = property(lambda self: self.logs / "amplify-migrate.log")
 
+    def still_there(self) -> None:
+        """Raise Blocked when the folder was taken away meanwhile: what it remembers must not be taken for nothing."""
+        if not self.logs.is_dir():
+            raise Blocked(
+                f"The workspace {self.folder} is gone. Put it back and look again; or leave, and start once more with a new one."
+            )
+
     def settings(self) -> dict[str, Any]:
         """What was written last with `remember`; {} in a new workspace."""
         path = self.folder / "settings.json"

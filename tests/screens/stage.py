@@ -14,6 +14,7 @@ from pathlib import Path
 
 from wizard import steps
 from wizard.aws import Account
+from wizard.console import stopping
 from wizard.context import Context
 from wizard.deployment import Deployment
 from wizard.errors import BadInput, Blocked
@@ -287,18 +288,21 @@ def session_in(
     )
 
 
-if __name__ == "__main__":
-    face, where = sys.argv[1], Path(sys.argv[2])
-    session = session_in(where, chosen="choose" not in sys.argv)
+def run_face(face: str, session: Session, word: str) -> int:
     if face == "plain":
         from screens import plain
 
-        raise SystemExit(plain.run(session))
+        return plain.run(session)
     if face == "auto":
         from wizard import auto
 
-        word = (sys.argv[3:] or [""])[0]
-        raise SystemExit(auto.walk(session, confirm=word, out=lambda text: print(text, flush=True)))
+        return auto.walk(session, confirm=word, out=lambda text: print(text, flush=True))
     from screens import app
 
-    raise SystemExit(app.run(session))
+    return app.run(session)
+
+
+if __name__ == "__main__":
+    sitting = session_in(Path(sys.argv[2]), chosen="choose" not in sys.argv)
+    with stopping(Control()):  # as `demo` is: the faces take the signals for themselves
+        raise SystemExit(run_face(sys.argv[1], sitting, (sys.argv[3:] or [""])[0]))

@@ -6,6 +6,8 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.screens.terminal import Terminal
 
 STAGE = "tests.screens.stage"
@@ -36,16 +38,17 @@ def start_apply(terminal: Terminal) -> None:
     terminal.until("item ")
 
 
-def test_sigterm_stops_the_work_restores_the_terminal_and_can_be_resumed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_work_restores_the_terminal_and_can_be_resumed(tmp_path: Path, number: int) -> None:
     where = workspace(tmp_path, parameters=True, endpoint=True)
     with Terminal(STAGE, "textual", where) as terminal:
         start_apply(terminal)
-        terminal.process.send_signal(signal.SIGTERM)
+        terminal.process.send_signal(number)
         assert terminal.ends() == 130
         assert LEFT_SCREEN in terminal.written
         assert "Go on any time" in terminal.written and str(tmp_path / "logs") in terminal.written
     with Terminal(STAGE, "textual", where) as terminal:
-        terminal.until("Step 6c")
+        terminal.until("step 6c, Apply")
         terminal.type("\x11")
         assert terminal.ends() == 0
 
@@ -153,3 +156,13 @@ def test_plain_sigterm_ends_with_130(tmp_path: Path) -> None:
         terminal.until("What now?")
         terminal.process.send_signal(signal.SIGTERM)
         assert terminal.ends() == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_auto_stops_between_two_requests_and_says_how_to_go_on(tmp_path: Path, number: int) -> None:
+    with Terminal(STAGE, "auto", workspace(tmp_path, parameters=True, endpoint=True)) as terminal:
+        terminal.until("item ")
+        terminal.process.send_signal(number)
+        assert terminal.ends() == 130
+        assert "Go on from here: amplify-migrate --dep-name v6" in terminal.text
+    assert json.loads((tmp_path / "settings.json").read_text()).get("applied") is None

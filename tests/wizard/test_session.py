@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,14 @@ def test_auto_goes_on_where_it_was(session: Session) -> None:
 def test_auto_refuses_questions(session: Session) -> None:
     session.feed.answers = False
     assert run(session, "1", "ask").code == 3
+
+
+def test_a_workspace_that_was_taken_away_is_said_and_looks_like_no_new_start(session: Session) -> None:
+    session.gather()
+    shutil.rmtree(session.context.workspace.folder)
+    with pytest.raises(Blocked, match="is gone"):
+        session.gather()
+    step = session.journey["1"]
+    outcome = session.start(step.actions[0], {}).result(5)
+    assert outcome.code == 3 and "is gone" in outcome.text
+    assert session.history[-1].outcome is outcome
