@@ -246,9 +246,12 @@ def _would_delete(summary: Mapping[str, Any]) -> str:
 
 def run_rollback(arguments: argparse.Namespace, context: Context) -> Outcome:
     summary = rollback.rollback(context, dry_run=arguments.dry_run)
+    others = summary.get("under_new_ids", {})
     lines = [
         rollback.text(summary),
         *(f"  left {one['id']}: {one['target']}: {one['why']}" for one in summary["left"][:20]),
+        *(f"  under a new id: {one}" for one in others.get("items", ())[:20]),
+        *(f"  not searched for new ids: {one}" for one in others.get("unread", ())),
     ]
     return Outcome(rollback.code(summary), "\n".join(lines), summary)
 

@@ -274,6 +274,11 @@ class Ledger:
         found = {record[0] for record in records}
         return next((state for state in ("cleaned", "verified", "applied", "planned") if state in found), "")
 
+    def knows(self, place: str, key: Any) -> bool:
+        """Whether any change leads to this key."""
+        query = "SELECT 1 FROM changes WHERE target_place = ? AND target_key = ? LIMIT 1"
+        return self._db.execute(query, (place, encode_key(key))).fetchone() is not None
+
     def at_target(self, place: str, key: Any, kind: str = "content") -> list[Entry]:
         """The changes of a kind that lead to a target."""
         records = self._db.execute(

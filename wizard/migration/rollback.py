@@ -29,6 +29,7 @@ from wizard.migration.rewrite import Change, holds, put_back
 from wizard.migration.scan import unmarked
 from wizard.migration.show import shown
 from wizard.migration.targets import CONSOLIDATION, bucket_name
+from wizard.migration.under_new_ids import under_new_ids
 from wizard.migration.writes import Lost, Write, delete, delete_unchanged, put_new, read, send, update
 from wizard.parallel import each, waves
 from wizard.text import plural
@@ -72,6 +73,7 @@ def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
         with exclusive(context):
             settle(context, ledger)
             summary = _undo_all(context, ledger, dry_run=False)
+            summary["under_new_ids"] = under_new_ids(context, ledger)
             detail = {**summary, "costs": context.account.costs.since(before)}
             ledger.add_run("rollback", started, code(summary), text(summary), detail)
             return summary
@@ -274,4 +276,11 @@ def code(summary: Mapping[str, Any]) -> int:
 def text(summary: Mapping[str, Any]) -> str:
     would = "would be undone" if summary["dry_run"] else "undone"
     left = f"; {summary['left_total']:,} left as they are" if summary["left_total"] else ""
-    return f"{plural(summary['total'], 'change')} {would}{left}"
+    others = summary.get("under_new_ids", {}).get("count", 0)
+    new = (
+        f"; {plural(others, 'item')} under new ids that this program did not make {'was' if others == 1 else 'were'} left:"
+        " they were there before, or services wrote them since"
+        if others
+        else ""
+    )
+    return f"{plural(summary['total'], 'change')} {would}{left}{new}"

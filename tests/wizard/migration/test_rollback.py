@@ -98,8 +98,15 @@ def test_what_a_service_changed_since_is_left_and_listed(full: Stage) -> None:
     full.apply()
     full.set(ACCESS, ("o", "b-200"), permission_level=s("owner"))
     full.set(CHATS, ("1",), user=s("third"))
+    full.put(ACCESS, {"object_id": s("new"), "principal_id": s("a-100")})
+    full.put(CHATS, {"id": s("9"), "user": s("b-200")})
     document = back(full, 1)
     assert document["left_total"] == 2
+    # What services wrote under new ids is named; what stood there before the plan is known to it and is not.
+    new = document["under_new_ids"]
+    assert new["tables"] == {full.name(ACCESS): 1, full.name(CHATS): 1}
+    assert [one.split(": ")[0] for one in new["items"]] == sorted(new["tables"], reverse=True)
+    assert (new["count"], new["unread"], full.get(CHATS, "9")) == (2, [], {"id": s("9"), "user": s("b-200")})
     assert {one["why"] for one in document["left"]} == {"a service has changed it since; it is left as it is"}
     assert full.get(ACCESS, "o", "b-200") == access("b-200", "owner")
     assert full.get(CHATS, "1") == {"id": s("1"), "user": s("third"), "cost": n("1.50")}

@@ -1,0 +1,51 @@
+"""What stands under new ids although nothing of ours made it: after a rollback, what services wrote meanwhile. Reads only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import botocore.exceptions
+
+from wizard.aws import explain
+from wizard.catalog.model import Ids
+from wizard.context import Context
+from wizard.migration.ledger import Ledger
+from wizard.migration.plan import Census, scan_tables
+from wizard.migration.rewrite import Watch
+from wizard.migration.scan import Scope
+from wizard.migration.staging import Staging
+from wizard.migration.targets import survey
+from wizard.usermap import read_map
+from wizard.wire import key_text
+
+LISTED = 50  # items that are named
+
+
+def under_new_ids(context: Context, ledger: Ledger) -> dict[str, Any]:
+    """`{"count", "tables": {name: count}, "items": ["table: key", …], "unread": [table, …]}`.
+
+    Found as a plan finds old ids, with the map turned round. What the ledger knows is left out: it is undone, or listed
+    as left. What could not be read is named and raises nothing.
+    """
+    path = context.workspace.folder / "users.csv"
+    changed = Ids(read_map(path)[0].ids).changed if path.exists() else {}
+    counts: Counter[str] = Counter()
+    items: list[str] = []
+    census, unread = Census(), list[str]()
+    if changed:
+        turned = Ids({new: old for old, new in changed.items()})
+        try:
+            found = survey(context)
+        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+            return {"count": 0, "tables": {}, "items": [], "unread": [explain(error)]}
+        scope = Scope(ids=turned, watch=Watch(Ids()), content=False, listed=False, builders=(), names=found.names)
+        with Staging(context.workspace.folder / "staging.sqlite") as staging:
+            scan_tables(context, found, scope, staging, census)
+            unread = sorted(set(census.failed))
+            for _, place, candidate in staging.candidates():
+                if candidate.users and not ledger.knows(place, candidate.source_key):
+                    counts[place] += 1
+                    if len(items) < LISTED:
+                        items.append(f"{place}: {key_text(candidate.source_key)}")
+    return {"count": counts.total(), "tables": dict(counts), "items": items, "unread": unread}
