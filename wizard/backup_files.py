@@ -118,6 +118,8 @@ def write_manifest(data: Path, manifest: Manifest) -> None:
 
 def read_manifest(path: Path) -> Manifest:
     """The manifest at `path`. BadInput when it is no manifest of ours, or damaged, or of a newer program."""
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{path} is no file; use another backup.")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         if found["format"] > FORMAT:

@@ -95,10 +95,13 @@ class Workspace:
             for path in (folder, self.logs, self.backups, self.reports):
                 make_private(path)
                 path.chmod(0o700)  # one that was there already as well
+            strange = [path for path in folder.iterdir() if path.exists() and not (path.is_file() or path.is_dir())]
         except OSError as error:
             raise BadInput(
                 f"The workspace {folder} cannot be used: {error.strerror}. Give another --workspace."
             ) from error
+        if strange:  # a pipe would be waited for
+            raise BadInput(f"{strange[0]} is no file; move it away, or give another --workspace.")
         settings = self.settings()
         if settings.get("format", FORMAT) > FORMAT:
             raise BadInput(
@@ -128,7 +131,7 @@ class Workspace:
             found = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise BadInput(f"{path} cannot be read ({error}); move it away to start over.") from error
         if not isinstance(found, dict):
             raise BadInput(f"{path} is not a settings file; move it away to start over.")

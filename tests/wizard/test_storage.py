@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -185,6 +186,12 @@ def test_a_foreign_manifest_is_refused(tmp_path: Path, content: str) -> None:
     path.write_text(content)
     with pytest.raises(BadInput, match="not a manifest"):
         backup_files.read_manifest(path)
+
+
+def test_a_pipe_is_no_manifest(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.manifest.json")
+    with pytest.raises(BadInput, match="is no file"):
+        backup_files.read_manifest(tmp_path / "x.manifest.json")
 
 
 def test_a_newer_programs_manifest_is_named(tmp_path: Path) -> None:

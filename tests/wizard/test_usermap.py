@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import stat
 import string
 import tracemalloc
@@ -149,6 +150,9 @@ def test_utf_16_is_named_for_what_it_is(tmp_path: Path, encoding: str) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_bad_input(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")  # opened, it would be waited for
+    with pytest.raises(BadInput, match="is no file"):
+        read_map(tmp_path / "pipe.csv")
     for path in (tmp_path / "absent.csv", tmp_path):
         with pytest.raises(BadInput, match="cannot be read"):
             load_map(path)

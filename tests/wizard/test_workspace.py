@@ -61,6 +61,8 @@ def one_page_left(folder: Path) -> None:
 DAMAGE: dict[str, tuple[Callable[[Path], None], int, str]] = {
     "settings that are no JSON": (holds("settings.json", b"{"), 2, "settings.json"),
     "settings of another kind": (holds("settings.json", b"[1]"), 2, "settings.json"),
+    "settings without an end": (holds("settings.json", b"[" * 100_000), 2, "settings.json"),
+    "a pipe": (lambda folder: os.mkfifo(folder / "audit.fifo"), 2, "audit.fifo is no file"),
     "settings of bytes": (holds("settings.json", b'{"a": "\xff"}'), 2, "settings.json"),
     "a version that is text": (edited(format="x"), 2, "format is no number"),
     "a newer program's": (edited(format=9, version="9.9"), 2, "amplify-migrate 9.9"),
