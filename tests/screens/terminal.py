@@ -22,9 +22,9 @@ ROOT = Path(__file__).parents[2]
 
 
 class Terminal:
-    """Runs `python -m MODULE ARGUMENTS…` on a terminal of its own."""
+    """Runs `python -m MODULE ARGUMENTS…` on a terminal of its own, in `place`."""
 
-    def __init__(self, *arguments: str, columns: int = 80, lines: int = 24, **environment: str):
+    def __init__(self, *arguments: str, columns: int = 80, lines: int = 24, place: Path = ROOT, **environment: str):
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -33,8 +33,8 @@ class Terminal:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            cwd=ROOT,
-            env={**kept, "TERM": "xterm-256color", "COLORTERM": "truecolor", **environment},
+            cwd=place,
+            env={**kept, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "COLORTERM": "truecolor", **environment},
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that a hang-up reaches it
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from wizard.aws import explain
+from wizard.aws_errors import explain
 from wizard.catalog.model import Ids
 from wizard.context import Context
 from wizard.migration.ledger import Ledger
