@@ -88,9 +88,8 @@ def build_parser(groups: tuple[str, ...] = _GROUPS) -> argparse.ArgumentParser:
     faces = parser.add_mutually_exclusive_group()
     faces.add_argument("--plain", action="store_true", help="plain prompts instead of screens")
     faces.add_argument("--auto", action="store_true", help="ask nothing")
-    parser.set_defaults(
-        run=None, effect="read", needs="account", word="", question=None, dry_run=False, root=None, live=False
-    )
+    parser.add_argument("--root", metavar="DIR", type=Path, help="the backend's checkout (default: this folder)")
+    parser.set_defaults(run=None, effect="read", needs="account", word="", question=None, dry_run=False, live=False)
     # A command's own copy of the common options must not reset what stood before it.
     inherited = common_options()
     for action in inherited._actions:
@@ -98,7 +97,18 @@ def build_parser(groups: tuple[str, ...] = _GROUPS) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for group in groups:
         import_module(f"wizard.commands.{group}").add(commands, inherited)
+    _inherit_root(commands)
     return parser
+
+
+def _inherit_root(commands: argparse._SubParsersAction[Any]) -> None:
+    """A command's own --root must not reset one that stood before it either."""
+    for parser in commands.choices.values():
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                _inherit_root(action)
+            elif action.dest == "root":
+                action.default = argparse.SUPPRESS
 
 
 # --- from options to a context ------------------------------------------------------------------------------------------
@@ -344,7 +354,8 @@ def _wizard(arguments: argparse.Namespace) -> int:
     def open_(choice: Choice, feed: Feed, control: Control) -> Context:
         return connect(choice, feed, control, arguments)
 
-    session = Session(JOURNEY, _gather, open_, choice=_choice(arguments))
+    root = str(arguments.root.absolute()) if arguments.root else ""
+    session = Session(JOURNEY, _gather, open_, choice=_choice(arguments), root=root)
     return drive(session, arguments)
 
 

@@ -129,6 +129,8 @@ def test_the_way_back_is_made_of_the_choice(tmp_path: Path) -> None:
     assert session.resume == "amplify-migrate"
     session.choose(type(session.choice)("v7", "dev", "", "my profile"))
     assert session.resume == "amplify-migrate --dep-name v7 --stage dev --region us-east-1 --profile 'my profile'"
+    session.root = "/new"
+    assert session.resume.endswith(" --root /new")
 
 
 def test_a_needed_box_must_be_ticked(session: Session) -> None:
