@@ -128,7 +128,7 @@ class Feed:
             else:
                 self._others.append(event)
 
-    def drain(self, lines: int = 2_000) -> tuple[list[LogLine], list[Progress], list[Event], int]:
+    def drain(self, lines: int = 5_000) -> tuple[list[LogLine], list[Progress], list[Event], int]:
         """At most `lines` of the newest log lines, the latest progress per task, all else, and how many lines to skip."""
         with self._lock:
             excess = max(0, len(self._lines) - lines)
