@@ -81,6 +81,7 @@ async def test_each_way_frees_after_its_dry_run_and_the_typed_name(app: WizardAp
         await pilot.press(*"DELETE", "enter")
         await pilot.pause()
         assert isinstance(app.screen, AskForWord) and app.session.context.workspace.settings().get(OWNER) is None
+        assert "is not" in screen_text(app) and "[ Cancel (Esc) ]" in screen_text(app), "the refusal hides no button"
         await pilot.press(*BASIC_OPS, "enter")
         await finish_run(pilot)
         await at_step(pilot, "4b")
@@ -100,7 +101,9 @@ async def test_neither_a_dry_run_nor_a_declined_word_puts_the_focus_on_what_dest
         await until(pilot, lambda: isinstance(app.screen, AskForWord))
         await pilot.press("escape")
         await at_step(pilot, "4b")
-        assert "– declined" in screen_text(app) and focused_action(app) != "free"
+        told = " ".join(screen_text(app).split())
+        assert "– declined" in told and "It would go." in told, "the dry run can still be read"
+        assert focused_action(app) != "free"
         assert app.session.context.workspace.settings().get(OWNER) is None
 
 

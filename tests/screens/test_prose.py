@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from screens.shown import CODES
+from screens.shown import CODES, excerpt
 from screens.widgets.prose import Prose, hanging
 
 
@@ -38,3 +38,16 @@ def test_one_line_follows_its_sign_and_several_stand_below_it() -> None:
 def test_nothing_foreign_is_markup_and_wide_characters_count_twice() -> None:
     assert shown("[/red] [bold]x[/bold] \x1b[31m", 60) == ["[/red] [bold]x[/bold] \\x1b[31m"]
     assert [row.cell_length for row in hanging("日" * 20, 20)] == [20, 20]
+
+
+def test_a_long_text_is_cut_to_its_sum_and_its_ends() -> None:
+    rows = [f"+ create {number}" for number in range(1, 21)]
+    told = "\n".join([*rows, "", "Dry run: 20 create. Nothing was written."])
+    assert excerpt(told, "o shows all").split("\n") == [
+        "Dry run: 20 create. Nothing was written.",
+        *rows[:2],
+        "… 14 lines more: o shows all",
+        *rows[-4:],
+    ]
+    assert excerpt("\n".join(rows), "").split("\n")[:3] == [*rows[:2], "… 14 lines more: "]  # without a sum
+    assert excerpt("one\ntwo.", "") == "one\ntwo."

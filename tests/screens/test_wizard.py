@@ -463,6 +463,7 @@ async def test_the_plan_can_be_looked_at_down_to_one_change(app: WizardApp) -> N
         await until(pilot, lambda: isinstance(app.screen, Changes))
         await pilot.press("slash", *"ben@example.edu", "enter")
         await until(pilot, lambda: app.screen.table.row_count == 6)
+        assert "(ACCOUNTS_DYNAMO_TABLE) of ben@example.edu" in " ".join(screen_text(app).split())
         await pilot.press("s", "s", "s", "s", "s")
         assert "Sorted by users" in screen_text(app)
         await pilot.press("escape", "p")
