@@ -20,7 +20,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from wizard.aws_errors import code_of
+from wizard.aws_errors import ABSENT, DENIED, code_of
 from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.errors import Blocked, Failed, Interrupted
@@ -54,28 +54,41 @@ class Lease:
     workspace: str
 
 
-def _place(context: Context) -> tuple[str, Item] | None:
+def _places(context: Context, refused: list[str]) -> Iterator[tuple[str, Item]]:
+    """Where the lease may stand, best first. One that may not be looked at is `refused`, and the next one is taken."""
     for config_key in _HOSTS:
         for name in names_of(context.deployment, BY_KEY[config_key]):
-            description = describe(context.account, name)
-            if description and description.get("TableStatus") in ("ACTIVE", "UPDATING"):
-                schema = key_schema(description)
-                if all(kind == "S" for _, kind in schema):
-                    return name, {part: {"S": LOCK_KEY} for part, _ in schema}
-    return None
+            with _passing_over(name, refused):
+                description = describe(context.account, name)
+                if description and description.get("TableStatus") in ("ACTIVE", "UPDATING"):
+                    schema = key_schema(description)
+                    if all(kind == "S" for _, kind in schema):
+                        yield name, {part: {"S": LOCK_KEY} for part, _ in schema}
+
+
+@contextlib.contextmanager
+def _passing_over(table: str, refused: list[str]) -> Iterator[None]:
+    """Goes on after a table that may not be touched, or is gone."""
+    try:
+        yield
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) not in DENIED | ABSENT:
+            raise
+        refused.append(table)
+        log.warning("the lock cannot stand in %s (%s); another table is taken", table, code_of(error))
 
 
 def holder(context: Context) -> Lease | None:
     """The lease as it stands, or None."""
-    place = _place(context)
-    if place is None:
-        return None
-    table, key = place
-    item = context.account.call("dynamodb", "get_item", TableName=table, Key=key, ConsistentRead=True).get("Item")
-    if item is None:
-        return None
-    text = {name: next(iter(value.values())) for name, value in item.items()}
-    return Lease(table, key, text.get("owner", ""), text.get("beat", ""), text.get("workspace", ""))
+    refused: list[str] = []
+    for table, key in _places(context, refused):
+        with _passing_over(table, refused):
+            answer = context.account.call("dynamodb", "get_item", TableName=table, Key=key, ConsistentRead=True)
+            if "Item" not in answer:
+                return None
+            text = {name: next(iter(value.values())) for name, value in answer["Item"].items()}
+            return Lease(table, key, text.get("owner", ""), text.get("beat", ""), text.get("workspace", ""))
+    return None
 
 
 def _identity(context: Context) -> str:
@@ -90,14 +103,19 @@ def _identity(context: Context) -> str:
 def exclusive(context: Context) -> Iterator[None]:
     """Hold the workspace and the deployment for writing. Raises Blocked while somebody else does."""
     with context.workspace.alone():
-        place = _place(context)
-        if place is None:
+        owner = f"{getpass.getuser()}@{socket.gethostname()}"
+        workspace, hold, refused = _identity(context), None, list[str]()
+        for table, key in _places(context, refused):
+            with _passing_over(table, refused):
+                hold = _Hold(context, table, key, owner, workspace, _acquire(context, table, key, owner, workspace))
+                break
+        if hold is None:
+            if refused:
+                raise Blocked(
+                    f"The lock can stand in none of {', '.join(refused)}: grant reading and writing one of them."
+                )
             yield
             return
-        table, key = place
-        owner = f"{getpass.getuser()}@{socket.gethostname()}"
-        workspace = _identity(context)
-        hold = _Hold(context, table, key, owner, workspace, _acquire(context, table, key, owner, workspace))
         stop = threading.Event()
 
         def renew() -> None:

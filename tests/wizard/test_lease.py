@@ -200,6 +200,31 @@ def test_it_is_taken_and_removed_while_its_table_is_throttled_for_minutes(
     assert sum(waits) > 300  # both together, at the shortest of its random waits
 
 
+@pytest.mark.parametrize("operation", ["DescribeTable", "PutItem"])
+def test_a_table_that_may_not_be_touched_leaves_it_to_the_next(stage: Stage, operation: str) -> None:
+    context = stage.context()
+    lift = network.deny(context.account, stage.name("lambda/accounts"), operation)
+    if operation == "PutItem":  # it is put with a client of its own
+        refuse = {
+            "Error": {"Code": "AccessDeniedException", "Message": "m"},
+            "ResponseMetadata": {"HTTPStatusCode": 400},
+        }
+        accounts = stage.name("lambda/accounts").encode()
+        context.account.client("dynamodb", gated=False).meta.events.register_last(
+            "before-call.dynamodb.PutItem",
+            lambda params, **_: (
+                (SimpleNamespace(status_code=400, headers={}), refuse) if accounts in params["body"] else None
+            ),
+        )
+    with pytest.raises(Blocked, match="none of amplify-v6-lambda-dev-accounts: grant"), exclusive(context):
+        pass
+    stage.create("object-access/cognito-users")
+    with exclusive(context):
+        assert len(stage.scan("object-access/cognito-users")) == 1
+    assert (stage.scan("object-access/cognito-users"), stage.scan("lambda/accounts")) == ([], [])
+    lift()
+
+
 def test_two_that_wait_for_the_same_dead_lease_do_not_both_get_it(stage: Stage, quick: None) -> None:
     first, second = stage.context("first"), stage.context("second")
     abandon(first)
