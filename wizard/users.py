@@ -225,8 +225,11 @@ class Missing:
     items: Mapping[str, int]
 
 
-def find_missing(context: Context, user_map: UserMap, tables: Iterable[Table] = TABLES) -> list[Missing]:
+def find_missing(
+    context: Context, user_map: UserMap, tables: Iterable[Table] = TABLES
+) -> tuple[list[Missing], dict[str, str]]:
     """Who has data but no row in the map: one projected scan of each table with attributes that are ids as a whole.
+    And the tables that could not be read, with the reason: what stands in them alone is not among the missing.
 
     New ids of the map count as named: their data was migrated. Ids of groups, assistants and systems stand in the same
     attributes and are told apart by their form; a row in cognito-users makes an id a user's whatever its form.
@@ -241,21 +244,29 @@ def find_missing(context: Context, user_map: UserMap, tables: Iterable[Table] = 
     ]
     named = {*user_map.ids, *user_map.ids.values()}
     items: dict[str, dict[str, int]] = {}
+    unread: dict[str, str] = {}
 
-    def count(task: tuple[str, tuple[str, ...]]) -> Counter[str]:
-        return _count_ids(context, *task)
+    def count(task: tuple[str, tuple[str, ...]]) -> Counter[str] | str:
+        try:
+            return _count_ids(context, *task)
+        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+            return explain(error)
 
     for (name, _), counts in each(count, tasks, workers=context.workers, control=context.control):
+        if isinstance(counts, str):
+            unread[name] = counts
+            continue
         for user, number in counts.items():
             if user not in named:
                 items.setdefault(user, {})[name] = number
     users_table = cognito_users_table(context)
-    return [
+    missing = [
         Missing(
             user, _kind(user, users_table in counts), dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
         )
         for user, counts in sorted(items.items())
     ]
+    return missing, unread
 
 
 def _names(context: Context, table: Table) -> list[str]:

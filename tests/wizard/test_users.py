@@ -327,7 +327,8 @@ def test_who_has_data_but_no_row_is_found_in_one_scan_of_each_table(aws: Aws, co
     for thing in ("one", "two"):
         for user in (group, "ghost@example.edu", "astp/0a1b"):
             put(aws, "amplify-v6-object-access-dev-object-access", object_id=thing, principal_id=user)
-    missing = find_missing(context, map_of(("ann@example.edu", "ann1")))
+    missing, unread = find_missing(context, map_of(("ann@example.edu", "ann1")))
+    assert unread == {}
     assert {entry.id: entry.kind for entry in missing} == {
         "left@example.edu": "user",
         "ghost@example.edu": "unknown",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import botocore.exceptions
+
 from wizard import endpoint, recovery, storage, users
+from wizard.aws import explain
 from wizard.backup_files import DATA
 from wizard.catalog.model import Ids
 from wizard.catalog.tables import TABLES
 from wizard.context import Context
-from wizard.errors import BadInput, Blocked
+from wizard.errors import BadInput, Blocked, Failed
 from wizard.import_sources import Source, open_source
 from wizard.journey import Outcome
 from wizard.migration.ledger import Ledger
@@ -20,6 +24,8 @@ from wizard.progress_facts import WAIVERS
 from wizard.storage_import import Imported, import_rows, unchanged
 from wizard.text import plain, plural
 from wizard.wire import Item
+
+log = logging.getLogger(__name__)
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
@@ -85,10 +91,17 @@ def run_backup(arguments: argparse.Namespace, context: Context) -> Outcome:
         )
     if output is not None and not one_file and output.exists() and not output.is_dir():
         raise BadInput(f"--output {output} is neither a folder nor a name that ends in {DATA}: give one of them.")
-    made = [
-        storage.back_up(context, table, output if one_file else None, folder=None if one_file else output)
-        for table in tables
-    ]
+    made, failed = [], list[str]()
+    for table in tables:
+        try:
+            made.append(
+                storage.back_up(context, table, output if one_file else None, folder=None if one_file else output)
+            )
+        except (Failed, botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+            if len(tables) == 1:
+                raise
+            failed.append(f"{table}: NOT saved: {error if isinstance(error, Failed) else explain(error)}")
+            log.error("%s", failed[-1])
     if context.workspace.ledger.exists():
         with Ledger(context.workspace.ledger) as ledger:
             for backup in made:
@@ -114,7 +127,7 @@ def run_backup(arguments: argparse.Namespace, context: Context) -> Outcome:
         }
         for backup in made
     ]
-    return Outcome(0, "\n".join(lines), {"backups": documents})
+    return Outcome(1 if failed else 0, "\n".join([*lines, *failed]), {"backups": documents, "failed": failed})
 
 
 def _going(context: Context) -> list[str]:

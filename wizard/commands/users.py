@@ -136,7 +136,7 @@ def run_missing(arguments: argparse.Namespace, context: Context) -> Outcome:
     remembered = context.workspace.settings().get(USER_MAP)
     file = arguments.csv_file or (Path(remembered) if remembered else None)
     user_map = load_map(file) if file else UserMap(())
-    missing = find_missing(context, user_map)
+    missing, unread = find_missing(context, user_map)
     people = [entry for entry in missing if entry.kind in ("user", "unknown")]
     others = [entry for entry in missing if entry.kind not in ("user", "unknown")]
     given = f"not in {plain(file)}" if file else "(no user map is known: give --csv-file to compare with one)"
@@ -145,6 +145,9 @@ def run_missing(arguments: argparse.Namespace, context: Context) -> Outcome:
     if others:
         lines.append(f"{plural(len(others), 'id')} of groups, assistants or systems, which a user map must not name:")
         lines += [f"  {_describe(entry)}" for entry in others]
+    lines += [
+        f"Not read: {name}: {why}. Who has data only there is not listed." for name, why in sorted(unread.items())
+    ]
     kept = None
     if arguments.output:
         kept = write_map(arguments.output, ((entry.id, "") for entry in people), datetime.datetime.now())
@@ -154,10 +157,11 @@ def run_missing(arguments: argparse.Namespace, context: Context) -> Outcome:
     details = {
         "file": str(file) if file else None,
         "missing": [{"id": entry.id, "kind": entry.kind, "items": dict(entry.items)} for entry in missing],
+        "unread": sorted(unread),
         "output": str(arguments.output) if arguments.output else None,
         "kept": str(kept) if kept else None,
     }
-    return Outcome(0, "\n".join(lines), details)
+    return Outcome(1 if unread else 0, "\n".join(lines), details)
 
 
 def _describe(entry: Missing) -> str:

@@ -241,8 +241,11 @@ def verify_cleanup(context: Context) -> dict[str, Any]:
                 if entry.kind == "object":
                     return "right" if judge(context.account, entry).verdict != "missing" else "the copy is missing"
                 key = {name: value for name, value in entry.source_key.items() if name != "part"}
-                if read(context.account, entry.source_place, key) is not None:
-                    return "the old item is there again"
+                try:
+                    if read(context.account, entry.source_place, key) is not None:
+                        return "the old item is there again"
+                except _AWS_ERRORS as error:
+                    return f"could not be read: {explain(error)}"
                 if entry.id in copied_on or judge(context.account, entry).verdict == "match":
                     return "right"
                 return "the item under the new id is not as written"
@@ -282,7 +285,7 @@ def mark_retained(context: Context) -> dict[str, Any]:
             try:
                 send(context.account, [update(one.place, names, fate.item, {**fate.item, MARK: stamp})])
             except (Lost, *_AWS_ERRORS) as error:
-                return Fate(one, f"it could not be marked: {error}")
+                return Fate(one, f"it could not be marked: {explain(error)}")
             return fate
 
         with exclusive(context):

@@ -64,6 +64,6 @@ def leftovers(context: Context, ledger: Ledger, plan: dict[str, Any], ids: Ids) 
     return {
         "count": counts.total(),
         "tables": dict(+counts),
-        "unread": sorted(set(census.failed)),
+        "unread": sorted({*census.failed, *found.unseen}),
         "scanned": dict(census.items),
     }

@@ -48,6 +48,11 @@ class Survey:
     findings: tuple[Finding, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def unseen(self) -> list[str]:
+        """Tables that exist and could not be looked at."""
+        return [finding.place for finding in self.findings if finding.level == "unknown"]
+
     def named(self, name: str) -> Found | None:
         return next((found for found in self.tables if found.name == name), None)
 

@@ -42,7 +42,7 @@ def under_new_ids(context: Context, ledger: Ledger) -> dict[str, Any]:
         scope = Scope(ids=turned, watch=Watch(Ids()), content=False, listed=False, builders=(), names=found.names)
         with Staging(context.workspace.folder / "staging.sqlite") as staging:
             scan_tables(context, found, scope, staging, census)
-            unread = sorted(set(census.failed))
+            unread = sorted({*census.failed, *found.unseen})
             for _, place, candidate in staging.candidates():
                 if candidate.users and not ledger.knows(place, candidate.source_key):
                     counts[place] += 1
