@@ -31,9 +31,8 @@ from wizard.context import Context
 from wizard.errors import BadInput
 from wizard.inventory import bucket_names, table_names
 from wizard.migration.entry import Entry
-from wizard.migration.ledger import Ledger
+from wizard.migration.ledger import RETAINED, Ledger
 from wizard.migration.show import shown
-from wizard.progress_facts import RETAINED
 from wizard.storage import old_table
 from wizard.text import plain
 from wizard.usermap import read_map

@@ -15,7 +15,7 @@ from wizard.catalog.tables import TABLES
 from wizard.context import Context
 from wizard.facts import Fact
 from wizard.migration.entry import encode_key
-from wizard.migration.ledger import OPEN, UNDOABLE, Ledger
+from wizard.migration.ledger import OPEN, RETAINED, UNDOABLE, Ledger
 from wizard.migration.rewrite import rewrite
 from wizard.parallel import each
 from wizard.text import plural
@@ -23,13 +23,6 @@ from wizard.wire import Item
 
 WAIVERS = "waivers"  # setting of the workspace: names that the operator decided to do without
 PLANNED_USERS = "users.csv"  # the map that all plans of the workspace were made from, in its folder
-# Changes whose old record still stands beside the new one, as cleanup counts them; the old user storage table goes with
-# its stack, and source objects are cleaned up only when asked for.
-RETAINED = (
-    "state = 'verified' AND (kind = 'item' AND action IN ('copy', 'merge', 'refresh')"
-    " AND (source_place, source_key) <> (target_place, target_key) AND row <> 'OLD_USER_STORAGE_TABLE'"
-    " OR kind = 'content' AND row = 'SHARES_DYNAMODB_TABLE')"
-)
 
 
 def check_user_map(context: Context) -> Fact:

@@ -116,6 +116,20 @@ def test_every_stage_says_what_happened(cli: Cli, tmp_path: Path) -> None:
     assert "amplify-prod2-lambda-basic-ops-prod-user-storage" in verified["remaining"]["tables"]
     assert "amplify-prod2-lambda-prod-consolidation" not in verified["remaining"]["buckets"]
     assert ids_in(texts) == []
+    # The same numbers as the command line gives, in each of the three files.
+    status = cli.json("migrate", "status")
+    assert status["states"] == verified["states"]
+    for one in verified["tables"]:
+        told = [table.get("verified", 0) for table in status["tables"] if table["place"] == one["place"]]
+        assert one["verified"] == sum(told), one["place"]
+    sums = {
+        name: sum(one[name] for one in verified["tables"]) for name in ("planned", "applied", "verified", "cleaned")
+    }
+    assert (sums["verified"], sums["cleaned"]) == (status["states"]["verified"], 0)
+    assert " | ".join(["| All", *(f"{number:,}" for number in sums.values())]) in texts["md"]
+    assert "<tr><td>All</td>" + "".join(f'<td class="number">{n:,}</td>' for n in sums.values()) in texts["html"]
+    going = cli.json("cleanup", "plan")
+    assert verified["retained"] == going["total"] + going["kept_total"], going
 
     assert cli("cleanup", "apply", "--confirm", "DELETE") == 0
     assert cli("cleanup", "verify") == 0
