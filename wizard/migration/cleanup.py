@@ -212,21 +212,36 @@ def _delete(account: Account, ids: Ids, one: Retained) -> Fate:
     if first.kind == "object":
         result = delete_source(account, first.object_copy, first.target_digest, first.detail.get("version", ""))
         return Fate(one, "" if result.state == "deleted" else result.detail or result.state)
-    fate = decide(account, ids, one)
-    if fate.kept or fate.item is None:
-        return fate
-    key_names = BY_KEY[first.row].key.names
+    names = BY_KEY[first.row].key.names
+    kept = ""
+    for _ in range(3):
+        fate = decide(account, ids, one)
+        if fate.kept or fate.item is None:
+            return fate
+        try:
+            kept = _try_delete(account, one, names, fate.item)
+        except _AWS_ERRORS as error:
+            return Fate(one, explain(error))
+        if not kept:
+            if first.kind == "item" and judge(account, first).verdict != "match":
+                log.error("%s: the twin of a deleted item does not match any more", one.place)
+            return fate
+    return Fate(one, kept)
+
+
+def _try_delete(account: Account, one: Retained, names: tuple[str, ...], item: Item) -> str:
+    """Why it stands after all, "" when it is gone. The answer may be lost when the work is done: what stands tells."""
     try:
-        delete(account, one.place, key_names, fate.item)
-        if read(account, one.place, key_of(fate.item, key_names)) is not None:
-            return Fate(one, "it is still there after it was deleted")
-        if first.kind == "item" and judge(account, first).verdict != "match":
-            log.error("%s: the twin of a deleted item does not match any more", one.place)
+        delete(account, one.place, names, item)
+        kept = "it is still there after it was deleted"
     except Lost:
-        return Fate(one, "it was changed while it was looked at")
+        kept = "it was changed while it was looked at"
     except _AWS_ERRORS as error:
-        return Fate(one, explain(error))
-    return fate
+        if read(account, one.place, key_of(item, names)) is not None:
+            raise
+        log.warning("%s: an item is gone, though its deletion was not confirmed: %s", one.place, explain(error))
+        return ""
+    return kept if read(account, one.place, key_of(item, names)) is not None else ""
 
 
 def verify_cleanup(context: Context) -> dict[str, Any]:
