@@ -10,7 +10,7 @@ from pathlib import Path
 import botocore.exceptions
 
 from wizard import endpoint, recovery, storage, users
-from wizard.aws import explain
+from wizard.aws_errors import explain
 from wizard.backup_files import DATA
 from wizard.catalog.model import Ids
 from wizard.catalog.tables import TABLES

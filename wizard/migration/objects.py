@@ -195,15 +195,22 @@ def delete_copy(account: Account, copy: ObjectCopy, etag: str, version_id: str =
     try:
         if refusal := _not_as_planned(copy, head(account, copy.source_bucket, copy.source_key)):
             return ObjectResult("kept", refusal)
-        target = _target(account, copy)
-        if target is None:
-            return ObjectResult("deleted", "it was gone already")
-        if _etag(target) != etag.strip('"') or (version_id and target.get("VersionId") != version_id):
-            return ObjectResult("kept", "it was written again since it was copied", _etag(target))
-        # The version itself goes: a delete marker would tell the next plan that somebody wanted the object gone.
-        return _delete(account, copy.target_bucket, copy.target_key, _etag(target), target.get("VersionId", ""))
+        return delete_written(account, copy.target_bucket, copy.target_key, etag, version_id)
     except _ERRORS as error:
         return _failure(copy, error)
+
+
+def delete_written(account: Account, bucket: str, key: str, etag: str, version_id: str = "") -> ObjectResult:
+    """Delete what we wrote, only while it is still that. Raises what botocore raises.
+
+    The version itself goes: a delete marker would tell the next plan that somebody wanted the object gone.
+    """
+    target = head(account, bucket, key)
+    if target is None:
+        return ObjectResult("deleted", "it was gone already")
+    if _etag(target) != etag.strip('"') or (version_id and target.get("VersionId") != version_id):
+        return ObjectResult("kept", "it was written again since it was copied", _etag(target))
+    return _delete(account, bucket, key, _etag(target), target.get("VersionId", ""))
 
 
 def read_object(account: Account, bucket: str, key: str, etag: str) -> bytes | ObjectResult:

@@ -14,7 +14,7 @@ from typing import Any
 import botocore.exceptions
 
 from wizard.aws import Account
-from wizard.aws_errors import ABSENT, code_of, explain
+from wizard.aws_errors import explain
 from wizard.catalog.tables import BY_KEY, TABLES
 from wizard.context import Context
 from wizard.errors import Blocked
@@ -24,7 +24,7 @@ from wizard.migration.apply_content import KEY
 from wizard.migration.entry import Entry
 from wizard.migration.intents import settle
 from wizard.migration.ledger import Ledger
-from wizard.migration.objects import ObjectCopy, delete_copy
+from wizard.migration.objects import ObjectCopy, delete_copy, delete_written
 from wizard.migration.rewrite import Change, holds, put_back
 from wizard.migration.scan import unmarked
 from wizard.migration.show import shown
@@ -248,15 +248,8 @@ def _objects_of_content(context: Context, entry: Entry) -> str | None:
     """Objects that were written beside a row: archived logs, an artifact too large for a row, a PDF."""
     account, consolidation = context.account, bucket_name(context.deployment, CONSOLIDATION)
     for key, etag in entry.detail.get("archived", ()):
-        try:
-            found = account.call("s3", "head_object", Bucket=consolidation, Key=key, ExpectedBucketOwner=account.id)
-        except botocore.exceptions.ClientError as error:
-            if code_of(error) in ABSENT:
-                continue
-            raise
-        if found["ETag"].strip('"') != etag:
+        if delete_written(account, consolidation, key, etag).state != "deleted":
             return f"{key} was written again since it was archived; it is left"
-        account.call("s3", "delete_object", Bucket=consolidation, Key=key, ExpectedBucketOwner=account.id)
     place = consolidation if entry.detail.get("object") else bucket_name(context.deployment, "S3_ARTIFACTS_BUCKET")
     written = entry.detail.get("object") or (entry.detail.get("pointer") if entry.detail.get("copied") else "")
     if written and entry.detail.get("object_etag"):
