@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 200
 SHARES = "SHARES_DYNAMODB_TABLE"
+# What a shares row consists of; anything else in it has no copy anywhere.
+SHARES_HOLD = {"id", "user", "name", "createdAt", "updatedAt", "data", "settings", MARK}
 IDENTITIES = "COGNITO_USERS_DYNAMODB_TABLE"
 _AWS_ERRORS = (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
 
@@ -123,6 +125,8 @@ def _decide_shares(account: Account, ids: Ids, one: Retained, source: Item | Non
     shares = len(source.get("data", {}).get("L", []))
     if sum(move.action == "shares" for move in wanted) != shares:
         return Fate(one, "it holds a share that cannot be moved")
+    if more := source.keys() - SHARES_HOLD:
+        return Fate(one, f"it holds {', '.join(sorted(more))} besides, which is copied nowhere")
     for move in wanted:
         entry = known.get((move.action, move.part))
         if entry is not None and entry.detail.get("seen") != move.detail.get("seen"):
