@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import hashlib
 import logging
 import socket
 import threading
@@ -92,11 +93,13 @@ def holder(context: Context) -> Lease | None:
 
 
 def _identity(context: Context) -> str:
+    """Names this workspace where it lies: a copy of it is another one, and does not take over from the first at once."""
     identity = context.workspace.settings().get("id")
     if not identity:
         identity = uuid.uuid4().hex
         context.workspace.remember({"id": identity})
-    return str(identity)
+    place = hashlib.sha256(str(context.workspace.folder.resolve()).encode()).hexdigest()
+    return f"{identity}-{place[:12]}"
 
 
 @contextlib.contextmanager

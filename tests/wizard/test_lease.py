@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shutil
 import socket
 import threading
 from collections import Counter
@@ -98,13 +99,26 @@ def test_the_same_workspace_is_refused_while_the_first_run_lives(stage: Stage) -
 def test_the_same_workspace_takes_over_at_once(stage: Stage) -> None:
     context = stage.context()
     context.workspace.remember({"id": "mine"})
-    abandon(context, workspace="mine", owner=f"{getpass.getuser()}@{socket.gethostname()}")
+    mine = lease._identity(context)
+    abandon(context, workspace=mine, owner=f"{getpass.getuser()}@{socket.gethostname()}")
     waited: list[float] = []
     context.control.sleep = waited.append  # type: ignore[method-assign]
     with exclusive(context):
         held = holder(context)
         assert held is not None
-        assert (held.workspace, held.beat != "b1", waited) == ("mine", True, [])
+        assert (held.workspace, held.beat != "b1", waited) == (mine, True, [])
+
+
+def test_a_copy_of_the_workspace_is_refused_while_the_first_is_at_work(
+    stage: Stage, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.02)
+    first, second = stage.context(), stage.context("copy")
+    with exclusive(first):
+        shutil.copytree(first.workspace.folder, second.workspace.folder, dirs_exist_ok=True)
+        with pytest.raises(Blocked, match="in another workspace or on another machine"), exclusive(second):
+            pass
+        first.account.lock_held()
 
 
 def test_another_workspace_is_refused_while_the_holder_is_alive(stage: Stage, quick: None) -> None:
