@@ -205,7 +205,9 @@ def _delete_stack(context: Context, stack: str, dry_run: bool, poll: float) -> s
 def contents(context: Context, stack: str) -> str:
     """What goes with a stack, for people: its tables and buckets by name, the rest in number."""
     found = endpoint.resources(context, stack)
-    named = [*physical(found, "AWS::DynamoDB::Table"), *physical(found, "AWS::S3::Bucket")]
+    # A table and a bucket may have the same name.
+    named = [f"table {name}" for name in physical(found, "AWS::DynamoDB::Table")]
+    named += [f"bucket {name}" for name in physical(found, "AWS::S3::Bucket")]
     functions = len(physical(found, "AWS::Lambda::Function"))
     others = len(found) - len(named) - functions
     return ", ".join([*named, plural(functions, "function"), plural(others, "other resource")])

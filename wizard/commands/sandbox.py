@@ -25,7 +25,8 @@ def add_seed_options(parser: argparse.ArgumentParser) -> None:
         "--release",
         metavar="NAME",
         default="v0.8.1",
-        help="what is deployed: v0.8.1 (default), v0.7, current, deployed, half",
+        help="what is deployed: v0.8.1 (default); v0.7: older; current: newer, without its new storage; deployed: with it;"
+        " half: after a run of the old scripts",
     )
 
 
