@@ -76,17 +76,17 @@ def _passing_over(table: str, refused: list[str]) -> Iterator[None]:
         if code_of(error) not in DENIED | ABSENT:
             raise
         refused.append(table)
-        log.warning("the lock cannot stand in %s (%s); another table is taken", table, code_of(error))
+        log.warning("%s cannot be used for the lock (%s)", table, code_of(error))
 
 
 def holder(context: Context) -> Lease | None:
-    """The lease as it stands, or None."""
+    """The lease as it stands, or None. Every place is looked at: who took it may have had other tables to choose from."""
     refused: list[str] = []
     for table, key in _places(context, refused):
         with _passing_over(table, refused):
             answer = context.account.call("dynamodb", "get_item", TableName=table, Key=key, ConsistentRead=True)
             if "Item" not in answer:
-                return None
+                continue
             text = {name: next(iter(value.values())) for name, value in answer["Item"].items()}
             return Lease(table, key, text.get("owner", ""), text.get("beat", ""), text.get("workspace", ""))
     return None
@@ -108,7 +108,8 @@ def exclusive(context: Context) -> Iterator[None]:
     with context.workspace.alone():
         owner = f"{getpass.getuser()}@{socket.gethostname()}"
         workspace, hold, refused = _identity(context), None, list[str]()
-        for table, key in _places(context, refused):
+        standing = holder(context)
+        for table, key in [(standing.table, standing.key)] if standing else _places(context, refused):
             with _passing_over(table, refused):
                 hold = _Hold(context, table, key, owner, workspace, _acquire(context, table, key, owner, workspace))
                 break

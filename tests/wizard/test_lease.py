@@ -239,6 +239,21 @@ def test_a_table_that_may_not_be_touched_leaves_it_to_the_next(stage: Stage, ope
     lift()
 
 
+def test_a_lock_is_found_where_another_one_with_other_permissions_put_it(
+    stage: Stage, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.02)
+    stage.create("object-access/cognito-users")
+    first, second = stage.context(), stage.context("second")
+    network.deny(first.account, stage.name("lambda/accounts"), "DescribeTable")
+    with exclusive(first):
+        assert len(stage.scan("object-access/cognito-users")) == 1
+        with pytest.raises(Blocked, match="in another workspace or on another machine"), exclusive(second):
+            pass
+    with exclusive(second):
+        assert len(stage.scan("lambda/accounts")) == 1
+
+
 def test_two_that_wait_for_the_same_dead_lease_do_not_both_get_it(stage: Stage, quick: None) -> None:
     first, second = stage.context("first"), stage.context("second")
     abandon(first)
