@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from screens.prompts import ask_text, choose, confirm, say
-from wizard.results import ChangeRow, Results
+from wizard.results import START, ChangeRow, Results, names
 
 PAGE = 20  # changes shown at a time
 
@@ -13,7 +13,10 @@ PAGE = 20  # changes shown at a time
 def view(results: Results) -> None:
     """The plan: its tables, then the changes of one, or of one person, conflicts, unknown references."""
     tables = results.tables()
-    rows = [f"{row.place}: {', '.join(f'{n:,} {state}' for state, n in row.counts.items())}" for row in tables]
+    rows = [
+        f"{name}: {', '.join(f'{n:,} {state}' for state, n in row.counts.items())}"
+        for row, name in zip(tables, names(tables), strict=True)
+    ]
     choices = [*rows, "all changes of one user", "conflicts", "unknown references", "back"]
     picked = choose("Look at what?", choices)
     if picked < len(tables):
@@ -33,7 +36,7 @@ def view(results: Results) -> None:
 
 def page(fetch: Callable[[tuple[int, int]], list[ChangeRow]]) -> None:
     """Changes, some at a time, each with its edits."""
-    after = (-1, -1)
+    after = START
     while changes := fetch(after):
         for change in changes:
             say(f"{change.id}. {change.state} {change.action}: {change.source} {change.note}".rstrip())

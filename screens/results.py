@@ -14,7 +14,7 @@ from screens.asking import Tell
 from screens.sheet import Sheet, cell, number
 from screens.shown import text
 from screens.widgets.options import Choose
-from wizard.results import START, ChangeRow, Results
+from wizard.results import START, ChangeRow, Results, names
 from wizard.text import plural
 
 STATES = ("planned", "applied", "verified", "cleaned", "conflict", "failed", "kept", "resolved", "rolled back")
@@ -57,10 +57,7 @@ class Tables(Counts):
             return
         states = self.add_states([entry.counts for entry in found])
         room = max(34, self.app.size.width - 2 - sum(len(state) + 2 for state in states) - 4)
-        places = [entry.place for entry in found]
-        for entry in found:
-            # Several rows of the catalog may write to one table or bucket.
-            name = entry.place if places.count(entry.place) == 1 else f"{entry.place} ({entry.row})"
+        for entry, name in zip(found, names(found), strict=True):
             counts = [number(entry.counts.get(state, 0)) for state in states]
             self.table.add_row(cell(name, room), *counts, key=f"{entry.row}\0{entry.place}")
         total = sum(sum(entry.counts.values()) for entry in found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +25,12 @@ class TableRow:
     row: str
     place: str
     counts: Mapping[str, int]
+
+
+def names(rows: Sequence[TableRow]) -> list[str]:
+    """What to call each: its place, and its catalog row where several write to one table or bucket."""
+    places = [row.place for row in rows]
+    return [row.place if places.count(row.place) == 1 else f"{row.place} ({row.row})" for row in rows]
 
 
 @dataclass(frozen=True)
