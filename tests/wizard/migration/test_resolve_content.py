@@ -194,3 +194,20 @@ def test_a_share_that_is_there_under_another_sort_key_is_not_made_again(stage: S
     stage.migrate()
     assert stage.scan(ROWS) == before
     assert stage.cleanup()["kept_total"] == 0 and stage.scan(SHARES) == []
+
+
+def test_a_share_whose_row_is_still_to_be_rekeyed_is_not_missing_before_apply(stage: Stage, s3: Any) -> None:
+    s3.put_object(Bucket=stage.bucket("lambda/share"), Key=f"{ANN}/{BOB}/2024-01-31/1.json", Body=b"{}")
+    share = {"sharedBy": s(BOB), "sharedAt": n(1), "key": s(f"{ANN}/{BOB}/2024-01-31/1.json")}
+    stage.put(SHARES, {"id": s(f"{ANN}/1"), "user": s(ANN), "data": {"L": [{"M": share}]}})
+    stage.put(
+        ROWS,
+        {"PK": s(f"{ANN}#amplify-shares#received"), "SK": s(f"{BOB}#2024-01-31#1"), "entityType": s("received"),
+         "appId": s(f"{ANN}#amplify-shares"), "data": {"M": {**share, "key": s(f"shares/{share['key']['S']}")}}},
+    )  # fmt: skip
+    stage.plan()
+    early = stage.verify(1)
+    assert early["verdicts"].get("missing", 0) == 0
+    assert "apply first" in stage.run("migrate", "verify").text
+    stage.apply()
+    assert set(stage.verify()["verdicts"]) == {"match"}
