@@ -13,7 +13,8 @@ THROTTLED = {
     "ProvisionedThroughputExceededException", "Throttling", "ThrottlingException", "ThrottledException",
     "RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "TooManyRequestsException",
     "SlowDown", "BandwidthLimitExceeded", "LimitExceededException", "PriorRequestNotComplete",
-    "TransactionInProgressException", "503",  # the answer to a HEAD has no body, and so no code of its own
+    "TransactionInProgressException", "TransactionConflictException",  # another transaction has the item for a moment
+    "503",  # the answer to a HEAD has no body, and so no code of its own
 }  # fmt: skip
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 UNKNOWN_KEY = {
@@ -54,11 +55,11 @@ def explain(error: BaseException) -> str:
 
 
 def throttled(error: botocore.exceptions.ClientError) -> bool:
-    """Whether AWS asks for patience, as also by cancelling a transaction for lack of capacity alone."""
+    """Whether AWS asks for patience, as also by cancelling a transaction for lack of capacity or another one alone."""
     if code_of(error) in THROTTLED:
         return True
     reasons = {reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])} - {"None"}
-    return bool(reasons) and reasons <= {"ThrottlingError", "ProvisionedThroughputExceeded"}
+    return bool(reasons) and reasons <= {"ThrottlingError", "ProvisionedThroughputExceeded", "TransactionConflict"}
 
 
 def in_transit(error: BaseException) -> bool:

@@ -79,7 +79,13 @@ WRITES = (
     "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem", "CopyObject", "CreateMultipartUpload",
     "RestoreTableFromBackup", "InvokeFunction", "SomethingNew",
 )  # fmt: skip
-THROTTLING = ("ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded", "SlowDown")
+THROTTLING = (
+    "ThrottlingException",
+    "TransactionConflictException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "SlowDown",
+)
 
 
 @pytest.mark.parametrize("operation", READS)

@@ -24,7 +24,7 @@ Write = dict[str, dict[str, Any]]
 
 _LONGEST = 3_500  # characters; DynamoDB takes expressions of 4 KB
 _MOST = 100  # changed places in one expression; DynamoDB takes 300 operators
-_LOST = {"ConditionalCheckFailedException", "TransactionCanceledException", "TransactionConflictException"}
+_LOST = {"ConditionalCheckFailedException", "TransactionCanceledException"}
 _SINGLE = {"Put": "put_item", "Update": "update_item", "Delete": "delete_item"}
 
 
