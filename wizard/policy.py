@@ -25,7 +25,8 @@ _ACTIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
         "s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads", "s3:GetBucketNotification",
         "s3:GetBucketVersioning", "s3:GetEncryptionConfiguration",
     ),
-    (PLAN, "objects"): ("s3:GetObject", "s3:GetObjectTagging"),
+    # in a bucket with versions the very version is read, and taken back, that was written
+    (PLAN, "objects"): ("s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging"),
     (PLAN, "keys"): ("kms:Decrypt",),
     (PLAN, "account"): (
         "sts:GetCallerIdentity", "dynamodb:ListTables", "dynamodb:ListBackups", "s3:ListAllMyBuckets",
@@ -53,7 +54,9 @@ _ACTIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ),
     # cost rows are summed and the old row removed in one transaction; rollback removes what apply wrote
     (APPLY, "tables with sums"): ("dynamodb:DeleteItem",),
-    (APPLY, "objects"): ("s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload"),
+    (APPLY, "objects"): (
+        "s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload", "s3:DeleteObject", "s3:DeleteObjectVersion",
+    ),
     (APPLY, "keys"): ("kms:GenerateDataKey",),
     # what a service writes to an item at the moment of its deletion is put back
     (CLEANUP, "tables"): ("dynamodb:DeleteItem", "dynamodb:PutItem"),
