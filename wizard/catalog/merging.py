@@ -133,7 +133,7 @@ def add_numbers(*attributes: str) -> Clash:
                 merged[attribute] = added(new[attribute], old[attribute])
         return merged
 
-    return Clash(rule)
+    return Clash(rule, sums=attributes)
 
 
 def later(new: Item, old: Item, attributes: Sequence[str]) -> bool:

@@ -93,9 +93,10 @@ def _update(table: str, key: Item, differences: Sequence[Change]) -> Write:
     return {"Update": {**body, "ExpressionAttributeValues": values} if values else body}
 
 
-def delete_unchanged(table: str, key_names: Sequence[str], item: Item) -> Write:
-    """Delete an item that is still what was read."""
-    return {"Delete": {"TableName": table, "Key": key_of(item, key_names), **unchanged_condition(item, item)}}
+def delete_unchanged(table: str, key_names: Sequence[str], item: Item, also: Sequence[str] = ()) -> Write:
+    """Delete an item that is still what was read; attributes of `also` that it lacks must not have been added."""
+    names = dict.fromkeys((*key_names, *also, *item))
+    return {"Delete": {"TableName": table, "Key": key_of(item, key_names), **unchanged_condition(item, names)}}
 
 
 def delete(account: Account, table: str, key_names: Sequence[str], item: Item) -> None:

@@ -44,6 +44,15 @@ def test_an_identity_gets_its_email_and_an_existing_one_keeps_what_is_richer(sta
     assert stage.get(USERS, ANN) == {"user_id": s(ANN), "given_name": s("Ann")}
 
 
+def test_costs_that_a_service_begins_while_a_row_is_moved_are_moved_too(stage: Stage) -> None:
+    stage.put(COSTS, {"id": s(ANN), "accountInfo": s("c"), "dailyCost": n("0.1")})
+    stage.plan()
+    context = stage.context()
+    before(context, "TransactWriteItems", lambda _: stage.set(COSTS, (ANN, "c"), monthlyCost=n(5)))
+    assert run(context, "migrate", "apply").code == 0
+    assert stage.scan(COSTS) == [{"id": s("a-100"), "accountInfo": s("c"), "dailyCost": n("0.1"), "monthlyCost": n(5)}]
+
+
 def test_cost_rows_are_summed_and_removed_once(stage: Stage) -> None:
     hours = {"L": [n("0.1")] * 24}
     stage.put(
