@@ -47,11 +47,13 @@ _SECRET = re.compile(
     r"(?:^|_)(SECRETS?|PASSWORD|PASSWD|PASSPHRASE|TOKEN|CREDENTIALS?|PRIVATE_?KEY|API_?KEY|ACCESS_?KEY|SIGNING_?KEY)(?:_|$)"
 )
 _ABOUT_A_SECRET = re.compile(r"_(NAME|ARN|TABLE|BUCKET|QUEUE|URL|PARAMETER|ID|ENDPOINT|REGION|TTL|TOPIC|PATH)$")
-# Names and values that are stored as they are wanted, and better not shown.
-_HIDDEN_NAME = re.compile(r"(?:^|_)(PASS|PWD|SALT|DSN|CONNECTION_STRING|(ENCRYPTION|MASTER|HMAC|JWT|AUTH)_?KEY)(?:_|$)")
+# Names and values that are stored as they are wanted, and better not shown: rather one too many.
+_HIDDEN_NAME = re.compile(r"PASS|PWD|SECRET|TOKEN(_|$)|CREDENTIAL|SALT|DSN|CONNECTION_?STRING|KEY(_|$)")
 _HIDDEN_VALUE = re.compile(
-    r"://[^/\s:@]*:[^/\s@]+@|-----BEGIN |\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\beyJ[\w-]+\.eyJ|\bsk-[\w-]{20}|\bgh[a-z]_\w{30}"
-    r"|\bxox[a-z]-|hooks\.slack\.com/|[?&](?:sig|signature|token|key|x-amz-signature|code)=",
+    r"://[^/\s:@]*:[^\s@]+@|-----BEGIN |\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\beyJ[\w-]+\.eyJ|\b[rs]k[-_]\w{4,}|\bgh[a-z]_\w{30}"
+    r"|\bgithub_pat_|\bAIza[\w-]{30}|\bxox[a-z]-|hooks\.slack\.com/|(?:password|passwd|pwd|secret|token)[\"']?\s*[=:]"
+    r"|[?&](?:sig|signature|key|x-amz-signature|code)=|^[0-9a-f]{32,}$"
+    r"|^(?=.*[0-9])(?=.*(?-i:[A-Z]))(?=.*(?-i:[a-z]))[a-z0-9+/]{32,}={0,2}$",
     re.IGNORECASE,
 )
 
@@ -108,8 +110,10 @@ class Row:
         if "SecureString" in (self.type, self.stored.type if self.stored else "") or looks_secret(self.wanted.name):
             return True
         values = (self.wanted.value, self.stored.value if self.stored else None)
-        hidden = any(value and _HIDDEN_VALUE.search(value) for value in values)
-        return hidden or bool(_HIDDEN_NAME.search(self.wanted.name.upper()))
+        if any(value and _HIDDEN_VALUE.search(value) for value in values):
+            return True
+        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.wanted.name).upper()
+        return bool(_HIDDEN_NAME.search(words)) and not _ABOUT_A_SECRET.search(words)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from wizard.context import Context
 from wizard.deployment import Deployment
 from wizard.errors import BadInput, Blocked, Interrupted
 from wizard.events import Feed, Finding, Progress
-from wizard.parameter_plan import compare, looks_secret, readers, refusal, wanted
+from wizard.parameter_plan import Row, Wanted, compare, looks_secret, readers, refusal, wanted
 
 SHARED = {
     "LLM_ENDPOINTS_SECRETS_NAME": "dev-openai-endpoints",
@@ -352,10 +352,10 @@ def test_an_empty_shared_value_that_is_stored_already_stays(ready: Context, aws:
 def test_the_placeholder_is_said(ready: Context) -> None:
     events = listening(ready)
     parameters.populate(ready)
-    texts = [event.text for event in events if isinstance(event, Finding)]
+    texts = [f"{event.place}: {event.text}" for event in events if isinstance(event, Finding)]
     assert any("AGENT_ENDPOINT has no value" in text and "`none`" in text for text in texts)
     assert any("must stay" in text for text in texts)
-    assert any("ADMINS holds user ids" in text for text in texts)
+    assert any("ADMINS: It holds user ids" in text for text in texts)
 
 
 def test_another_dep_name_blocks(ready: Context, aws: Aws) -> None:
@@ -576,3 +576,25 @@ def test_any_section_gives_a_plan_in_which_every_reference_is_answered_or_named(
         for _, reference in uses:
             assert reference.default is not None or planned.intersection(reference.unless) or path in named | planned
     assert "\x1b" not in "".join(finding.text for finding in found.findings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hidden"),
+    [
+        ("PGPASSWORD", "x", True), ("OPENAI_KEY", "x", True), ("clientSecret", "x", True), ("dbPassword", "x", True),
+        ("COOKIE_KEY", "x", True), ("SECRETKEY", "x", True), ("SMTP_PASS", "x", True),
+        ("API_KEYS_DYNAMODB_TABLE", "amplify-v6-object-access-dev-api-keys", False),
+        ("SECRETS_ARN_NAME", "dev-amplify-app-secrets", False), ("PRIMARY_KEY_ID", "x", False),
+        ("COGNITO_CLIENT_ID", "4h57qi1cmdvq5o0ugs83m2nbr9", False), ("DEP_REGION", "us-east-1", False),
+        ("OAUTH_ISSUER_BASE_URL", "https://sso.example.edu/realms/amplify", False),
+        ("VPC_ID", "vpc-0a1b2c3d4e5f67890", False), ("ADMINS", "ada@example.edu,ben@example.edu", False),
+        ("UPSTREAM", "postgres://u:p/w@db.example.edu/x", True), ("UPSTREAM", "Server=db;Password=x", True),
+        ("UPSTREAM", '{"password": "x"}', True), ("UPSTREAM", "sk_live_0123456789abcdef", True),
+        ("UPSTREAM", "0123456789abcdef0123456789abcdef", True), ("UPSTREAM", "github_pat_11ABCDE", True),
+        ("UPSTREAM", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", True),
+        ("UPSTREAM", "amplify-v6-lambda-dev-consolidation-0123456789ab", False), ("MAX_TOKENS", "4096", False),
+    ],
+)  # fmt: skip
+def test_which_values_are_shown(name: str, value: str, hidden: bool) -> None:
+    row = Row("create", Wanted(f"/amplify/dev/{name}", value, "shared", "x:1"), None, "String")
+    assert row.secret is hidden
