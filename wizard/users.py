@@ -195,7 +195,8 @@ def _taken(user_map: UserMap, known: Mapping[str, str]) -> Iterator[Complaint]:
                 "error",
                 row.line,
                 f"{taken}, of another person ({shown(known[row.new] or row.new)}, not {shown(min(mine))})."
-                " Give the id that belongs to this user.",
+                " Give the id that belongs to this user."
+                + ("" if known[row.new] else " If it is another address of the same person, remove that row first."),
             )
 
 

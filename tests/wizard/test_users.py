@@ -114,6 +114,7 @@ def test_a_new_id_that_is_another_persons_is_an_error_and_the_same_persons_is_at
         "a row that is keyed by its address"
     )
     assert "another person ('robert@example.edu', not 'bob@example.edu')" in errors[3]
+    assert ["remove that row first" in errors[line] for line in (3, 9)] == [False, True]
     assert "of the same person" in attention[2]
     assert "no e-mail address tells whose it is" in attention[4]
     assert "no e-mail address tells whose it is" in attention[6]
