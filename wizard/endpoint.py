@@ -260,6 +260,4 @@ def by_hand(state: EndpointState, deployment: Deployment) -> list[str]:
         "  #           method: POST",
         "  #           cors: true",
         f"  serverless deploy --stage {stage} --region {deployment.region}",
-        "  cd -",
-        f"  amplify-migrate endpoint free --how wait --dep-name {deployment.dep} --stage {stage}",
     ]

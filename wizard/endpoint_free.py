@@ -317,8 +317,9 @@ def wait(context: Context, poll: float) -> Outcome:
     log.info("Waiting until %s is free.", endpoint.PATH)
     before = told = ""
     while not (state := endpoint.look(context)).free:
-        if state.owner != told:
-            for line in endpoint.by_hand(state, context.deployment):
+        if state.owner != told and (lines := endpoint.by_hand(state, context.deployment)):
+            log.info("For another terminal; `amplify-migrate endpoint show` prints it there, to copy:")
+            for line in lines:
                 log.info("%s", line)
         told = state.owner
         now = f"{endpoint.PATH}: {state.owner}; basic-ops' stack: {state.basic_ops_stack}"

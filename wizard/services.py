@@ -115,7 +115,10 @@ def watch(context: Context, services: Sequence[Service], order: Order, patience:
     for name, result in results.items():
         log.info("%s: %s", name, result)
     if commands:
-        log.info("No serverless command here. Run these, in this order; this watches CloudFormation:")
+        log.info(
+            "No serverless command here. Run these in another terminal, in this order, at the root of the checkout, while"
+            " this watches CloudFormation; `amplify-migrate services list` prints them there, to copy:"
+        )
     for line in commands:
         log.info("    %s", line)
     while waiting:
