@@ -16,14 +16,13 @@ from wizard import role_policies
 from wizard.aws_errors import DENIED, code_of, explain
 from wizard.checkout import read_checkout
 from wizard.context import Context
-from wizard.endpoint import status_of
 from wizard.events import Finding, Progress
 from wizard.inventory import own_names, table_names
 from wizard.parallel import each
 from wizard.parameters import checkout_root
 from wizard.policy import missing_actions
 from wizard.service_logs import Cause, search
-from wizard.stacks import COMPLETE, release_time, stack_states
+from wizard.stacks import COMPLETE, lambda_state, release_time, stack_states
 from wizard.text import plain
 
 SSM_ACTIONS = ("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath")  # guide, "IAM Permissions"
@@ -100,12 +99,15 @@ def look_at_stacks(context: Context) -> tuple[int, list[Finding]]:
     """Every service's stack, amplify-lambda's included, is complete and of the new release."""
     states = stack_states(context)
     if states or context.root is not None:
-        states = {"lambda": status_of(context, context.deployment.stack("lambda")), **states}
+        states = {"lambda": lambda_state(context), **states}
     findings = [
-        Finding("blocked", context.deployment.stack(service), f"the stack is {status}", "Deploy this service (step 5).")
+        Finding(
+            "blocked", context.deployment.stack(service), f"the stack is {status}",
+            f"Deploy this service (step {'4c' if service == 'lambda' else '5'}).",
+        )
         for service, status in states.items()
         if status not in COMPLETE
-    ]
+    ]  # fmt: skip
     return len(states), findings
 
 
@@ -179,10 +181,15 @@ def look_at_environments(context: Context, functions: Iterable[Mapping[str, Any]
 
 
 def look_at_roles(context: Context, functions: Iterable[Mapping[str, Any]]) -> list[Finding]:
-    """Every execution role may read parameters: by IAM's simulator, else by the role's own policies."""
+    """Every execution role may read parameters: by IAM's simulator, else by the role's own policies.
+
+    basic-ops' roles need not: it is of the old release, and goes with it.
+    """
+    basic_ops = f"{context.deployment.stack('lambda-basic-ops')}-"
     users: dict[str, list[str]] = {}
     for function in functions:
-        users.setdefault(function["Role"], []).append(function["FunctionName"])
+        if not function["FunctionName"].startswith(basic_ops):
+            users.setdefault(function["Role"], []).append(function["FunctionName"])
     resource = f"arn:aws:ssm:{context.region}:{context.account.id}:parameter/amplify/{context.deployment.stage}/x"
     findings: list[Finding] = []
     for role, names in sorted(users.items()):

@@ -61,6 +61,15 @@ def _state(stack: Mapping[str, Any], cut: datetime | None) -> str:
     return str(stack["StackStatus"])
 
 
+def lambda_state(context: Context) -> str:
+    """The status of amplify-lambda's stack, told as the others' are: "absent", and "outdated" while it lacks the new storage."""
+    stack = describe_stack(context, context.deployment.stack("lambda"))
+    if stack is None:
+        return "absent"
+    outdated = stack["StackStatus"] in COMPLETE and release_time(context) is None
+    return "outdated" if outdated else str(stack["StackStatus"])
+
+
 def release_time(context: Context) -> datetime | None:
     """When the new release's amplify-lambda arrived: the creation of user-data-storage; None while it has not."""
     table = storage.describe(context.account, storage.new_table(context.deployment))

@@ -72,7 +72,13 @@ def simulate(context: Context, *denied: str) -> None:
 
 
 def test_roles_that_may_not_read_parameters(context: Context) -> None:
-    functions = [{"FunctionName": "f", "Role": "arn:aws:iam::123456789012:role/lambda"}]
+    functions = [
+        {"FunctionName": "f", "Role": "arn:aws:iam::123456789012:role/lambda"},
+        {
+            "FunctionName": "amplify-v6-lambda-basic-ops-dev-f",
+            "Role": "arn:aws:iam::123456789012:role/goes-with-its-stack",
+        },
+    ]
     assert [finding.level for finding in look_at_roles(context, functions)] == ["unknown"]  # there is no such role
     simulate(context, "ssm:GetParametersByPath")
     found = look_at_roles(context, functions)

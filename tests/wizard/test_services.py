@@ -26,6 +26,7 @@ from wizard.sandbox.checkout import shared_values, write_checkout
 from wizard.sandbox.create import create_stacks
 from wizard.sandbox.fidelity import teach
 from wizard.sandbox.releases import TARGET, release
+from wizard.service_health import look_at_stacks
 from wizard.service_order import read_order, sort_names
 from wizard.services import advice, commands_by_hand, deploy, unchanged, watch
 from wizard.stacks import stack_states
@@ -127,6 +128,9 @@ def test_every_name_is_sorted_once_and_after_what_it_depends_on(depends: dict[st
 def test_the_whole_way_from_the_old_release_to_verified_services(ready: Context) -> None:
     create_stacks(ready.account, ready.deployment, release("v0.8.1"))
     assert set(stack_states(ready).values()) == {"outdated"}
+    listed = commands.run_list(arguments("list"), ready).details["services"]
+    assert {row["state"] for row in listed} == {"outdated"}  # amplify-lambda's as well
+    assert {finding.text for finding in look_at_stacks(ready)[1]} == {"the stack is outdated"}
     deploy_lambda, deploy_all = arguments("deploy", "amplify-lambda"), arguments("deploy", "--all")
     with pytest.raises(Blocked, match="step 2"):
         commands.run_deploy(deploy_lambda, ready)
@@ -148,6 +152,7 @@ def test_the_whole_way_from_the_old_release_to_verified_services(ready: Context)
     assert set(stack_states(ready).values()) <= {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
     outcome = commands.run_list(arguments("list"), ready)
     assert all(row["skipped"] for row in outcome.details["services"])
+    assert look_at_stacks(ready)[1] == []
 
     outcome = commands.run_verify(arguments("verify", "--tried", "login"), ready)
     assert outcome.code == 0, outcome.text

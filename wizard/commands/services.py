@@ -9,7 +9,6 @@ from pathlib import Path
 
 from wizard import definitions, locks
 from wizard.context import Context
-from wizard.endpoint import status_of
 from wizard.errors import BadInput
 from wizard.events import Finding
 from wizard.guidance import TRY_BY_HAND, rollback_plan
@@ -19,7 +18,7 @@ from wizard.service_health import Health, examine, list_functions
 from wizard.service_logs import follow
 from wizard.service_order import Order, read_order
 from wizard.services import commands_by_hand, deploy, unchanged
-from wizard.stacks import stack_states
+from wizard.stacks import lambda_state, stack_states
 from wizard.text import plain, plural, sentences
 
 Commands = argparse._SubParsersAction  # argparse has no public name for what add_subparsers returns
@@ -70,7 +69,7 @@ def run_list(arguments: argparse.Namespace, context: Context) -> Outcome:
     """The services in the order of deployment, each with its stack, its state, and why it would be skipped."""
     order = _order(arguments, context)
     services = order.named(arguments.names) if arguments.names else list(order.services)
-    states = {"lambda": status_of(context, context.deployment.stack("lambda")), **stack_states(context)}
+    states = {"lambda": lambda_state(context), **stack_states(context)}
     prefix, suffix = f"amplify-{context.deployment.dep}-", f"-{context.deployment.stage}"
     rows = []
     for service in services:
