@@ -190,18 +190,22 @@ def delete_source(account: Account, copy: ObjectCopy, etag: str = "", version_id
         return _failure(copy, error)
 
 
-def delete_copy(account: Account, copy: ObjectCopy, etag: str, version_id: str = "") -> ObjectResult:
+def delete_copy(
+    account: Account, copy: ObjectCopy, etag: str, version_id: str = "", *, dry_run: bool = False
+) -> ObjectResult:
     """Undo one copy: delete what the copy wrote, only while it is still that and the source is still there."""
     try:
         if refusal := _not_as_planned(copy, head(account, copy.source_bucket, copy.source_key)):
             return ObjectResult("kept", refusal)
-        return delete_written(account, copy.target_bucket, copy.target_key, etag, version_id)
+        return delete_written(account, copy.target_bucket, copy.target_key, etag, version_id, dry_run=dry_run)
     except _ERRORS as error:
         return _failure(copy, error)
 
 
-def delete_written(account: Account, bucket: str, key: str, etag: str, version_id: str = "") -> ObjectResult:
-    """Delete what we wrote, only while it is still that. Raises what botocore raises.
+def delete_written(
+    account: Account, bucket: str, key: str, etag: str, version_id: str = "", *, dry_run: bool = False
+) -> ObjectResult:
+    """Delete what we wrote, only while it is still that. Raises what botocore raises. A dry run only looks.
 
     The version itself goes: a delete marker would tell the next plan that somebody wanted the object gone.
     """
@@ -210,6 +214,8 @@ def delete_written(account: Account, bucket: str, key: str, etag: str, version_i
         return ObjectResult("deleted", "it was gone already")
     if _etag(target) != etag.strip('"') or (version_id and target.get("VersionId") != version_id):
         return ObjectResult("kept", "it was written again since it was copied", _etag(target))
+    if dry_run:
+        return ObjectResult("deleted")
     return _delete(account, bucket, key, _etag(target), target.get("VersionId", ""))
 
 

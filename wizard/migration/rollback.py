@@ -6,9 +6,10 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import botocore.exceptions
@@ -25,6 +26,7 @@ from wizard.migration.entry import Entry
 from wizard.migration.intents import settle
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import ObjectCopy, delete_copy, delete_written
+from wizard.migration.origins import GONE, Origin, missing, origins_of
 from wizard.migration.rewrite import Change, holds, put_back
 from wizard.migration.scan import unmarked
 from wizard.migration.show import shown
@@ -104,17 +106,18 @@ def _undo_all(context: Context, ledger: Ledger, *, dry_run: bool) -> dict[str, A
     rows = sorted(ledger.counts("row", "kind = 'item'"), key=lambda row: -ranks.get(row, 0))
     turns: list[tuple[str, tuple[str, ...]]] = [*(("item", (row,)) for row in rows), ("content", ()), ("object", ())]
 
-    def undo(entry: Entry) -> str | None:
+    def undo(behind: Mapping[int, list[Origin]], entry: Entry) -> str | None:
         try:
-            return _undo(context, entry, dry_run)
+            return _undo(context, entry, behind[entry.id], dry_run)
         except _AWS_ERRORS as error:
             return explain(error)
 
     for kind, which in turns:
         for batch in ledger.made_last_first(BATCH, kind, *which):
             ended = []
+            undoing = partial(undo, {entry.id: origins_of(ledger, context.deployment, entry) for entry in batch})
             for wave in waves(batch, _places):
-                for entry, why in each(undo, wave, workers=context.workers, control=context.control):
+                for entry, why in each(undoing, wave, workers=context.workers, control=context.control):
                     if why:
                         left_counts[entry.target_place] += 1
                         left.append({**shown(entry), "why": why})
@@ -135,18 +138,22 @@ def _places(entry: Entry) -> set[tuple[str, str]]:
     return {(entry.source_place, str(entry.source_key)), (entry.target_place, str(entry.target_key))}
 
 
-def _undo(context: Context, entry: Entry, dry_run: bool) -> str | None:
-    """Undo one change; returns why it was left, or None."""
+def _undo(context: Context, entry: Entry, origins: Sequence[Origin], dry_run: bool) -> str | None:
+    """Undo one change; returns why it was left, or None. Nothing is undone whose `origins` do not all stand."""
     account = context.account
     if entry.kind == "object":
         if entry.intent:
             return "whether it was copied could not be seen"
-        if not entry.detail.get("made") or dry_run:
+        if not entry.detail.get("made"):
             return None
-        result = delete_copy(account, entry.object_copy, entry.target_digest, entry.detail.get("version", ""))
+        version = entry.detail.get("version", "")
+        result = delete_copy(account, entry.object_copy, entry.target_digest, version, dry_run=dry_run)
         return None if result.state == "deleted" else result.detail or result.state
     for _ in range(3):
         undo = _of_content(context, entry) if entry.kind == "content" else _of_item(account, entry)
+        takes = undo.made or undo.writes or entry.detail.get("archived")
+        if takes and not undo.left and (why := missing(account, origins)):
+            undo = _Undo(left=why)
         if undo.left or dry_run:
             break
         try:
@@ -159,10 +166,10 @@ def _undo(context: Context, entry: Entry, dry_run: bool) -> str | None:
             continue
     else:
         return "a service keeps writing to it"
-    if not undo.left and entry.kind == "content" and not dry_run:
-        if entry.action in ("shares", "settings"):
+    if not undo.left and entry.kind == "content":
+        if entry.action in ("shares", "settings") and not dry_run:
             _unmark(account, entry)
-        return _objects_of_content(context, entry)
+        return _objects_of_content(context, entry, dry_run)
     return undo.left or None
 
 
@@ -193,7 +200,7 @@ def _of_item(account: Account, entry: Entry) -> _Undo:
         elif not same(source, entry.removed):
             return _Undo(left="another item stands where the removed one was")
     elif source is None:
-        return _Undo(left="the old item is gone; the new one is left")
+        return _Undo(left=GONE)
     else:
         restored = unmarked(source)
         if entry.detail.get("deactivated"):
@@ -244,19 +251,18 @@ def _unmark(account: Account, entry: Entry) -> None:
             send(account, [update(entry.source_place, tuple(key), source, unmarked(source))])
 
 
-def _objects_of_content(context: Context, entry: Entry) -> str | None:
+def _objects_of_content(context: Context, entry: Entry, dry_run: bool) -> str | None:
     """Objects that were written beside a row: archived logs, an artifact too large for a row, a PDF."""
     account, consolidation = context.account, bucket_name(context.deployment, CONSOLIDATION)
     for key, etag in entry.detail.get("archived", ()):
-        if delete_written(account, consolidation, key, etag).state != "deleted":
+        if delete_written(account, consolidation, key, etag, dry_run=dry_run).state != "deleted":
             return f"{key} was written again since it was archived; it is left"
     place = consolidation if entry.detail.get("object") else bucket_name(context.deployment, "S3_ARTIFACTS_BUCKET")
     written = entry.detail.get("object") or (entry.detail.get("pointer") if entry.detail.get("copied") else "")
     if written and entry.detail.get("object_etag"):
         bucket, source, size, etag, *_ = entry.detail["sources"][0]
-        result = delete_copy(
-            account, ObjectCopy(bucket, source, place, written, size, etag), entry.detail["object_etag"]
-        )
+        copy = ObjectCopy(bucket, source, place, written, size, etag)
+        result = delete_copy(account, copy, entry.detail["object_etag"], dry_run=dry_run)
         return None if result.state == "deleted" else result.detail
     return None
 

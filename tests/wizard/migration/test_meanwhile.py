@@ -113,7 +113,7 @@ def test_what_services_write_during_a_rollback_stays_and_is_listed(done: Stage) 
         (f"chat-usage: id={ANN}-2", "the item is gone"),
         (f"cost-calculations: accountInfo=c, id={ANN}", LEFT),
         (f"object-access: object_id=o0, principal_id={BOB}", LEFT),
-        (f"object-access: object_id=o2, principal_id={BOB}", "the old item is gone; the new one is left"),
+        (f"object-access: object_id=o2, principal_id={BOB}", "the old one is gone; the new one is left"),
     }
     rows = {(item["object_id"]["S"], item["principal_id"]["S"]): item for item in done.scan(ACCESS)}
     assert rows["o0", "b-200"] == access("b-200", 0, "owner")

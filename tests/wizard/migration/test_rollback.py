@@ -13,6 +13,7 @@ from tests.wizard.sandbox.other_deployment import MAP as OTHER_MAP
 
 ACCESS, CHATS, TASKS = "object-access/object-access", "lambda/chat-usages", "agent-loop/scheduled-tasks"
 COSTS, HISTORY, USERS = "lambda/cost-calculations", "lambda/history-cost-calculations", "object-access/cognito-users"
+WORKFLOWS = "agent-loop/workflow-registry"
 GROUPS, ACCOUNTS, OAUTH = "object-access/amplify-groups", "lambda/accounts", "assistants-api/user-oauth-integrations"
 
 
@@ -144,7 +145,7 @@ def test_the_only_item_left_is_never_deleted(full: Stage) -> None:
     full.apply()
     full.delete(ACCESS, "o", BOB)
     document = back(full, 1)
-    assert [one["why"] for one in document["left"]] == ["the old item is gone; the new one is left"]
+    assert [one["why"] for one in document["left"]] == ["the old one is gone; the new one is left"]
     assert full.get(ACCESS, "o", "b-200") == access("b-200")
 
 
@@ -217,3 +218,50 @@ def test_content_and_objects_go_again(stage: Stage) -> None:
     assert stage.dump() == seeded
     assert stage.aws.client("s3").list_objects_v2(Bucket=consolidation)["KeyCount"] == 0
     assert stage.aws.client("s3").list_objects_v2(Bucket=share)["KeyCount"] == 1
+
+
+def test_a_copy_whose_original_is_gone_or_changed_is_left_and_so_is_the_pointer_to_it(stage: Stage) -> None:
+    """Rows of shares, the object of a template, an object that was copied: what rollback deletes must stand elsewhere."""
+    stage.create("lambda/user-data-storage")
+    new, templates, files = map(stage.bucket, ("lambda/consolidation", "agent-loop/workflow-templates", "lambda/share"))
+    s3 = stage.aws.client("s3")
+    for name in ("gone", "there"):
+        s3.put_object(Bucket=templates, Key=f"{ANN}/{name}.json", Body=b'{"template": {"a": 1}}')
+        stage.put(WORKFLOWS, {"user": s(ANN), "templateId": s(name), "s3Key": s(f"{ANN}/{name}.json")})
+    for number, (user, shared) in enumerate({ANN: BOB, BOB: ANN, EVE: ANN}.items()):
+        key = f"{user}/{shared}/2024-01-31/{number}.json"
+        s3.put_object(Bucket=files, Key=key, Body=b"{}")
+        received = {"M": {"sharedBy": s(shared), "sharedAt": n(1), "key": s(key), "note": s("")}}
+        stage.put(
+            "lambda/", {"id": s(user), "user": s(user), "data": {"L": [received]}, "settings": {"M": {"a": n(1)}}}
+        )
+    stage.migrate({ANN: "a-100", BOB: "b-200", EVE: "e-300"})
+    stage.delete("lambda/", ANN)
+    stage.set("lambda/", (BOB,), settings={"M": {"a": n(2)}})
+    s3.delete_object(Bucket=templates, Key=f"{ANN}/gone.json")
+    s3.delete_object(Bucket=files, Key=f"{EVE}/{ANN}/2024-01-31/2.json")
+    stored = stage.dump()
+    left = stage.run("rollback", "--dry-run").document["left"]
+    assert stage.dump() == stored
+    document = back(stage, 1)
+    assert sorted((one["id"], one["why"]) for one in document["left"]) == sorted(
+        (one["id"], one["why"]) for one in left
+    )
+    gone, changed = (
+        "the old one is gone; the new one is left",
+        "the old one was changed since it was copied; the new one is left",
+    )
+    assert sorted((one["action"], one["users"][0], one["why"]) for one in document["left"]) == [
+        ("copy", ANN, gone), ("copy", EVE, "the source is gone"),
+        ("settings", ANN, gone), ("settings", BOB, changed),
+        ("shares", ANN, gone), ("shares", EVE, gone),
+        ("workflows", ANN, gone),
+    ]  # fmt: skip
+    rows = [f"{item['PK']['S']} {item['SK']['S']}" for item in stage.scan("lambda/user-data-storage")]
+    assert len(rows) == 5, rows
+    assert "s3Key" not in (stage.get(WORKFLOWS, "a-100", "gone") or {"s3Key": ""})
+    assert stage.get(WORKFLOWS, "a-100", "there") is None
+    assert s3.list_objects_v2(Bucket=new)["KeyCount"] == 1
+    stage.db.delete_table(TableName=stage.name("lambda/"))
+    assert back(stage, 1)["left_total"] >= 7
+    assert len(stage.scan("lambda/user-data-storage")) == 5
