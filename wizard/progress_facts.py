@@ -15,7 +15,7 @@ from wizard.catalog.tables import TABLES
 from wizard.context import Context
 from wizard.facts import Fact
 from wizard.migration.entry import encode_key
-from wizard.migration.ledger import OPEN, RETAINED, UNDOABLE, Ledger
+from wizard.migration.ledger import OPEN, PROVING, RETAINED, UNDOABLE, Ledger
 from wizard.migration.rewrite import rewrite
 from wizard.parallel import each
 from wizard.text import plural
@@ -211,7 +211,7 @@ def safeguard(context: Context, unsaved: set[str], without_recovery: Sequence[st
 
 def verified_last(runs: Sequence[Mapping[str, Any]]) -> bool:
     """Whether the last of apply, rollback and verify was a verify that found all to match and nothing left."""
-    last = next((run for run in reversed(runs) if run["step"] in ("6c", "rollback", "6d")), None)
+    last = next((run for run in reversed(runs) if run["step"] in PROVING), None)
     return last is not None and last["step"] == "6d" and last["code"] == 0
 
 

@@ -202,8 +202,9 @@ def run_resolve(arguments: argparse.Namespace, context: Context) -> Outcome:
 
 
 def run_cleanup_plan(arguments: argparse.Namespace, context: Context) -> Outcome:
-    context.workspace.remember({"cleanup_objects": bool(getattr(arguments, "objects", False))})
-    summary = cleanup.plan_cleanup(context, objects=bool(getattr(arguments, "objects", False)))
+    objects = bool(getattr(arguments, "objects", False))
+    summary = cleanup.plan_cleanup(context, objects=objects)
+    context.workspace.remember({"cleanup_objects": objects})  # what was not planned is not asked for
     return Outcome(0, _would_delete(summary), summary)
 
 

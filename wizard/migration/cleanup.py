@@ -30,7 +30,7 @@ from wizard.lease import exclusive
 from wizard.migration.content_plan import moves
 from wizard.migration.current_plan import open_plan
 from wizard.migration.entry import Entry
-from wizard.migration.ledger import NEWEST, Ledger
+from wizard.migration.ledger import NEWEST, PROVING, Ledger
 from wizard.migration.leftovers import leftovers
 from wizard.migration.objects import delete_source
 from wizard.migration.scan import MARK, unmarked
@@ -137,8 +137,8 @@ def _decide_shares(account: Account, ids: Ids, one: Retained, source: Item | Non
 
 
 def require_verified(ledger: Ledger) -> None:
-    """Raises Blocked unless the last verification came after the last apply and found nothing wrong."""
-    runs = [run for run in ledger.runs() if run["step"] in ("6c", "6d")]
+    """Raises Blocked unless the last verification came after the last apply or rollback and found nothing wrong."""
+    runs = [run for run in ledger.runs() if run["step"] in PROVING]
     if not runs or runs[-1]["step"] != "6d":
         raise Blocked("Nothing is deleted before it is verified: run `amplify-migrate migrate verify` first (step 6d).")
     if runs[-1]["code"] != 0:

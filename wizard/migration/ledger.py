@@ -25,6 +25,7 @@ FORMAT = 1
 STATES = ("planned", "applied", "verified", "cleaned", "conflict", "failed", "kept", "resolved", "rolled back")
 OPEN = ("planned", "conflict", "failed")  # what the next plan takes up again
 DONE = ("applied", "verified")
+PROVING = ("6c", "rollback", "6d")  # steps of which the last tells whether what stands is verified
 _NO_PLAN = "There is no plan yet: run `amplify-migrate migrate plan` first."
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)  # the file itself may be sound
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -70,12 +70,24 @@ def test_nothing_is_deleted_before_it_is_verified(stage: Stage) -> None:
     stage.apply()
     ended = stage.run("cleanup", "apply")
     assert (ended.code, "migrate verify" in ended.text) == (3, True)
+    assert stage.run("cleanup", "plan", "--objects").code == 3
+    assert "cleanup_objects" not in stage.context().workspace.settings(), "a plan that was refused asks for nothing"
     stage.verify()
     stage.set(ACCESS, ("o", ANN), permission_level=s("write"))
     stage.plan()
     stage.apply()
     assert stage.run("cleanup", "apply").code == 3, "what was applied since is not verified yet"
     assert principals(stage) == {ANN, "a-100"}
+
+
+def test_a_verification_from_before_a_rollback_proves_nothing(done: Stage) -> None:
+    done.set(ACCESS, ("o", "a-100"), permission_level=s("owner"))
+    assert done.run("rollback").code == 1
+    for words in (("cleanup", "plan"), ("cleanup", "apply"), ("cleanup", "mark")):
+        ended = done.run(*words)
+        assert (ended.code, "migrate verify" in ended.text) == (3, True)
+    assert principals(done) == {ANN, BOB, EVE, "a-100"}
+    assert facts_of(done)["verification"]["clean"] is False, "the wizard's lock says the same"
 
 
 def test_a_twin_that_holds_the_old_id_again_is_no_proof(done: Stage) -> None:
