@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 60.0
 RENEW_SECONDS = 15.0
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC_RAW)
 
 # Tables whose readers do not mind a foreign item, without streams; the first that exists is taken.
 _HOSTS = (
@@ -42,6 +43,14 @@ _HOSTS = (
     "REQUEST_STATE_DYNAMO_TABLE", "ACCOUNTS_DYNAMO_TABLE", "FILES_DYNAMO_TABLE", "COGNITO_USERS_DYNAMODB_TABLE",
     "OBJECT_ACCESS_DYNAMODB_TABLE", "ASSISTANTS_DYNAMODB_TABLE",
 )  # fmt: skip
+
+
+def _seconds() -> float:
+    """A clock that nobody sets and that goes on while the machine sleeps, which `time.monotonic` does not.
+
+    CLOCK_BOOTTIME on Linux; on macOS CLOCK_MONOTONIC_RAW, which there is `mach_continuous_time`.
+    """
+    return time.clock_gettime(_CLOCK)
 
 
 @dataclass(frozen=True)
@@ -147,7 +156,7 @@ class _Hold:
         self._place = (context, table, key, owner, workspace)
         self._label = context.deployment.label
         self._lock = threading.Lock()
-        self._renewed = time.monotonic()
+        self._renewed = _seconds()
         self._lost = False
 
     def renew(self) -> None:
@@ -159,7 +168,7 @@ class _Hold:
                     # Also when the beat is there already: an answer that was lost makes the client ask twice.
                     ours = {":seen": {"S": self.beat}, ":new": {"S": new}}
                     _write(*self._place, new, "beat = :seen OR beat = :new", ours)
-                    self.beat, self._renewed = new, time.monotonic()
+                    self.beat, self._renewed = new, _seconds()
                 except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
                     self._lost = code_of(error) == "ConditionalCheckFailedException"
                     log.warning("the lease could not be renewed: %s", code_of(error))
@@ -168,7 +177,7 @@ class _Hold:
 
     def check(self) -> None:
         """Before every write: a lease that may have run out meanwhile is renewed first."""
-        if self._lost or time.monotonic() - self._renewed > LEASE_SECONDS - 2 * RENEW_SECONDS:
+        if self._lost or _seconds() - self._renewed > LEASE_SECONDS - 2 * RENEW_SECONDS:
             self.renew()
 
 

@@ -6,6 +6,7 @@ import getpass
 import shutil
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,21 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(lease, "LEASE_SECONDS", 6.0)
     monkeypatch.setattr("wizard.events.Control.sleep", lambda self, seconds: self._cancel.wait(seconds / 50) and None)
     yield
+
+
+class Clock:
+    """The clocks of this machine, with the time added that a test lets pass, or that it sleeps with the lid closed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.passed = 0.0
+        asleep, real = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC_RAW), time.clock_gettime
+        monkeypatch.setattr(time, "clock_gettime", lambda clock: real(clock) + self.passed * (clock == asleep))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 1000.0)  # what renews in the background sleeps as well
+    return Clock(monkeypatch)
 
 
 def abandon(context: Context, beat: str = "b1", owner: str = "somebody@elsewhere", workspace: str = "other") -> None:
@@ -298,6 +314,18 @@ def test_a_lock_that_somebody_else_took_stops_the_writes(stage: Stage, monkeypat
         assert lost is not None
         assert lost.owner == "somebody@elsewhere"
     assert holder(context) is not None, "what is not ours is not removed"
+
+
+def test_after_a_sleep_of_the_machine_the_lock_is_looked_at_before_the_next_write(
+    stage: Stage, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = stage.context()
+    with exclusive(context):
+        monkeypatch.setattr(lease, "RENEW_SECONDS", 15.0)
+        abandon(context)
+        clock.passed = 600
+        with pytest.raises(Blocked, match="taken by somebody else"):
+            context.account.lock_held()
 
 
 def test_a_lease_that_is_renewed_keeps_its_owner(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
