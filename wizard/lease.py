@@ -24,7 +24,7 @@ import botocore.exceptions
 from wizard.aws_errors import ABSENT, DENIED, code_of
 from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
-from wizard.errors import Blocked, Failed, Interrupted
+from wizard.errors import Blocked, Failed, MigrateError
 from wizard.migration.scan import LOCK_KEY
 from wizard.migration.targets import describe, key_schema, names_of
 from wizard.patience import Patience
@@ -120,7 +120,7 @@ def exclusive(context: Context) -> Iterator[None]:
         standing = holder(context)
         for table, key in [(standing.table, standing.key)] if standing else _places(context, refused):
             with _passing_over(table, refused):
-                hold = _Hold(context, table, key, owner, workspace, _acquire(context, table, key, owner, workspace))
+                hold = _acquire(context, table, key, owner, workspace)
                 break
         if hold is None:
             if refused:
@@ -133,7 +133,7 @@ def exclusive(context: Context) -> Iterator[None]:
 
         def renew() -> None:
             while not stop.wait(RENEW_SECONDS):
-                with contextlib.suppress(Blocked):
+                with contextlib.suppress(Blocked, botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
                     hold.renew()
 
         thread = threading.Thread(target=renew, name="lease", daemon=True)
@@ -145,43 +145,88 @@ def exclusive(context: Context) -> Iterator[None]:
             context.account.lock_held = lambda: None
             stop.set()
             thread.join(timeout=30)
-            _release(context, table, key, hold.beat)
+            hold.release()
 
 
 class _Hold:
-    """A lease that is ours. It counts as lost only when another beat stands in it, never because AWS did not answer."""
+    """A lease that is ours: until another beat stands in it, and no longer than LEASE_SECONDS after it was last renewed.
 
-    def __init__(self, context: Context, table: str, key: Item, owner: str, workspace: str, beat: str):
-        self.beat = beat
+    Until then AWS may leave an answer out; after that somebody else may have taken it, and silence is no permission.
+    """
+
+    def __init__(self, context: Context, table: str, key: Item, owner: str, workspace: str, beat: str, taken: float):
+        self._context = context
         self._place = (context, table, key, owner, workspace)
         self._label = context.deployment.label
         self._lock = threading.Lock()
-        self._renewed = _seconds()
+        self._beats = [beat]  # one of these stands in it: the last that was confirmed, and those without an answer
+        self._renewed = taken
         self._lost = False
 
     def renew(self) -> None:
-        """Write a new beat. Raises Blocked when somebody else has the lease; other errors are logged."""
+        """Write a new beat. Raises Blocked when the lease is somebody else's or gone, and what botocore raises."""
         with self._lock:
             if not self._lost:
-                new = uuid.uuid4().hex
+                started = _seconds()  # others count from the beat, which may stand there before the answer is here
+                del self._beats[40:-1]  # an expression takes 100; an outage loses answers where it begins and ends
+                self._beats.append(uuid.uuid4().hex)
                 try:
-                    # Also when the beat is there already: an answer that was lost makes the client ask twice.
-                    ours = {":seen": {"S": self.beat}, ":new": {"S": new}}
-                    _write(*self._place, new, "beat = :seen OR beat = :new", ours)
-                    self.beat, self._renewed = new, _seconds()
+                    # Also when the new beat is there already: an answer that was lost makes the client ask twice.
+                    _write(*self._place, self._beats[-1], *_stands(self._beats))
+                    self._beats, self._renewed = self._beats[-1:], started
                 except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
-                    self._lost = code_of(error) == "ConditionalCheckFailedException"
                     log.warning("the lease could not be renewed: %s", code_of(error))
+                    self._lost = code_of(error) in {"ConditionalCheckFailedException"} | ABSENT
+                    if not self._lost:
+                        raise
             if self._lost:
-                raise Blocked(f"The lock of {self._label} was taken by somebody else; nothing more is written.")
+                raise Blocked(
+                    f"The lock of {self._label} was taken by somebody else, or removed; nothing more is written."
+                )
 
     def check(self) -> None:
-        """Before every write: a lease that may have run out meanwhile is renewed first."""
-        if self._lost or _seconds() - self._renewed > LEASE_SECONDS - 2 * RENEW_SECONDS:
-            self.renew()
+        """Before every write: a lease that may have run out meanwhile is renewed first. Raises Blocked if it cannot be."""
+        age = _seconds() - self._renewed
+        if not self._lost and age <= LEASE_SECONDS - 2 * RENEW_SECONDS:
+            return
+        try:
+            if age > LEASE_SECONDS:
+                self._ask()
+                _patiently(self._context, self.renew)
+            else:
+                self.renew()
+        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+            if (age := _seconds() - self._renewed) > LEASE_SECONDS:
+                since = time.strftime("%H:%M:%S", time.localtime(time.time() - age))
+                raise Blocked(
+                    f"The lock of {self._label} in {self._place[1]} could not be renewed since {since}"
+                    f" ({code_of(error)}); nothing more is written. Once it can, the same command goes on from here."
+                ) from error
+
+    def _ask(self) -> None:
+        """A read of the item: credentials that have expired meanwhile are asked for there, as at every request."""
+        _, table, key, *_ = self._place
+        with contextlib.suppress(botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+            self._context.account.call("dynamodb", "get_item", TableName=table, Key=key)
+
+    def release(self) -> None:
+        """Remove the item, if it is still ours; what hinders is logged."""
+        context, table, key, *_ = self._place
+        condition, values = _stands(self._beats)
+        mine = {"ConditionExpression": condition, "ExpressionAttributeValues": values}
+        try:
+            _patiently(context, lambda: _send(context, "delete_item", table, key, Key=key, **mine))
+        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError, MigrateError) as error:
+            log.warning("the lock item in %s could not be removed: %s", table, code_of(error))
 
 
-def _acquire(context: Context, table: str, key: Item, owner: str, workspace: str) -> str:
+def _stands(beats: list[str]) -> tuple[str, dict[str, Any]]:
+    """Condition and values: one of the beats stands in the item."""
+    values = {f":beat{number}": {"S": beat} for number, beat in enumerate(beats)}
+    return f"beat IN ({', '.join(values)})", values
+
+
+def _acquire(context: Context, table: str, key: Item, owner: str, workspace: str) -> _Hold:
     beat = uuid.uuid4().hex
     mine = {":me": {"S": workspace}, ":owner": {"S": owner}}
     free = "attribute_not_exists(#key) OR (workspace = :me AND #owner = :owner)"
@@ -207,8 +252,7 @@ def _acquire(context: Context, table: str, key: Item, owner: str, workspace: str
         if seen is None:
             return _take(context, table, key, owner, workspace, beat, free, mine)
         # Also when the beat is ours already: an answer that was lost makes the client ask twice.
-        theirs = {":seen": {"S": seen.beat}, ":new": {"S": beat}}
-        return _take(context, table, key, owner, workspace, beat, "beat = :seen OR beat = :new", theirs)
+        return _take(context, table, key, owner, workspace, beat, *_stands([seen.beat, beat]))
     except _Taken as error:
         raise Blocked(
             f"Somebody else began to migrate {context.deployment.label} at the same moment; wait for them to end."
@@ -228,14 +272,21 @@ def _take(
     beat: str,
     condition: str,
     values: dict[str, Any],
-) -> str:
+) -> _Hold:
+    taken = 0.0
+
+    def write() -> None:
+        nonlocal taken
+        taken = _seconds()
+        _write(context, table, key, owner, workspace, beat, condition, values)
+
     try:
-        _patiently(context, lambda: _write(context, table, key, owner, workspace, beat, condition, values))
+        _patiently(context, write)
     except botocore.exceptions.ClientError as error:
         if code_of(error) == "ConditionalCheckFailedException":
             raise _Taken from error
         raise
-    return beat
+    return _Hold(context, table, key, owner, workspace, beat, taken)
 
 
 def _patiently(context: Context, write: Callable[[], None]) -> None:
@@ -288,14 +339,6 @@ def _send(context: Context, operation: str, table: str, key: Item, **parameters:
             context.account.record("dynamodb", "".join(map(str.title, operation.split("_"))), where, result, answer)
         except Failed as full:
             log.warning("%s", full)  # the lease is kept all the same; the next write of the run finds the disk full
-
-
-def _release(context: Context, table: str, key: Item, beat: str) -> None:
-    mine = {"ConditionExpression": "beat = :seen", "ExpressionAttributeValues": {":seen": {"S": beat}}}
-    try:
-        _patiently(context, lambda: _send(context, "delete_item", table, key, Key=key, **mine))
-    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError, Interrupted) as error:
-        log.warning("the lock item in %s could not be removed: %s", table, code_of(error))
 
 
 def unlock(context: Context, owner: str) -> str:
