@@ -236,9 +236,18 @@ def _report() -> Action:
 
 def _cleanup_warning(facts: Facts, values: Values) -> Sequence[str]:
     return [
-        f"{plural(int(facts.value('retained') or 0), 'old record')} at most are deleted, each only if its verified copy"
-        " exists at that moment. Nothing goes down, and users notice nothing.",
+        f"{plural(int(facts.value('retained') or 0), 'old record')} of tables at most are deleted, and source objects in S3"
+        " if the dry run below counts them; each only if its verified copy exists at that moment. Nothing goes down, and"
+        " users notice nothing.",
         "Afterwards `rollback` is not possible: only the tables' own recovery or a backup brings an old record back.",
+    ]
+
+
+def _keep_warning(facts: Facts, values: Values) -> Sequence[str]:
+    return [
+        f"{plural(int(facts.value('retained') or 0), 'old record')} at most are marked `migration_retained`; nothing is"
+        " deleted. This ends the migration; the old records can still be deleted later, or the migration undone.",
+        "As long as they stand, a share of which only the sort key changed is listed twice.",
     ]
 
 
@@ -344,7 +353,7 @@ JOURNEY = Journey(
                    fields=(OBJECTS,)),
             action("verify", "Check the cleanup", "read", fixed("cleanup", "verify")),
             _report(),
-            action("keep", "Keep old records", "write", fixed("cleanup", "mark")),
+            action("keep", "Keep old records", "write", fixed("cleanup", "mark"), warning=_keep_warning),
             action("apply", "Delete old records", "destroy", fixed("cleanup", "apply"), word=lambda facts: "DELETE",
                    fields=ticks(BEFORE_CLEANUP, "checklist", CHECKED), preview="plan", warning=_cleanup_warning),
         ], "plan", "retained"),

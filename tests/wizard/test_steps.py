@@ -54,6 +54,15 @@ def test_every_write_shows_first_what_it_would_do() -> None:
             assert preview.effect == "read"
 
 
+def test_ending_the_migration_says_in_numbers_what_happens_to_old_records() -> None:
+    for name, words in (
+        ("keep", "4,799 old records at most are marked"),
+        ("apply", "4,799 old records of tables at most"),
+    ):
+        action = next(action for action in JOURNEY["7"].actions if action.id == name)
+        assert words in " ".join(action.warning(facts(retained=4_799), {}))
+
+
 def test_the_main_action_of_a_step_is_its_last_and_never_an_undo() -> None:
     for step in JOURNEY.steps:
         changing = [action for action in step.actions if action.effect != "read" and not action.undo]

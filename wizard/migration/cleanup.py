@@ -156,6 +156,7 @@ def plan_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
             for batch in _chunks(retained(ledger, ids, objects)):
                 for _, fate in _each(context, lambda one: decide(context.account, ids, one), batch):
                     tally.add(fate, "deleted")
+                    _tell(context, tally, fate, "look")
             summary = tally.summary(context)
             tables = [name for name in summary["tables"] if name not in _buckets(ledger)]
             findings = recovery.findings(recovery.show(context, tables))
@@ -192,9 +193,7 @@ def apply_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
                 for wave in waves(batch, _places):
                     for _, fate in _each(context, lambda one: _delete(context.account, ids, one), wave):
                         tally.add(fate, "deleted")
-                        context.feed.emit(
-                            Progress(fate.retained.place, tally.done[fate.retained.place], None, "deleted", "cleanup")
-                        )
+                        _tell(context, tally, fate, "cleanup")
                         state, note = ("verified", f"kept at cleanup: {fate.kept}") if fate.kept else ("cleaned", "")
                         ended.extend(
                             entry.becomes(state, note) for entry in fate.retained.entries if entry.state == "verified"
@@ -312,7 +311,13 @@ def mark_retained(context: Context) -> dict[str, Any]:
             for batch in _chunks(retained(ledger, ids, False)):
                 for _, fate in _each(context, flag, batch):
                     tally.add(fate, "marked")
+                    _tell(context, tally, fate, "mark")
         return tally.summary(context)
+
+
+def _tell(context: Context, tally: _Tally, fate: Fate, phase: str) -> None:
+    place = fate.retained.place
+    context.feed.emit(Progress(place, tally.done[place], None, "records", phase))
 
 
 def _buckets(ledger: Ledger) -> set[str]:
