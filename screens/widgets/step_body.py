@@ -195,8 +195,9 @@ class StepBody(Vertical):
         looking = [row for row in self.query(ActionRow) if row.offered.effect == "read"]
         previews = {action.preview for action, refusal in self._actions if action.effect == "write" and not refusal}
         dry_run = next((row for row in looking if row.offered.id in previews), None)
-        if looking:  # where a step only looks, its last action is what it is for
-            self._give_focus(dry_run or looking[-1 if len(looking) == len(self._actions) else 0])
+        if looking:  # a step's last action is what it is for
+            last, refusal = self._actions[-1]
+            self._give_focus(dry_run or looking[-1 if last.effect == "read" and not refusal else 0])
             return
         self.focus_text()
 
