@@ -7,7 +7,6 @@ result. Killed at any instant, the same command goes on from there.
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,6 @@ from wizard.aws import Account
 from wizard.aws_errors import ABSENT, code_of, explain
 from wizard.catalog.tables import BY_KEY, TABLES
 from wizard.context import Context
-from wizard.errors import MigrateError
 from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.apply_content import ContentTools, prepare_content
@@ -30,6 +28,7 @@ from wizard.migration.entry import Entry, encode_key
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import copy_objects, object_stands
 from wizard.migration.read_ahead import ReadAhead
+from wizard.migration.recorded import recorded
 from wizard.migration.show import shown
 from wizard.migration.targets import (
     CONSOLIDATION,
@@ -71,21 +70,12 @@ def apply_plan(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
         context.account.read_only = True
         with Ledger(context.workspace.ledger, writable=False) as ledger:
             return _Run(context, ledger, dry_run=True).all()
-    started, before = time.time(), context.account.costs.copy()
     with Ledger(context.workspace.ledger) as ledger:
         run = _Run(context, ledger)
         if not ledger.select(("planned", "failed"), limit=1):
             return run.summary()
         with exclusive(context):
-            try:
-                summary = run.all()
-            except MigrateError as error:
-                detail = {**run.summary(), "costs": context.account.costs.since(before)}
-                ledger.add_run("6c", started, error.exit_code, str(error), detail)
-                raise
-            detail = {**summary, "costs": context.account.costs.since(before)}
-            ledger.add_run("6c", started, code(summary), text(summary), detail)
-            return summary
+            return recorded(context.account, ledger, "6c", run.all, run.summary, code, text)
 
 
 class _Run:

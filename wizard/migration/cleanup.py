@@ -6,9 +6,9 @@ was copied. Everything else is kept, with the reason. Identities go first: an ad
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -24,7 +24,7 @@ from wizard.catalog.buckets import BUCKETS
 from wizard.catalog.model import Ids
 from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
-from wizard.errors import Blocked
+from wizard.errors import Blocked, MigrateError
 from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.content_plan import moves
@@ -33,6 +33,7 @@ from wizard.migration.entry import Entry
 from wizard.migration.ledger import NEWEST, PROVING, Ledger
 from wizard.migration.leftovers import leftovers
 from wizard.migration.objects import delete_source
+from wizard.migration.recorded import recorded
 from wizard.migration.scan import MARK, unmarked
 from wizard.migration.verify import judge
 from wizard.migration.writes import Lost, delete, read, send, update
@@ -168,41 +169,50 @@ def plan_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
 def apply_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
     """Delete what is proven, one by one on condition, and read back: the old key absent, its twin present."""
     context.account.audit = context.workspace.write_audit
-    started, before = time.time(), context.account.costs.copy()
     with Ledger(context.workspace.ledger) as ledger:
         plan, ids = open_plan(context, ledger)
         require_verified(ledger)
         with exclusive(context):
-            was, context.account.read_only = context.account.read_only, True
-            left = leftovers(context, ledger, plan, ids)
-            context.account.read_only = was
-            if left["unread"]:
-                raise Blocked(
-                    f"{', '.join(left['unread'])} could not be read, so that new items under old ids may stand there;"
-                    " grant dynamodb:Scan and s3:ListBucket, then clean up."
-                )
-            if left["count"]:
-                raise Blocked(
-                    f"{plural(left['count'], 'item')} under old ids appeared since the migration ({', '.join(left['tables'])});"
-                    " plan, apply and verify again, then clean up."
-                )
             tally = _Tally()
-            for batch in _chunks(retained(ledger, ids, objects)):
-                ended: list[Entry] = []
-                # A copy that a later plan copied on goes after the item that it is the twin of.
-                for wave in waves(batch, _places):
-                    for _, fate in _each(context, lambda one: _delete(context.account, ids, one), wave):
-                        tally.add(fate, "deleted")
-                        _tell(context, tally, fate, "cleanup")
-                        state, note = ("verified", f"kept at cleanup: {fate.kept}") if fate.kept else ("cleaned", "")
-                        ended.extend(
-                            entry.becomes(state, note) for entry in fate.retained.entries if entry.state == "verified"
-                        )
-                ledger.save(ended)
-            summary = tally.summary(context)
-            detail = {**summary, "costs": context.account.costs.since(before)}
-            ledger.add_run("7", started, code(summary), text(summary), detail)
-            return summary
+
+            def work() -> None:
+                _require_nothing_new(context, ledger, plan, ids)
+                for batch in _chunks(retained(ledger, ids, objects)):
+                    _delete_batch(context, ledger, ids, batch, tally)
+
+            return recorded(context.account, ledger, "7", work, lambda: tally.summary(context), code, text)
+
+
+def _require_nothing_new(context: Context, ledger: Ledger, plan: dict[str, Any], ids: Ids) -> None:
+    """Raises Blocked when services have written under old ids since the migration, or may have."""
+    was, context.account.read_only = context.account.read_only, True
+    left = leftovers(context, ledger, plan, ids)
+    context.account.read_only = was
+    if left["unread"]:
+        raise Blocked(
+            f"{', '.join(left['unread'])} could not be read, so that new items under old ids may stand there;"
+            " grant dynamodb:Scan and s3:ListBucket, then clean up."
+        )
+    if left["count"]:
+        raise Blocked(
+            f"{plural(left['count'], 'item')} under old ids appeared since the migration ({', '.join(left['tables'])});"
+            " plan, apply and verify again, then clean up."
+        )
+
+
+def _delete_batch(context: Context, ledger: Ledger, ids: Ids, batch: list[Retained], tally: _Tally) -> None:
+    ended: list[Entry] = []
+    try:
+        # A copy that a later plan copied on goes after the item that it is the twin of.
+        for wave in waves(batch, _places):
+            for _, fate in _each(context, lambda one: _delete(context.account, ids, one), wave):
+                tally.add(fate, "deleted")
+                _tell(context, tally, fate, "cleanup")
+                state, note = ("verified", f"kept at cleanup: {fate.kept}") if fate.kept else ("cleaned", "")
+                ended.extend(entry.becomes(state, note) for entry in fate.retained.entries if entry.state == "verified")
+    finally:
+        # What is gone is recorded, also when a cancel or a lost lock ends the batch.
+        ledger.save(ended)
 
 
 def _places(one: Retained) -> set[tuple[str, str]]:
@@ -226,16 +236,19 @@ def _delete(account: Account, ids: Ids, one: Retained) -> Fate:
         except _AWS_ERRORS as error:
             return Fate(one, explain(error))
         if not kept:
-            if first.kind == "item" and judge(account, first).verdict != "match":
-                log.error("%s: the twin of a deleted item does not match any more", one.place)
+            with contextlib.suppress(MigrateError):  # stopped meanwhile: it is gone all the same
+                if first.kind == "item" and judge(account, first).verdict != "match":
+                    log.error("%s: the twin of a deleted item does not match any more", one.place)
             return fate
     return Fate(one, kept)
 
 
 def _try_delete(account: Account, one: Retained, names: tuple[str, ...], item: Item) -> str:
     """Why it stands after all, "" when it is gone. The answer may be lost when the work is done: what stands tells."""
+    deleted = False
     try:
         delete(account, one.place, names, item)
+        deleted = True
         kept = "it is still there after it was deleted"
     except Lost:
         kept = "it was changed while it was looked at"
@@ -244,7 +257,13 @@ def _try_delete(account: Account, one: Retained, names: tuple[str, ...], item: I
             raise
         log.warning("%s: an item is gone, though its deletion was not confirmed: %s", one.place, explain(error))
         return ""
-    return kept if read(account, one.place, key_of(item, names)) is not None else ""
+    try:
+        return kept if read(account, one.place, key_of(item, names)) is not None else ""
+    except (MigrateError, *_AWS_ERRORS) as error:
+        if not deleted:
+            raise
+        log.warning("%s: a deletion was confirmed and not read back: %s", one.place, error)
+        return ""
 
 
 def verify_cleanup(context: Context) -> dict[str, Any]:

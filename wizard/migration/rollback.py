@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from wizard.migration.intents import settle
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import ObjectCopy, delete_copy, delete_written
 from wizard.migration.origins import GONE, Origin, missing, origins_of
+from wizard.migration.recorded import recorded
 from wizard.migration.rewrite import Change, holds, put_back
 from wizard.migration.scan import unmarked
 from wizard.migration.show import shown
@@ -40,6 +40,7 @@ from wizard.wire import Item, digest, same
 log = logging.getLogger(__name__)
 
 BATCH = 200
+LISTED = 500  # changes left that are named
 _AWS_ERRORS = (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
 _LEFT = "a service has changed it since; it is left as it is"
 
@@ -59,7 +60,6 @@ class _Undo:
 def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
     """Undo everything that is applied. Raises Blocked after a cleanup, and points to the backups."""
     context.account.audit = context.workspace.write_audit
-    started, before = time.time(), context.account.costs.copy()
     if dry_run:
         context.account.read_only = True
     with Ledger(context.workspace.ledger, writable=not dry_run) as ledger:
@@ -70,15 +70,13 @@ def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
                 f"{plural(cleaned, 'old item')} were deleted by cleanup and cannot be put back from the ledger. Restore from"
                 f" the backups: {_backups(ledger)}."
             )
+        run = _Run(context, ledger, dry_run)
         if dry_run:
-            return _undo_all(context, ledger, dry_run=True)
+            run.all()
+            return run.summary()
         with exclusive(context):
-            settle(context, ledger)
-            summary = _undo_all(context, ledger, dry_run=False)
-            summary["under_new_ids"] = under_new_ids(context, ledger)
-            detail = {**summary, "costs": context.account.costs.since(before)}
-            ledger.add_run("rollback", started, code(summary), text(summary), detail)
-            return summary
+            summary = recorded(context.account, ledger, "rollback", run.all, run.summary, code, text)
+            return {**summary, "under_new_ids": under_new_ids(context, ledger)}
 
 
 def _backups(ledger: Ledger) -> str:
@@ -98,39 +96,65 @@ def _backups(ledger: Ledger) -> str:
     return f"{'; '.join(ways) or 'none were recorded; see point-in-time recovery of each table'}{moment}"
 
 
-def _undo_all(context: Context, ledger: Ledger, *, dry_run: bool) -> dict[str, Any]:
-    undone: Counter[str] = Counter()
-    left: list[dict[str, Any]] = []
-    left_counts: Counter[str] = Counter()
-    ranks = {row.config_key: rank for rank, row in enumerate(TABLES)}
-    rows = sorted(ledger.counts("row", "kind = 'item'"), key=lambda row: -ranks.get(row, 0))
-    turns: list[tuple[str, tuple[str, ...]]] = [*(("item", (row,)) for row in rows), ("content", ()), ("object", ())]
+class _Run:
+    """One run of rollback over a ledger, and what it came to so far."""
 
-    def undo(behind: Mapping[int, list[Origin]], entry: Entry) -> str | None:
+    def __init__(self, context: Context, ledger: Ledger, dry_run: bool):
+        self.context, self.ledger, self.dry_run = context, ledger, dry_run
+        self.undone: Counter[str] = Counter()
+        self.left: list[dict[str, Any]] = []
+        self.left_total = 0
+
+    def all(self) -> None:
+        """Items against the order of the catalog, then content, then objects."""
+        if not self.dry_run:
+            settle(self.context, self.ledger)
+        ranks = {row.config_key: rank for rank, row in enumerate(TABLES)}
+        rows = sorted(self.ledger.counts("row", "kind = 'item'"), key=lambda row: -ranks.get(row, 0))
+        turns: list[tuple[str, tuple[str, ...]]] = [
+            *(("item", (row,)) for row in rows),
+            ("content", ()),
+            ("object", ()),
+        ]
+        for kind, which in turns:
+            for batch in self.ledger.made_last_first(BATCH, kind, *which):
+                self._batch(batch)
+
+    def _batch(self, batch: list[Entry]) -> None:
+        context, ended = self.context, list[Entry]()
+        undo = partial(self._undo, {entry.id: origins_of(self.ledger, context.deployment, entry) for entry in batch})
         try:
-            return _undo(context, entry, behind[entry.id], dry_run)
+            for wave in waves(batch, _places):
+                for entry, why in each(undo, wave, workers=context.workers, control=context.control):
+                    if why:
+                        self.left_total += 1
+                        if len(self.left) < LISTED:
+                            self.left.append({**shown(entry), "why": why})
+                        ended.append(entry.becomes(entry.state, f"rollback: {why}"))
+                    else:
+                        self.undone[entry.target_place] += entry.undoable or entry.intent
+                        ended.append(entry.becomes("rolled back", intent=False))
+                    done = self.undone[entry.target_place]
+                    context.feed.emit(Progress(entry.target_place, done, None, "changes", "rollback"))
+        finally:
+            # What is undone is recorded, also when a cancel or a lost lock ends the batch.
+            if not self.dry_run:
+                self.ledger.save(ended)
+
+    def _undo(self, origins: Mapping[int, list[Origin]], entry: Entry) -> str | None:
+        try:
+            return _undo(self.context, entry, origins[entry.id], self.dry_run)
         except _AWS_ERRORS as error:
             return explain(error)
 
-    for kind, which in turns:
-        for batch in ledger.made_last_first(BATCH, kind, *which):
-            ended = []
-            undoing = partial(undo, {entry.id: origins_of(ledger, context.deployment, entry) for entry in batch})
-            for wave in waves(batch, _places):
-                for entry, why in each(undoing, wave, workers=context.workers, control=context.control):
-                    if why:
-                        left_counts[entry.target_place] += 1
-                        left.append({**shown(entry), "why": why})
-                        ended.append(entry.becomes(entry.state, f"rollback: {why}"))
-                    else:
-                        undone[entry.target_place] += entry.undoable or entry.intent
-                        ended.append(entry.becomes("rolled back", intent=False))
-                    done = undone[entry.target_place]
-                    context.feed.emit(Progress(entry.target_place, done, None, "changes", "rollback"))
-            if not dry_run:
-                ledger.save(ended)
-    return {"dry_run": dry_run, "undone": dict(undone), "total": sum(undone.values()), "left": left[:500],
-            "left_total": sum(left_counts.values())}  # fmt: skip
+    def summary(self) -> dict[str, Any]:
+        return {
+            "dry_run": self.dry_run,
+            "undone": dict(self.undone),
+            "total": self.undone.total(),
+            "left": self.left,
+            "left_total": self.left_total,
+        }
 
 
 def _places(entry: Entry) -> set[tuple[str, str]]:

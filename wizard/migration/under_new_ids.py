@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from typing import Any
 
@@ -10,12 +11,14 @@ import botocore.exceptions
 from wizard.aws_errors import explain
 from wizard.catalog.model import Ids
 from wizard.context import Context
+from wizard.errors import Interrupted, MigrateError
 from wizard.migration.ledger import Ledger
 from wizard.migration.plan import Census, scan_tables
 from wizard.migration.rewrite import Watch
 from wizard.migration.scan import Scope
 from wizard.migration.staging import Staging
 from wizard.migration.targets import survey
+from wizard.text import plain
 from wizard.usermap import read_map
 from wizard.wire import key_text
 
@@ -26,8 +29,23 @@ def under_new_ids(context: Context, ledger: Ledger) -> dict[str, Any]:
     """`{"count", "tables": {name: count}, "items": ["table: key", …], "unread": [table, …]}`.
 
     Found as a plan finds old ids, with the map turned round. What the ledger knows is left out: it is undone, or listed
-    as left. What could not be read is named and raises nothing.
+    as left. What could not be read is named and raises nothing but Interrupted: everything is undone by then.
     """
+    try:
+        return _search(context, ledger)
+    except Interrupted:
+        raise
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        return _nothing(explain(error))
+    except (MigrateError, OSError, sqlite3.Error) as error:
+        return _nothing(plain(str(error), 300))
+
+
+def _nothing(why: str) -> dict[str, Any]:
+    return {"count": 0, "tables": {}, "items": [], "unread": [why]}
+
+
+def _search(context: Context, ledger: Ledger) -> dict[str, Any]:
     path = context.workspace.folder / "users.csv"
     changed = Ids(read_map(path)[0].ids).changed if path.exists() else {}
     counts: Counter[str] = Counter()
@@ -35,10 +53,7 @@ def under_new_ids(context: Context, ledger: Ledger) -> dict[str, Any]:
     census, unread = Census(), list[str]()
     if changed:
         turned = Ids({new: old for old, new in changed.items()})
-        try:
-            found = survey(context)
-        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
-            return {"count": 0, "tables": {}, "items": [], "unread": [explain(error)]}
+        found = survey(context)
         scope = Scope(ids=turned, watch=Watch(Ids()), content=False, listed=False, builders=(), names=found.names)
         with Staging(context.workspace.folder / "staging.sqlite") as staging:
             scan_tables(context, found, scope, staging, census)

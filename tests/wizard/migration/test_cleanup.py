@@ -9,6 +9,7 @@ import pytest
 from tests.wizard.faults import deny
 from tests.wizard.migration import network
 from tests.wizard.migration.stage import ANN, BOB, EVE, Item, Stage, before, n, requests_of, run, s
+from wizard.migration.ledger import Ledger
 from wizard.migration.scan import MARK
 from wizard.progress_facts import ledger_facts
 
@@ -254,3 +255,17 @@ def test_a_table_that_may_not_be_deleted_from_does_not_stop_the_others(done: Sta
     ended = run(context, "cleanup", "apply")
     assert (ended.code, ended.document["total"], ended.document["kept_total"]) == (1, 3, 2)
     assert done.cleanup()["total"] == 2, "the same command takes up what is left"
+
+
+def test_a_cleanup_that_is_stopped_records_what_it_deleted(done: Stage) -> None:
+    stored, context = done.dump(), done.context()
+    before(context, "DeleteItem", lambda _: context.control.cancel())
+    assert run(context, "cleanup", "apply").code == 130
+    gone = sum(len(items) - len(done.dump()[table]) for table, items in stored.items())
+    cleaned = [entry for entry in done.entries() if entry.state == "cleaned"]
+    assert len(cleaned) == gone > 0
+    with Ledger(context.workspace.ledger, writable=False) as ledger:
+        (stopped,) = [one for one in ledger.runs() if one["step"] == "7"]
+    assert (stopped["code"], stopped["detail"]["total"]) == (130, gone)
+    assert done.run("rollback").code == 3, "what is deleted cannot be put back"
+    assert done.cleanup()["total"] == 5 - gone

@@ -10,6 +10,7 @@ import pytest
 from tests.wizard.migration.stage import ANN, BOB, EVE, MAP, Item, Stage, before, n, run, s
 from tests.wizard.sandbox.other_deployment import DEPLOYMENT, build
 from tests.wizard.sandbox.other_deployment import MAP as OTHER_MAP
+from wizard.migration.ledger import Ledger
 
 ACCESS, CHATS, TASKS = "object-access/object-access", "lambda/chat-usages", "agent-loop/scheduled-tasks"
 COSTS, HISTORY, USERS = "lambda/cost-calculations", "lambda/history-cost-calculations", "object-access/cognito-users"
@@ -25,6 +26,11 @@ def back(stage: Stage, code: int = 0) -> dict[str, Any]:
     ended = stage.run("rollback")
     assert ended.code == code, ended.text
     return ended.document
+
+
+def runs_of(stage: Stage) -> list[tuple[str, int]]:
+    with Ledger(stage.folder / "workspace" / "ledger.sqlite", writable=False) as ledger:
+        return [(run["step"], run["code"]) for run in ledger.runs() if run["step"] != "6b"]
 
 
 @pytest.fixture
@@ -176,8 +182,18 @@ def test_cancelled_and_taken_up(full: Stage) -> None:
     context = full.context()
     before(context, "DeleteItem", lambda _: context.control.cancel())
     assert run(context, "rollback").code == 130
-    back(full)
+    assert "rolled back" in {entry.state for entry in full.entries()}, "what was undone is recorded"
+    assert runs_of(full)[1:] == [("rollback", 130)]
+    # Everything is undone and recorded, when the search under new ids is stopped or finds no map.
+    context = full.context()
+    before(context, "Scan", lambda _: context.control.cancel())
+    assert run(context, "rollback").code == 130
     assert full.dump() == seeded
+    assert runs_of(full)[2:] == [("rollback", 0)]
+    (full.folder / "workspace" / "users.csv").unlink()
+    (full.folder / "workspace" / "users.csv").mkdir()
+    (unread,) = back(full)["under_new_ids"]["unread"]
+    assert "users.csv" in unread
 
 
 def test_secrets_come_back_although_the_ledger_has_none(stage: Stage) -> None:

@@ -1,0 +1,39 @@
+"""Runs that change something are remembered in the ledger, also when a cancel, a lost lock or lost credentials end them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from wizard.aws import Account
+from wizard.errors import MigrateError
+from wizard.migration.ledger import Ledger
+
+Summary = dict[str, Any]
+
+
+def recorded(
+    account: Account,
+    ledger: Ledger,
+    step: str,
+    work: Callable[[], object],
+    summarise: Callable[[], Summary],
+    code: Callable[[Mapping[str, Any]], int],
+    text: Callable[[Mapping[str, Any]], str],
+) -> Summary:
+    """Do the work, remember it as a run of `step` with what it came to and what it cost, and return its summary.
+
+    `summarise` tells at any time what was done so far. What ends the work is recorded and raised.
+    """
+    started, before = time.time(), account.costs.copy()
+    try:
+        work()
+    except MigrateError as error:
+        detail = {**summarise(), "costs": account.costs.since(before)}
+        ledger.add_run(step, started, error.exit_code, str(error), detail)
+        raise
+    summary = summarise()
+    detail = {**summary, "costs": account.costs.since(before)}
+    ledger.add_run(step, started, code(summary), text(summary), detail)
+    return summary
