@@ -236,6 +236,7 @@ def run_mark(arguments: argparse.Namespace, context: Context) -> Outcome:
 def _cleanup_text(summary: Mapping[str, Any], header: str) -> str:
     lines = [header, *(f"  {count:,} in {place}" for place, count in summary["tables"].items())]
     lines += [f"  kept in {one['place']}: {one['count']:,}: {one['why']}" for one in summary["kept"]]
+    lines += [f"  failed: {one}" for one in summary["failed"]]
     lines += [f"  {one['level']}: {one['place']}: {one['text']}" for one in summary.get("findings", ())]
     return "\n".join(lines)
 

@@ -36,7 +36,7 @@ from wizard.migration.objects import delete_source
 from wizard.migration.recorded import recorded
 from wizard.migration.scan import MARK, unmarked
 from wizard.migration.verify import judge
-from wizard.migration.writes import Lost, delete, read, send, update
+from wizard.migration.writes import Lost, NotPutBack, delete, read, send, update
 from wizard.parallel import each, waves
 from wizard.text import plural
 from wizard.wire import Item, digest, key_of
@@ -62,11 +62,12 @@ class Retained:
 
 @dataclass(frozen=True)
 class Fate:
-    """What becomes of it: `kept` gives the reason, "" when it goes (or is gone)."""
+    """What becomes of it: `kept` gives the reason, "" when it goes (or is gone); `lost` says how it went wrong."""
 
     retained: Retained
     kept: str = ""
     item: Item | None = field(default=None, compare=False)
+    lost: str = ""
 
 
 def retained(ledger: Ledger, ids: Ids, objects: bool) -> Iterator[Retained]:
@@ -208,7 +209,7 @@ def _delete_batch(context: Context, ledger: Ledger, ids: Ids, batch: list[Retain
             for _, fate in _each(context, lambda one: _delete(context.account, ids, one), wave):
                 tally.add(fate, "deleted")
                 _tell(context, tally, fate, "cleanup")
-                state, note = ("verified", f"kept at cleanup: {fate.kept}") if fate.kept else ("cleaned", "")
+                state, note = ("verified", f"kept at cleanup: {fate.kept}") if fate.kept else ("cleaned", fate.lost)
                 ended.extend(entry.becomes(state, note) for entry in fate.retained.entries if entry.state == "verified")
     finally:
         # What is gone is recorded, also when a cancel or a lost lock ends the batch.
@@ -233,6 +234,9 @@ def _delete(account: Account, ids: Ids, one: Retained) -> Fate:
             return fate
         try:
             kept = _try_delete(account, one, names, fate.item)
+        except NotPutBack as error:
+            log.error("%s: %s", one.place, error)
+            return Fate(one, lost=str(error))
         except _AWS_ERRORS as error:
             return Fate(one, explain(error))
         if not kept:
@@ -349,11 +353,14 @@ class _Tally:
     def __init__(self) -> None:
         self.done: Counter[str] = Counter()
         self.kept: Counter[tuple[str, str]] = Counter()
+        self.failed: list[str] = []
         self.what = "deleted"
 
     def add(self, fate: Fate, what: str) -> None:
         self.what = what
-        if fate.kept:
+        if fate.lost:
+            self.failed.append(f"{fate.retained.place}: {fate.lost}")
+        elif fate.kept:
             self.kept[(fate.retained.place, fate.kept)] += 1
         else:
             self.done[fate.retained.place] += 1
@@ -365,17 +372,19 @@ class _Tally:
             "total": sum(self.done.values()),
             "kept": [{"place": place, "why": why, "count": count} for (place, why), count in self.kept.items()],
             "kept_total": sum(self.kept.values()),
+            "failed": self.failed,
         }
 
 
 def code(summary: Mapping[str, Any]) -> int:
-    """1 when something was kept that was to go, else 0."""
-    return 1 if summary["kept_total"] else 0
+    """1 when something was kept that was to go, or an item was lost, else 0."""
+    return 1 if summary["kept_total"] or summary["failed"] else 0
 
 
 def text(summary: Mapping[str, Any]) -> str:
     kept = f"; {plural(summary['kept_total'], 'item')} kept, each with its reason" if summary["kept_total"] else ""
-    return f"{plural(summary['total'], 'item')} {summary['action']}{kept}"
+    failed = f"; {plural(len(summary['failed']), 'item')} could not be put back" if summary["failed"] else ""
+    return f"{plural(summary['total'], 'item')} {summary['action']}{kept}{failed}"
 
 
 def _chunks(found: Iterator[Retained]) -> Iterator[list[Retained]]:

@@ -32,7 +32,7 @@ from wizard.migration.scan import unmarked
 from wizard.migration.show import shown
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.under_new_ids import under_new_ids
-from wizard.migration.writes import Lost, Write, delete, delete_unchanged, put_new, read, send, update
+from wizard.migration.writes import Lost, NotPutBack, Write, delete, delete_unchanged, put_new, read, send, update
 from wizard.parallel import each, waves
 from wizard.text import plural
 from wizard.wire import Item, digest, same
@@ -188,6 +188,8 @@ def _undo(context: Context, entry: Entry, origins: Sequence[Origin], dry_run: bo
             break
         except Lost:
             continue
+        except NotPutBack as error:
+            return str(error)
     else:
         return "a service keeps writing to it"
     if not undo.left and entry.kind == "content":

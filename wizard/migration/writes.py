@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import botocore.exceptions
 
 from wizard.aws import Account
-from wizard.aws_errors import code_of
+from wizard.aws_errors import code_of, explain
+from wizard.errors import MigrateError
 from wizard.migration.rewrite import Change, changes
-from wizard.wire import Item, key_of, same, unchanged_condition
+from wizard.wire import Item, key_of, key_text, same, unchanged_condition
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,10 @@ class Lost(Exception):
     def __init__(self, code: str, repeated: bool = False):
         super().__init__(code)
         self.repeated = repeated
+
+
+class NotPutBack(Exception):
+    """`delete` took away more than was read, and it does not stand again: the message names the key and what to do."""
 
 
 def put_new(table: str, item: Item, key_names: Sequence[str]) -> Write:
@@ -103,15 +108,34 @@ def delete(account: Account, table: str, key_names: Sequence[str], item: Item) -
     """Delete an item that is still what was read. Raises Lost when it is not.
 
     A condition names attributes, so it cannot see one that a service adds between reading and deleting: the answer
-    tells what was deleted, and an item that was more than what was read is put back.
+    tells what was deleted, and an item that was more than what was read is put back. Raises NotPutBack when that fails.
     """
     ((_, body),) = delete_unchanged(table, key_names, item).items()
     with _losing():
         gone = account.call("dynamodb", "delete_item", **body, ReturnValues="ALL_OLD").get("Attributes")
     if gone is not None and not same(gone, item):
         log.warning("%s: an item was changed at the moment it was deleted; it is put back", table)
-        send(account, [put_new(table, gone, key_names)])
+        _give_back(account, table, key_names, gone)
         raise Lost("AddedAttribute")
+
+
+def _give_back(account: Account, table: str, key_names: Sequence[str], item: Item) -> None:
+    key = key_of(item, key_names)
+    try:
+        try:
+            send(account, [put_new(table, item, key_names)])
+        except MigrateError:  # a cancel or a lost lock stops what is to come, not the return of what was taken
+            account.client("dynamodb").put_item(**put_new(table, item, key_names)["Put"])
+    except (Lost, MigrateError, botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        with suppress(botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+            standing = account.client("dynamodb").get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
+            if standing is not None and same(standing, item):  # only the answer was lost
+                return
+        why = "another item stands there by now" if isinstance(error, Lost) else explain(error)
+        raise NotPutBack(
+            f"a service changed {key_text(key)} at the moment it was deleted, and it could not be put back: {why};"
+            " restore it from the table's recovery or a backup"
+        ) from error
 
 
 def send(account: Account, writes: Sequence[Write]) -> str:

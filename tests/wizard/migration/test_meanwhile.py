@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.wizard.faults import deny
 from tests.wizard.migration import few
 from tests.wizard.migration.few import ACCESS, ACCOUNTS, CHATS, COSTS
 from tests.wizard.migration.stage import ANN, BOB, Item, Stage, before, n, run, s
@@ -81,6 +82,37 @@ def test_what_a_service_adds_to_an_item_at_the_moment_of_its_deletion_is_put_bac
     assert len(added) > 10
     for table, key in added:
         assert done.db.get_item(TableName=table, Key=key)["Item"]["added"] == s("by a service"), (table, key)
+
+
+@pytest.mark.parametrize("words", [("cleanup", "apply"), ("rollback",)])
+def test_what_cannot_be_put_back_at_the_moment_of_its_deletion_is_told(stage: Stage, words: tuple[str, ...]) -> None:
+    """Refused, it is named and never counts as deleted; after a cancel it is put back all the same."""
+    stage.put(ACCOUNTS, {"user": s(ANN), "x": s("1")}, {"user": s(BOB), "x": s("1")})
+    stage.migrate()
+    cancelled = stage.context()
+
+    def add(params: dict[str, Any]) -> None:
+        stage.set(ACCOUNTS, (params["Key"]["user"]["S"],), added=s("secret-content"))
+
+    before(cancelled, "DeleteItem", add, times=9)
+    hook = "after-call.dynamodb.DeleteItem"
+    cancelled.account.client("dynamodb").meta.events.register(hook, lambda **_: cancelled.control.cancel())
+    assert run(cancelled, *words).code == 130
+    assert len(stage.scan(ACCOUNTS)) == 4
+    added = [item["user"]["S"] for item in stage.scan(ACCOUNTS) if "added" in item]
+    for user in added:
+        stage.put(ACCOUNTS, {"user": s(user), "x": s("1")})
+    stage.verify()
+    refused = stage.context()
+    before(refused, "DeleteItem", add)
+    deny(refused.account, "dynamodb", "PutItem")
+    ended = run(refused, *words)
+    assert ended.code == 1
+    told = str(ended.document["failed"] if words[0] == "cleanup" else ended.document["left"])
+    assert stage.name(ACCOUNTS) in told
+    assert "could not be put back: " in told
+    assert "secret-content" not in str(ended)
+    assert ended.document["total"] == 1
 
 
 def test_what_services_write_during_a_rollback_stays_and_is_listed(done: Stage) -> None:
