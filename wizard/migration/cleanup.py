@@ -1,7 +1,8 @@
 """Cleanup: delete retained items (and, where wanted, source objects) that are proven to be copies, now.
 
-An item goes only if its twin under the new id stands and matches what was verified, and it is itself unchanged since it
-was copied. Everything else is kept, with the reason. Identities go first: an address resolves to the old id until then.
+An item goes only if its twin under the new id stands and matches what was verified, or was changed since and lacks none
+of the old attributes, and if it is itself unchanged since it was copied. Everything else is kept, with the reason.
+Identities go first: an address resolves to the old id until then.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ from wizard.migration.ledger import NEWEST, PROVING, Ledger
 from wizard.migration.leftovers import leftovers
 from wizard.migration.objects import delete_source
 from wizard.migration.recorded import recorded
+from wizard.migration.rewrite import rewrite
 from wizard.migration.scan import MARK, unmarked
-from wizard.migration.verify import judge
+from wizard.migration.verify import judge, row_at_target
 from wizard.migration.writes import Lost, NotPutBack, delete, read, send, update
 from wizard.parallel import each, waves
-from wizard.text import plural
+from wizard.text import plain, plural
 from wizard.wire import Item, digest, key_of
 
 log = logging.getLogger(__name__)
@@ -113,9 +115,21 @@ def decide(account: Account, ids: Ids, one: Retained) -> Fate:
             return Fate(one)
         if digest(unmarked(source)) != first.source_digest:
             return Fate(one, "it was changed since it was copied; plan and apply again")
+        if judgement.later and (lost := _lost(account, ids, first, source)):
+            return Fate(one, f"its twin was changed since and has no {plain(lost, 120)} any more")
         return Fate(one, "", source)
     except _AWS_ERRORS as error:
         return Fate(one, f"it could not be read: {explain(error)}")
+
+
+def _lost(account: Account, ids: Ids, entry: Entry, source: Item) -> str:
+    """An attribute that the old item brought and its twin lacks by now; "" when it lacks none."""
+    row, where = BY_KEY[entry.row], row_at_target(entry)
+    twin = unmarked((read(account, *where) if where is not None else None) or {})
+    brought = rewrite(row, unmarked(source), ids).item
+    # A merge may have left out what lost against the existing item.
+    wanted = row.merged(twin, brought) if entry.action == "merge" else brought
+    return next((name for name in wanted if name not in twin), "")
 
 
 def _decide_shares(account: Account, ids: Ids, one: Retained, source: Item | None) -> Fate:

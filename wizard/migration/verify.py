@@ -95,7 +95,10 @@ def judge_item(entry: Entry, found: Item) -> Judgement:
 
 
 def _still(item: Item, edit: Edit) -> bool:
-    """Whether the old value is gone from the place of an edit and the attribute is there."""
+    """Whether the old value is gone from the place of an edit and, unless it was removed, the attribute is there.
+
+    What no edit concerns is not looked at: see `decide` in `cleanup.py`.
+    """
     renamed = edit.before is not None and edit.before.get("S") == edit.slot[-1]  # the key of a map
     places: list[Any] = [{"M": item}]
     for depth, part in enumerate(edit.slot):

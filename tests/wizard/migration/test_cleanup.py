@@ -8,7 +8,7 @@ import pytest
 
 from tests.wizard.faults import deny
 from tests.wizard.migration import network
-from tests.wizard.migration.stage import ANN, BOB, EVE, Item, Stage, before, n, requests_of, run, s
+from tests.wizard.migration.stage import ANN, BOB, EVE, MAP, Item, Stage, before, n, requests_of, run, s
 from wizard.migration.ledger import Ledger
 from wizard.migration.scan import MARK
 from wizard.progress_facts import ledger_facts
@@ -269,3 +269,18 @@ def test_a_cleanup_that_is_stopped_records_what_it_deleted(done: Stage) -> None:
     assert (stopped["code"], stopped["detail"]["total"]) == (130, gone)
     assert done.run("rollback").code == 3, "what is deleted cannot be put back"
     assert done.cleanup()["total"] == 5 - gone
+
+
+def test_an_old_item_with_an_attribute_that_its_twin_has_lost_stays(stage: Stage) -> None:
+    """Verification judges the ids; the accounts of a user are in no edit."""
+    same = {"accounts": {"L": [{"M": {"id": s("1")}}]}, "note": s("x")}
+    stage.put(ACCOUNTS, *({"user": s(user), **same} for user in (ANN, BOB, EVE)))
+    stage.put(ACCOUNTS, {"user": s("e-300"), "accounts": {"L": []}})
+    stage.migrate({**MAP, EVE: "e-300"})
+    stage.put(ACCOUNTS, {"user": s("a-100"), "note": s("x")})  # a copy that lost an attribute
+    stage.set(ACCOUNTS, ("b-200",), note=s("newer"), accounts={"L": []})  # one that has other values
+    stage.set(ACCOUNTS, ("e-300",), added=s("y"))  # one that was merged
+    assert stage.verify()["changed_since"] == 3
+    document = stage.cleanup(1)
+    assert kept(document) == {stage.name(ACCOUNTS): "its twin was changed since and has no accounts any more"}
+    assert {item["user"]["S"] for item in stage.scan(ACCOUNTS)} == {ANN, "a-100", "b-200", "e-300"}
