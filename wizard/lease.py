@@ -16,17 +16,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import botocore.exceptions
 
-from wizard.aws_errors import ABSENT, DENIED, code_of
-from wizard.catalog.tables import BY_KEY
+from wizard.aws_errors import ABSENT, code_of
 from wizard.context import Context
 from wizard.errors import Blocked, Failed, MigrateError
-from wizard.migration.scan import LOCK_KEY
-from wizard.migration.targets import describe, key_schema, names_of
+from wizard.lease_places import Lease, passing_over, places, read, standing
 from wizard.patience import Patience
 from wizard.text import plain
 from wizard.wire import Item
@@ -37,13 +34,6 @@ LEASE_SECONDS = 60.0
 RENEW_SECONDS = 15.0
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC_RAW)
 
-# Tables whose readers do not mind a foreign item, without streams; the first that exists is taken.
-_HOSTS = (
-    "USER_DATA_STORAGE_TABLE", "OLD_USER_STORAGE_TABLE", "ENV_VARS_TRACKING_TABLE", "OAUTH_STATE_TABLE", "USER_TAGS_DYNAMO_TABLE",
-    "REQUEST_STATE_DYNAMO_TABLE", "ACCOUNTS_DYNAMO_TABLE", "FILES_DYNAMO_TABLE", "COGNITO_USERS_DYNAMODB_TABLE",
-    "OBJECT_ACCESS_DYNAMODB_TABLE", "ASSISTANTS_DYNAMODB_TABLE",
-)  # fmt: skip
-
 
 def _seconds() -> float:
     """A clock that nobody sets and that goes on while the machine sleeps, which `time.monotonic` does not.
@@ -51,54 +41,6 @@ def _seconds() -> float:
     CLOCK_BOOTTIME on Linux; on macOS CLOCK_MONOTONIC_RAW, which there is `mach_continuous_time`.
     """
     return time.clock_gettime(_CLOCK)
-
-
-@dataclass(frozen=True)
-class Lease:
-    """Who holds the deployment."""
-
-    table: str
-    key: Item
-    owner: str
-    beat: str
-    workspace: str
-
-
-def _places(context: Context, refused: list[str]) -> Iterator[tuple[str, Item]]:
-    """Where the lease may stand, best first. One that may not be looked at is `refused`, and the next one is taken."""
-    for config_key in _HOSTS:
-        for name in names_of(context.deployment, BY_KEY[config_key]):
-            with _passing_over(name, refused):
-                description = describe(context.account, name)
-                if description and description.get("TableStatus") in ("ACTIVE", "UPDATING"):
-                    schema = key_schema(description)
-                    if all(kind == "S" for _, kind in schema):
-                        yield name, {part: {"S": LOCK_KEY} for part, _ in schema}
-
-
-@contextlib.contextmanager
-def _passing_over(table: str, refused: list[str]) -> Iterator[None]:
-    """Goes on after a table that may not be touched, or is gone."""
-    try:
-        yield
-    except botocore.exceptions.ClientError as error:
-        if code_of(error) not in DENIED | ABSENT:
-            raise
-        refused.append(table)
-        log.warning("%s cannot be used for the lock (%s)", table, code_of(error))
-
-
-def holder(context: Context) -> Lease | None:
-    """The lease as it stands, or None. Every place is looked at: who took it may have had other tables to choose from."""
-    refused: list[str] = []
-    for table, key in _places(context, refused):
-        with _passing_over(table, refused):
-            answer = context.account.call("dynamodb", "get_item", TableName=table, Key=key, ConsistentRead=True)
-            if "Item" not in answer:
-                continue
-            text = {name: next(iter(value.values())) for name, value in answer["Item"].items()}
-            return Lease(table, key, text.get("owner", ""), text.get("beat", ""), text.get("workspace", ""))
-    return None
 
 
 def _identity(context: Context) -> str:
@@ -115,18 +57,8 @@ def _identity(context: Context) -> str:
 def exclusive(context: Context) -> Iterator[None]:
     """Hold the workspace and the deployment for writing. Raises Blocked while somebody else does."""
     with context.workspace.alone():
-        owner = f"{getpass.getuser()}@{socket.gethostname()}"
-        workspace, hold, refused = _identity(context), None, list[str]()
-        standing = holder(context)
-        for table, key in [(standing.table, standing.key)] if standing else _places(context, refused):
-            with _passing_over(table, refused):
-                hold = _acquire(context, table, key, owner, workspace)
-                break
+        hold = _take_a_place(context)
         if hold is None:
-            if refused:
-                raise Blocked(
-                    f"The lock can stand in none of {', '.join(refused)}: grant reading and writing one of them."
-                )
             yield
             return
         stop = threading.Event()
@@ -146,6 +78,39 @@ def exclusive(context: Context) -> Iterator[None]:
             stop.set()
             thread.join(timeout=30)
             hold.release()
+
+
+def _take_a_place(context: Context) -> _Hold | None:
+    """Our lease, the only one that stands anywhere; None when the deployment has no table for it."""
+    owner, workspace = f"{getpass.getuser()}@{socket.gethostname()}", _identity(context)
+    there, refused = [(lease.table, lease.key) for lease in standing(context)], list[str]()
+    for table, key in there[:1] or places(context, refused):
+        with passing_over(table, refused):
+            hold = _acquire(context, table, key, owner, workspace)
+            break
+    else:
+        if refused:
+            raise Blocked(f"The lock can stand in none of {', '.join(refused)}: grant reading and writing one of them.")
+        return None
+    try:
+        # Each looks again after taking: of two whose permissions led them to different tables one at least sees the other.
+        for other in standing(context):
+            if (other.workspace, other.owner) == (workspace, owner):
+                if other.table != table:  # of a run of ours that was killed and had other permissions
+                    _Hold(context, other.table, other.key, owner, workspace, other.beat, 0.0).release()
+            else:
+                raise Blocked(_held_by(context, other))
+    except BaseException:
+        hold.release()
+        raise
+    return hold
+
+
+def _held_by(context: Context, lease: Lease) -> str:
+    return (
+        f"{context.deployment.label} is being migrated by {plain(lease.owner, 80)} in another workspace or on another machine;"
+        f" wait for it, or run: amplify-migrate unlock --confirm {plain(lease.owner, 80)}"
+    )
 
 
 class _Hold:
@@ -232,7 +197,7 @@ def _acquire(context: Context, table: str, key: Item, owner: str, workspace: str
     free = "attribute_not_exists(#key) OR (workspace = :me AND #owner = :owner)"
     with contextlib.suppress(_Taken):
         return _take(context, table, key, owner, workspace, beat, free, mine)
-    seen = holder(context)
+    seen = read(context, table, key)
     log.warning(
         "%s is locked by %s; waiting whether it is alive", context.deployment.label, plain(seen.owner if seen else "?")
     )
@@ -240,13 +205,9 @@ def _acquire(context: Context, table: str, key: Item, owner: str, workspace: str
     while seen is not None and waited < LEASE_SECONDS:
         context.control.sleep(2.0)
         waited += 2.0
-        now = holder(context)
+        now = read(context, table, key)
         if now is not None and now.beat != seen.beat:
-            raise Blocked(
-                f"{context.deployment.label} is being migrated by {plain(now.owner, 80)} in another workspace or on another"
-                " machine;"
-                f" wait for it, or run: amplify-migrate unlock --confirm {plain(now.owner, 80)}"
-            )
+            raise Blocked(_held_by(context, now))
         seen = seen if now is not None else None
     try:
         if seen is None:
@@ -343,11 +304,12 @@ def _send(context: Context, operation: str, table: str, key: Item, **parameters:
 
 def unlock(context: Context, owner: str) -> str:
     """Remove the lease of `owner`; returns what was done. Raises Blocked when somebody else holds it."""
-    lease = holder(context)
-    if lease is None:
+    leases = standing(context)
+    if not leases:
         return f"{context.deployment.label} is not locked."
-    if lease.owner != owner:
-        raise Blocked(f"The lock is held by {plain(lease.owner, 80)}; give that name to --confirm.")
+    lease = next((one for one in leases if one.owner == owner), None)
+    if lease is None:
+        raise Blocked(f"The lock is held by {plain(leases[0].owner, 80)}; give that name to --confirm.")
     context.account.call(
         "dynamodb", "delete_item", TableName=lease.table, Key=lease.key, ConditionExpression="beat = :seen",
         ExpressionAttributeValues={":seen": {"S": lease.beat}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import shutil
 import socket
@@ -21,7 +22,8 @@ from tests.wizard.migration.stage import ANN, Stage, n, s
 from wizard import lease
 from wizard.context import Context
 from wizard.errors import Blocked
-from wizard.lease import exclusive, holder, unlock
+from wizard.lease import exclusive, unlock
+from wizard.lease_places import Lease, standing
 from wizard.migration.scan import LOCK_KEY
 
 
@@ -53,6 +55,19 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(lease, "RENEW_SECONDS", 1000.0)  # what renews in the background sleeps as well
     return Clock(monkeypatch)
+
+
+def holder(context: Context) -> Lease | None:
+    return next(iter(standing(context)), None)
+
+
+def no_lock_in(context: Context, table: str) -> None:
+    """The lock, which is written with a client of its own, may not be put into this table."""
+
+    def refuse(request: Any, **_: Any) -> Any:
+        return network.reply(request, 400, "AccessDeniedException") if f'"{table}"'.encode() in request.body else None
+
+    context.account.client("dynamodb", gated=False).meta.events.register_first("before-send.dynamodb.PutItem", refuse)
 
 
 def abandon(context: Context, beat: str = "b1", owner: str = "somebody@elsewhere", workspace: str = "other") -> None:
@@ -234,18 +249,8 @@ def test_it_is_taken_and_removed_while_its_table_is_throttled_for_minutes(
 def test_a_table_that_may_not_be_touched_leaves_it_to_the_next(stage: Stage, operation: str) -> None:
     context = stage.context()
     lift = network.deny(context.account, stage.name("lambda/accounts"), operation)
-    if operation == "PutItem":  # it is put with a client of its own
-        refuse = {
-            "Error": {"Code": "AccessDeniedException", "Message": "m"},
-            "ResponseMetadata": {"HTTPStatusCode": 400},
-        }
-        accounts = stage.name("lambda/accounts").encode()
-        context.account.client("dynamodb", gated=False).meta.events.register_last(
-            "before-call.dynamodb.PutItem",
-            lambda params, **_: (
-                (SimpleNamespace(status_code=400, headers={}), refuse) if accounts in params["body"] else None
-            ),
-        )
+    if operation == "PutItem":
+        no_lock_in(context, stage.name("lambda/accounts"))
     with pytest.raises(Blocked, match="none of amplify-v6-lambda-dev-accounts: grant"), exclusive(context):
         pass
     stage.create("object-access/cognito-users")
@@ -268,6 +273,56 @@ def test_a_lock_is_found_where_another_one_with_other_permissions_put_it(
             pass
     with exclusive(second):
         assert len(stage.scan("lambda/accounts")) == 1
+
+
+def test_two_whose_permissions_lead_them_to_different_tables_do_not_both_get_it(stage: Stage) -> None:
+    stage.create("object-access/cognito-users")
+    first, second = stage.context(), stage.context("second")
+    no_lock_in(first, stage.name("lambda/accounts"))
+    with contextlib.ExitStack() as quicker:
+
+        def meanwhile(params: dict[str, Any], **_: Any) -> None:
+            if params["TableName"] == stage.name("lambda/accounts"):
+                quicker.enter_context(exclusive(second))
+
+        client = first.account.client("dynamodb", gated=False)
+        client.meta.events.register("provide-client-params.dynamodb.PutItem", meanwhile)
+        with pytest.raises(Blocked, match="in another workspace or on another machine"), exclusive(first):
+            pass
+        second.account.lock_held()
+        assert len(stage.scan("lambda/accounts")) == 1
+        assert stage.scan("object-access/cognito-users") == [], "it gave back what it had taken"
+
+
+def test_a_table_that_cannot_be_read_may_hold_a_lock_and_is_told(stage: Stage) -> None:
+    stage.create("object-access/cognito-users")
+    first, second, accounts = stage.context(), stage.context("second"), stage.name("lambda/accounts")
+    lifts = [network.deny(second.account, accounts, "GetItem", "DescribeTable")]
+    no_lock_in(second, accounts)
+    told = rf"cannot be told, as {accounts} cannot be read: grant dynamodb:DescribeTable and dynamodb:GetItem"
+    with exclusive(first):
+        with pytest.raises(Blocked, match=told), exclusive(second):
+            pass
+        with pytest.raises(Blocked, match=told):
+            unlock(second, "anybody")
+    # One that does not exist is no matter, whatever may not be asked about it.
+    lifts.append(network.deny(second.account, stage.name("lambda/user-data-storage"), "GetItem", "DescribeTable"))
+    lifts.pop(0)()
+    with exclusive(second):
+        assert len(stage.scan("object-access/cognito-users")) == 1
+
+
+def test_an_own_lock_that_other_permissions_put_elsewhere_is_cleared_away(stage: Stage) -> None:
+    stage.create("object-access/cognito-users")
+    context = stage.context()
+    with exclusive(context):
+        item = stage.scan("lambda/accounts")[0]
+    key = stage.keys[stage.name("object-access/cognito-users")][0]
+    for table, name in (("lambda/accounts", "user"), ("object-access/cognito-users", key)):
+        stage.put(table, {name: s(LOCK_KEY), **{part: item[part] for part in ("owner", "workspace", "beat")}})
+    with exclusive(context):
+        assert len(standing(context)) == 1
+    assert standing(context) == []
 
 
 def test_two_that_wait_for_the_same_dead_lease_do_not_both_get_it(stage: Stage, quick: None) -> None:

@@ -23,7 +23,7 @@ from tests.wizard.sandbox.other_deployment import DEPLOYMENT, MAP, build
 from wizard.context import Context
 from wizard.errors import Blocked
 from wizard.events import Control, Feed
-from wizard.lease import holder
+from wizard.lease_places import standing
 from wizard.migration import apply, cleanup, verify
 from wizard.migration.ledger import Ledger
 from wizard.migration.plan import Request, make_plan
@@ -312,6 +312,6 @@ def test_a_signal_stops_between_two_requests(deployment: Aws, tmp_path: Path, nu
     assert set(counts) <= {"planned", "applied", "verified"}
     assert counts["planned"] > 0
     # Nobody holds the deployment any more: another machine can go on at once.
-    assert holder(run_in(deployment, tmp_path / "elsewhere")) is None
+    assert standing(run_in(deployment, tmp_path / "elsewhere")) == []
     finish(deployment, workspace, "migrate", "apply", "--yes")
     finish(deployment, workspace, "migrate", "verify")
