@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
-import getpass
 import json
 import logging
 import os
-import socket
 import sqlite3
 import sys
 import time
@@ -25,6 +23,7 @@ from wizard.errors import BadInput, Blocked, Declined, MigrateError
 from wizard.events import Control, Feed
 from wizard.journey import Outcome
 from wizard.text import plain, without_credentials
+from wizard.who import user_at_host
 
 if TYPE_CHECKING:
     from wizard.context import Context
@@ -205,7 +204,7 @@ def _recorded(arguments: argparse.Namespace, context: Context) -> Iterator[dict[
     context.workspace.write_command(
         {
             "run": run, "time": time.time(), "command": " ".join(_names(arguments)), "dry_run": bool(arguments.dry_run),
-            "identity": context.account.identity["arn"], "user": f"{getpass.getuser()}@{socket.gethostname()}",
+            "identity": context.account.identity["arn"], "user": user_at_host(),
             "version": __version__,
         }
     )  # fmt: skip

@@ -6,12 +6,10 @@ may quote them they are replaced.
 
 from __future__ import annotations
 
-import getpass
 import json
 import logging
 import platform
 import re
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,6 +34,7 @@ from wizard.migration.show import shown
 from wizard.storage import old_table
 from wizard.text import plain
 from wizard.usermap import read_map
+from wizard.who import user_at_host
 from wizard.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -96,7 +95,7 @@ def collect(context: Context, *, ids: bool = False) -> Evidence:
     return Evidence(
         made=time.time(),
         program=_versions(),
-        operator={"arn": context.account.identity["arn"], "user": f"{getpass.getuser()}@{socket.gethostname()}"},
+        operator={"arn": context.account.identity["arn"], "user": user_at_host()},
         deployment={
             "account": context.account.id, "region": context.region, "dep": context.deployment.dep,
             "stage": context.deployment.stage, "workspace": str(workspace.folder),

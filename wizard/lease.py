@@ -8,10 +8,8 @@ renewed for a minute belongs to a dead process. No clock is compared between mac
 from __future__ import annotations
 
 import contextlib
-import getpass
 import hashlib
 import logging
-import socket
 import threading
 import time
 import uuid
@@ -26,6 +24,7 @@ from wizard.errors import Blocked, Failed, MigrateError
 from wizard.lease_places import Lease, passing_over, places, read, standing
 from wizard.patience import Patience
 from wizard.text import plain
+from wizard.who import user_at_host
 from wizard.wire import Item
 
 log = logging.getLogger(__name__)
@@ -82,7 +81,7 @@ def exclusive(context: Context) -> Iterator[None]:
 
 def _take_a_place(context: Context) -> _Hold | None:
     """Our lease, the only one that stands anywhere; None when the deployment has no table for it."""
-    owner, workspace = f"{getpass.getuser()}@{socket.gethostname()}", _identity(context)
+    owner, workspace = user_at_host(), _identity(context)
     there, refused = [(lease.table, lease.key) for lease in standing(context)], list[str]()
     for table, key in there[:1] or places(context, refused):
         with passing_over(table, refused):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import shutil
-import socket
 import threading
 import time
 from collections import Counter
@@ -25,6 +23,7 @@ from wizard.errors import Blocked
 from wizard.lease import exclusive, unlock
 from wizard.lease_places import Lease, standing
 from wizard.migration.scan import LOCK_KEY
+from wizard.who import user_at_host
 
 
 @pytest.fixture
@@ -131,7 +130,7 @@ def test_the_same_workspace_takes_over_at_once(stage: Stage) -> None:
     context = stage.context()
     context.workspace.remember({"id": "mine"})
     mine = lease._identity(context)
-    abandon(context, workspace=mine, owner=f"{getpass.getuser()}@{socket.gethostname()}")
+    abandon(context, workspace=mine, owner=user_at_host())
     waited: list[float] = []
     context.control.sleep = waited.append  # type: ignore[method-assign]
     with exclusive(context):
