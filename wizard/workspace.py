@@ -168,6 +168,11 @@ class Workspace:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
+                if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN):  # ENOLCK, ENOTSUP: some network file systems
+                    raise BadInput(
+                        f"Files cannot be locked in the workspace {self.folder} ({error.strerror});"
+                        " give another --workspace, on a local disk."
+                    ) from error
                 file.seek(0)
                 holder = file.read().strip() or "another process"
                 raise Blocked(f"The workspace {self.folder} is in use by {holder}; wait for it or stop it.") from error

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
+import os
 import shutil
 import threading
 import time
@@ -19,7 +22,7 @@ from tests.wizard.migration import network
 from tests.wizard.migration.stage import ANN, Stage, n, s
 from wizard import lease
 from wizard.context import Context
-from wizard.errors import Blocked
+from wizard.errors import BadInput, Blocked
 from wizard.lease import exclusive, unlock
 from wizard.lease_places import Lease, standing
 from wizard.migration.scan import LOCK_KEY
@@ -123,6 +126,20 @@ def test_without_a_table_only_the_workspace_is_held(aws: Aws, tmp_path: Path) ->
 
 def test_the_same_workspace_is_refused_while_the_first_run_lives(stage: Stage) -> None:
     with exclusive(stage.context()), pytest.raises(Blocked, match="in use by process"), exclusive(stage.context()):
+        pass
+
+
+def test_a_workspace_where_files_cannot_be_locked_is_no_workspace_in_use(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(BadInput, match=r"cannot be locked .*No locks available.* --workspace"),
+        exclusive(stage.context()),
+    ):
         pass
 
 
