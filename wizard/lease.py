@@ -302,15 +302,26 @@ def _send(context: Context, operation: str, table: str, key: Item, **parameters:
 
 
 def unlock(context: Context, owner: str) -> str:
-    """Remove the lease of `owner`; returns what was done. Raises Blocked when somebody else holds it."""
+    """Remove the lease of `owner`; returns what was done. Raises Blocked when somebody else holds it, or it was just renewed."""
     leases = standing(context)
     if not leases:
         return f"{context.deployment.label} is not locked."
     lease = next((one for one in leases if one.owner == owner), None)
     if lease is None:
         raise Blocked(f"The lock is held by {plain(leases[0].owner, 80)}; give that name to --confirm.")
-    context.account.call(
-        "dynamodb", "delete_item", TableName=lease.table, Key=lease.key, ConditionExpression="beat = :seen",
-        ExpressionAttributeValues={":seen": {"S": lease.beat}},
-    )  # fmt: skip
+    condition, values = _stands([lease.beat])
+    try:
+        context.account.call(
+            "dynamodb", "delete_item", TableName=lease.table, Key=lease.key, ConditionExpression=condition,
+            ExpressionAttributeValues=values,
+        )  # fmt: skip
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) != "ConditionalCheckFailedException":
+            raise
+        if (
+            read(context, lease.table, lease.key) is not None
+        ):  # else it is gone: the first answer was lost, or the run ended
+            raise Blocked(
+                f"The lock of {plain(owner, 80)} was renewed just now, so its owner is alive: stop that run, or wait for it."
+            ) from error
     return f"The lock of {plain(owner, 80)} was removed."

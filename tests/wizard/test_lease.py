@@ -464,6 +464,17 @@ def test_unlock_wants_the_owner(stage: Stage) -> None:
     assert holder(context) is None
 
 
+def test_unlock_removes_no_lock_that_is_renewed_at_that_moment(stage: Stage) -> None:
+    context, other = stage.context(), stage.context("second")
+    abandon(context)
+    context.account.client("dynamodb").meta.events.register(
+        "provide-client-params.dynamodb.DeleteItem", lambda **_: abandon(other, "b2")
+    )
+    with pytest.raises(Blocked, match="renewed just now"):
+        unlock(context, "somebody@elsewhere")
+    assert holder(context) is not None
+
+
 def test_the_lock_is_no_item_of_anybody(stage: Stage) -> None:
     stage.put("lambda/accounts", {"user": s(ANN), "accounts": {"L": []}, "v": n(1)})
     abandon(stage.context())
