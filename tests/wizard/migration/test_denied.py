@@ -8,6 +8,7 @@ import pytest
 
 from tests.wizard.migration import network
 from tests.wizard.migration.stage import ANN, BOB, Ended, Stage, run, s
+from wizard.migration.scan import LOCK_KEY
 
 ACCOUNTS, ACCESS = "lambda/accounts", "object-access/object-access"
 
@@ -23,7 +24,9 @@ def test_the_other_tables_go_on_and_it_is_named(stage: Stage, code: str) -> None
         context = stage.context()
 
         def refuse(request: Any, event_name: str, **_: Any) -> Any:
-            return network.reply(request, 400, code) if f'"{table}"'.encode() in request.body else None
+            # The lock item may be read: in a table where it may not, a lock could stand unseen, and nothing is written at all.
+            touched = f'"{table}"'.encode() in request.body and LOCK_KEY.encode() not in request.body
+            return network.reply(request, 400, code) if touched else None
 
         context.account.client("dynamodb").meta.events.register_first("before-send.dynamodb", refuse)
         ended = run(context, *words)
