@@ -21,7 +21,7 @@ import botocore.exceptions
 from wizard.aws_errors import ABSENT, code_of
 from wizard.context import Context
 from wizard.errors import Blocked, Failed, MigrateError
-from wizard.lease_places import Lease, passing_over, places, read, standing
+from wizard.lease_places import Lease, better, hidden, passing_over, places, read, standing
 from wizard.patience import Patience
 from wizard.text import plain
 from wizard.who import user_at_host
@@ -82,7 +82,8 @@ def exclusive(context: Context) -> Iterator[None]:
 def _take_a_place(context: Context) -> _Hold | None:
     """Our lease, the only one that stands anywhere; None when the deployment has no table for it."""
     owner, workspace = user_at_host(), _identity(context)
-    there, refused = [(lease.table, lease.key) for lease in standing(context)], list[str]()
+    (found, _), refused = standing(context), list[str]()
+    there = [(lease.table, lease.key) for lease in found]
     for table, key in there[:1] or places(context, refused):
         with passing_over(table, refused):
             hold = _acquire(context, table, key, owner, workspace)
@@ -93,7 +94,10 @@ def _take_a_place(context: Context) -> _Hold | None:
         return None
     try:
         # Each looks again after taking: of two whose permissions led them to different tables one at least sees the other.
-        for other in standing(context):
+        found, unread = standing(context)
+        if unseen := better(context, unread, table):
+            raise hidden(context, unseen)
+        for other in found:
             if (other.workspace, other.owner) == (workspace, owner):
                 if other.table != table:  # of a run of ours that was killed and had other permissions
                     _Hold(context, other.table, other.key, owner, workspace, other.beat, 0.0).release()
@@ -303,7 +307,9 @@ def _send(context: Context, operation: str, table: str, key: Item, **parameters:
 
 def unlock(context: Context, owner: str) -> str:
     """Remove the lease of `owner`; returns what was done. Raises Blocked when somebody else holds it, or it was just renewed."""
-    leases = standing(context)
+    leases, unread = standing(context)
+    if unread and not any(one.owner == owner for one in leases):
+        raise hidden(context, unread)
     if not leases:
         return f"{context.deployment.label} is not locked."
     lease = next((one for one in leases if one.owner == owner), None)

@@ -63,8 +63,8 @@ def passing_over(table: str, refused: list[str]) -> Iterator[None]:
         log.warning("%s cannot be used for the lock (%s)", table, code_of(error))
 
 
-def standing(context: Context) -> list[Lease]:
-    """Every lease that stands anywhere. Raises Blocked when a table that may hold one cannot be read."""
+def standing(context: Context) -> tuple[list[Lease], list[str]]:
+    """Every lease that stands anywhere, and the tables that may hold one and cannot be read; both best first."""
     found: list[Lease | None] = []
     unread: list[str] = []
     for name, row in _tables(context):
@@ -75,12 +75,22 @@ def standing(context: Context) -> list[Lease]:
             if code_of(error) not in DENIED | {"ValidationException"}:  # the latter: its key is not the catalog's
                 raise
             unread.append(name)
-    if unread := _existing(context, unread):
-        raise Blocked(
-            f"Whether another run holds the lock of {context.deployment.label} cannot be told, as {', '.join(unread)} cannot"
-            " be read: grant dynamodb:DescribeTable and dynamodb:GetItem there."
-        )
-    return [lease for lease in found if lease is not None]
+    return [lease for lease in found if lease is not None], _existing(context, unread)
+
+
+def better(context: Context, tables: list[str], than: str) -> list[str]:
+    """Those of the tables that come before another one. Whoever reads all that come before its own sees, or is seen by,
+    everybody who does the same."""
+    order = [name for name, _ in _tables(context)]
+    return [name for name in tables if order.index(name) < order.index(than)]
+
+
+def hidden(context: Context, tables: list[str]) -> Blocked:
+    """What to raise where a lock might stand unseen."""
+    return Blocked(
+        f"Whether another run holds the lock of {context.deployment.label} cannot be told, as {', '.join(tables)} cannot be"
+        " read: grant dynamodb:DescribeTable and dynamodb:GetItem there."
+    )
 
 
 def read(context: Context, table: str, key: Item) -> Lease | None:

@@ -312,6 +312,6 @@ def test_a_signal_stops_between_two_requests(deployment: Aws, tmp_path: Path, nu
     assert set(counts) <= {"planned", "applied", "verified"}
     assert counts["planned"] > 0
     # Nobody holds the deployment any more: another machine can go on at once.
-    assert standing(run_in(deployment, tmp_path / "elsewhere")) == []
+    assert standing(run_in(deployment, tmp_path / "elsewhere")) == ([], [])
     finish(deployment, workspace, "migrate", "apply", "--yes")
     finish(deployment, workspace, "migrate", "verify")
