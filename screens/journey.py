@@ -202,6 +202,7 @@ class JourneyScreen(Steady[None]):
             return crash(error)
         self._given.clear()
         self._last.clear()
+        self.app.findings.clear()
         return ""
 
     # Acting
@@ -306,7 +307,7 @@ class JourneyScreen(Steady[None]):
         self.rail.focus()
 
     def action_refresh(self) -> None:
-        if self.app.session.context is not None:
+        if self.app.session.context is not None and not self._looking:
             self._look()
 
     def action_copy_command(self) -> None:

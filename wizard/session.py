@@ -99,7 +99,11 @@ class Session:
         self.history: list[Done] = []
         self._running: Action | None = None
         self._future: Future[Outcome] | None = None
-        self._previewed: dict[tuple[str, str, tuple[tuple[str, str], ...]], Outcome] = {}
+        self._previewed: tuple[Action, dict[str, str], Outcome] | None = (
+            None  # the last action, if it was a look that ended well
+        )
+        self._choosing = threading.Lock()
+        self._choices = 0
         self._file_handler: logging.Handler | None = None
 
     # Where we are
@@ -207,8 +211,10 @@ class Session:
         return next((other for other in step.actions if other.preview == preview.id and other.effect == "write"), None)
 
     def previewed(self, preview: Action, values: Values) -> Outcome | None:
-        """What a dry run with these values found, if nothing was written since."""
-        return self._previewed.get((self.step_of(preview).id, preview.id, tuple(sorted(values.items()))))
+        """What a dry run with these values found, if nothing else was done since."""
+        if self._previewed is None or (self._previewed[0], self._previewed[1]) != (preview, dict(values)):
+            return None
+        return self._previewed[2]
 
     # Step 0
 
@@ -244,27 +250,36 @@ class Session:
         """Settle the deployment: opens its workspace and account, forgets what was known of another one."""
         if self.connect is None:
             raise Blocked("This sitting has its deployment already; start amplify-migrate again for another one.")
-        self.control = Control()
-        context = self.context = self.connect(choice, self.feed, self.control)
-        deployment = context.deployment
-        self.choice = Choice(deployment.dep, deployment.stage, deployment.region, choice.profile)
-        self.facts = Facts()
-        self._previewed.clear()
-        self._close_log()
-        self._open_log(context)
+        with self._choosing:
+            self._choices += 1
+            mine = self._choices
+        self.control = control = Control()
+        context = self.connect(choice, self.feed, control)
+        with self._choosing:
+            if mine != self._choices:  # this one was slow to open
+                raise Blocked("Another deployment was chosen meanwhile.")
+            self.context = context
+            deployment = context.deployment
+            self.choice = Choice(deployment.dep, deployment.stage, deployment.region, choice.profile)
+            self.facts = Facts()
+            self._previewed = None
+            self._close_log()
+            self._open_log(context)
 
     # Work
 
     def gather(self) -> Facts:
         """Look at the account and the workspace; blocking, makes no change."""
-        if self.context is not None:
-            self.context.workspace.still_there()
-            self._equip(self.context, Control(), read_only=True)
+        if (context := self.context) is not None:
+            context.workspace.still_there()
+            self._equip(context, Control(), read_only=True)
             try:
-                self.facts = self.gather_facts(self.context)
-                log.info("looked at account and workspace: %s", plural(len(list(self.facts)), "check"))
+                facts = self.gather_facts(context)
             finally:
-                self.context.account.read_only = False
+                context.account.read_only = False
+            if context is self.context:  # else another deployment was chosen meanwhile
+                self.facts = facts
+                log.info("looked at account and workspace: %s", plural(len(list(facts)), "check"))
         return self.facts
 
     def _equip(self, context: Context, control: Control, read_only: bool) -> None:
@@ -306,10 +321,8 @@ class Session:
             if self.context is not None:
                 self.context.account.read_only = False
             self._running = None
-        if action.effect == "read":
-            self._previewed[step.id, action.id, tuple(sorted(values.items()))] = outcome
-        else:
-            self._previewed.clear()
+        looked = action.effect == "read" and outcome.code in (0, 1)
+        self._previewed = (action, dict(values), outcome) if looked else None
         self.history.append(Done(step, action, outcome))
         self.feed.emit(Finished(step.id, action.id, outcome.code, outcome.text))
         return outcome

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.screens.stage import NASTY, session_in
 from wizard import auto, steps
+from wizard.context import Context
 from wizard.errors import Blocked
+from wizard.events import Control, Feed
 from wizard.facts import Fact, Facts
 from wizard.forms import complaints, filled
 from wizard.journey import Action, Journey, Outcome, Step
-from wizard.session import Session
+from wizard.session import Choice, Session, in_thread
 
 STACK = "amplify-v6-lambda-basic-ops-dev"
 
@@ -72,7 +75,7 @@ def test_looking_cannot_write(session: Session) -> None:
     assert seen == [True, False] and session.context.account.read_only is False
 
 
-def test_a_dry_run_counts_until_something_is_written(session: Session) -> None:
+def test_a_dry_run_counts_only_while_it_is_the_last_thing_done_and_ended_well(session: Session) -> None:
     preview = action_of(session, "1", "populate-dry-run")
     values = filled(preview, {}, session.facts)
     assert session.previewed(preview, values) is None
@@ -81,6 +84,51 @@ def test_a_dry_run_counts_until_something_is_written(session: Session) -> None:
     assert session.previewed(preview, {"prefix": "/other"}) is None
     run(session, "1", "populate")
     assert session.previewed(preview, values) is None
+    for other in ("populate-dry-run", "blocked"):  # what it looked at may be another thing after another look
+        run(session, "1", other)
+    assert session.previewed(preview, values) is None
+    assert session.previewed(action_of(session, "1", "blocked"), {}) is None
+
+
+def test_a_deployment_that_is_slow_to_open_does_not_take_the_place_of_one_chosen_later(tmp_path: Path) -> None:
+    session = session_in(tmp_path, chosen=False)
+    connect, opening, go_on = session.connect, threading.Event(), threading.Event()
+    assert connect is not None
+
+    def slowly(choice: Choice, feed: Feed, control: Control) -> Context:
+        if choice.dep == "prod":
+            opening.set()
+            assert go_on.wait(10)
+        return connect(choice, feed, control)
+
+    session.connect = slowly
+    slow = in_thread(lambda: session.choose(Choice("prod", "prod")))
+    assert opening.wait(10)
+    session.choose(Choice("v6", "dev"))
+    go_on.set()
+    with pytest.raises(Blocked, match="chosen meanwhile"):
+        slow.result(10)
+    assert session.header().deployment == "v6/dev" and session.choice.dep == "v6"
+
+
+def test_a_look_that_ends_after_another_deployment_was_chosen_tells_nothing_of_it(tmp_path: Path) -> None:
+    session = session_in(tmp_path, chosen=False)
+    session.choose(Choice("prod", "prod"))
+    gather, started, go_on = session.gather_facts, threading.Event(), threading.Event()
+
+    def slowly(context: Context) -> Facts:
+        if context.deployment.dep == "prod":
+            started.set()
+            assert go_on.wait(10)
+        return gather(context)
+
+    session.gather_facts = slowly
+    slow = in_thread(session.gather)
+    assert started.wait(10)
+    session.choose(Choice("v6", "dev"))
+    go_on.set()
+    slow.result(10)
+    assert list(session.facts) == []
 
 
 def test_a_crash_becomes_an_outcome_and_a_traceback_in_the_log(session: Session) -> None:
