@@ -353,9 +353,20 @@ def _wizard(arguments: argparse.Namespace) -> int:
     def open_(choice: Choice, feed: Feed, control: Control) -> Context:
         return connect(choice, feed, control, arguments)
 
-    root = str(arguments.root.absolute()) if arguments.root else ""
-    session = Session(JOURNEY, _gather, open_, choice=_choice(arguments), root=root)
+    session = Session(JOURNEY, _gather, open_, choice=_choice(arguments), given=_given(arguments))
     return drive(session, arguments)
+
+
+def _given(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The options, apart from the choice of Step 0, with which a wizard that is started again is at the same place."""
+    words: list[str] = []
+    for name in ("root", "workspace", "log"):
+        if path := getattr(arguments, name):
+            words += [f"--{name}", str(path.expanduser().absolute())]
+    for name, default in (("max_read_units", 0), ("max_write_units", 0), ("workers", 16)):
+        if (number := getattr(arguments, name)) != default:
+            words += [f"--{name.replace('_', '-')}", str(number)]
+    return (*words, *(["--plain"] if arguments.plain else []))
 
 
 def _gather(context: Context) -> Any:

@@ -78,7 +78,7 @@ Connect = Callable[[Choice, Feed, Control], "Context"]
 @dataclass
 class Session:
     """See the module. `gather_facts` makes the facts of a context; `connect` is None where the deployment cannot be
-    chosen (the demo); `resume_command` comes back here if the choice does not say it; `root` is the checkout, if it was given;
+    chosen (the demo); `resume_command` comes back here if the choice does not say it; `given` are further options that were given, for the same;
     `log_to` replaces the log file; `lasting` is false where all of it is thrown away at the end."""
 
     journey: Journey
@@ -88,7 +88,7 @@ class Session:
     choice: Choice = field(default_factory=Choice)
     feed: Feed = field(default_factory=lambda: Feed(answers=True))
     resume_command: str = ""
-    root: str = ""
+    given: tuple[str, ...] = ()
     log_to: Path | None = None
     lasting: bool = True
     find_results: Callable[[Context], Results | None] = of_workspace
@@ -160,8 +160,10 @@ class Session:
             return self.resume_command
         choice = self.choice
         options = (("--dep-name", choice.dep), ("--stage", choice.stage), ("--region", choice.region),
-                   ("--profile", choice.profile), ("--root", self.root))  # fmt: skip
-        return shlex.join(["amplify-migrate", *(word for option in options if option[1] for word in option)])
+                   ("--profile", choice.profile))  # fmt: skip
+        return shlex.join(
+            ["amplify-migrate", *(word for option in options if option[1] for word in option), *self.given]
+        )
 
     @property
     def results(self) -> Results | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.screens.stage import NASTY, session_in
-from wizard import auto, steps
+from wizard import auto, cli, steps
 from wizard.context import Context
 from wizard.errors import Blocked
 from wizard.events import Control, Feed
@@ -177,8 +177,9 @@ def test_the_way_back_is_made_of_the_choice(tmp_path: Path) -> None:
     assert session.resume == "amplify-migrate"
     session.choose(type(session.choice)("v7", "dev", "", "my profile"))
     assert session.resume == "amplify-migrate --dep-name v7 --stage dev --region us-east-1 --profile 'my profile'"
-    session.root = "/new"
-    assert session.resume.endswith(" --root /new")
+    words = ["--workspace", "/w", "--root", "/new", "--max-write-units", "50", "--workers", "16", "--plain"]
+    session.given = cli._given(cli.build_parser(()).parse_args(words))
+    assert session.resume.endswith(" --root /new --workspace /w --max-write-units 50 --plain")
 
 
 def test_a_needed_box_must_be_ticked(session: Session) -> None:
