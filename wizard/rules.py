@@ -347,7 +347,7 @@ def verify_locked(facts: Facts) -> str:
 
 
 def cleanup_done(facts: Facts) -> str:
-    if facts.value("kept") is True:
+    if facts.value("kept") is True and verify_done(facts):
         return "the old records are kept"
     left = facts.value("retained")
     return "nothing retained is left" if left == 0 and verify_done(facts) else ""

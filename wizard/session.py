@@ -78,8 +78,8 @@ Connect = Callable[[Choice, Feed, Control], "Context"]
 @dataclass
 class Session:
     """See the module. `gather_facts` makes the facts of a context; `connect` is None where the deployment cannot be
-    chosen (the demo); `resume_command` comes back here if the choice does not say it; `given` are further options that were given, for the same;
-    `log_to` replaces the log file; `lasting` is false where all of it is thrown away at the end."""
+    chosen (the demo); `resume_command` comes back here if the choice and the options that were `given` besides do not
+    say it; `log_to` replaces the log file; `lasting` is false where all of it is thrown away at the end."""
 
     journey: Journey
     gather_facts: Callable[[Context], Facts]

@@ -156,6 +156,7 @@ def test_all_is_done_when_everything_is() -> None:
         ("7", {"plan": UNVERIFIED, "verification": {"clean": False}}, "locked"),
         ("7", {"retained": 3}, "open"),
         ("7", {"retained": 3, "kept": True}, "done"),
+        ("7", {"retained": 3, "kept": True, "plan": UNVERIFIED, "verification": {"clean": False}}, "locked"),
     ],
 )  # fmt: skip
 def test_steps(step: str, values: dict[str, Any], expected: str) -> None:

@@ -101,6 +101,8 @@ def run_plan(arguments: argparse.Namespace, context: Context) -> Outcome:
         raise BadInput("--bucket does not go with --only tables.")
     request = plan.Request(user_map, arguments.only, tuple(arguments.bucket), arguments.include_audit_logs)
     summary = plan.make_plan(context, request)
+    if summary["changes"]:
+        context.workspace.remember({"kept": False})  # what was chosen for the old records of an earlier apply
     summary["complaints"] = [{"level": one.level, "line": one.line, "text": one.text} for one in complaints]
     return Outcome(0, plan_text(summary), summary)
 

@@ -195,12 +195,16 @@ def test_marked_items_stay_and_can_go_later(done: Stage) -> None:
     marked = {item["principal_id"]["S"] for item in done.scan(ACCESS) if MARK in item}
     assert marked == {ANN, BOB}
     assert done.plan()["changes"] == 0, "the mark is no change"
+    assert done.context().workspace.settings()["kept"] is True
     done.apply()
     done.verify()
     assert done.run("cleanup", "mark").code == 0
     done.cleanup()
     assert principals(done) == {"a-100", "b-200", EVE}
     assert not any(MARK in item for item in done.scan(ACCESS))
+    done.put(ACCESS, {"object_id": s("new"), "principal_id": s(ANN), "permission_level": s("read")})
+    done.plan()
+    assert done.context().workspace.settings()["kept"] is False, "what this plan retains is another question"
 
 
 def test_a_clash_that_was_merged_is_cleaned(stage: Stage) -> None:
