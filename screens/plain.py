@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
+from typing import TypeVar
 
 from screens.choose import FRAGILE, fragile_line
 from screens.plain_results import view
@@ -18,7 +20,9 @@ from wizard.events import Question
 from wizard.follow import Follower, last_words
 from wizard.forms import complaint, filled
 from wizard.journey import EFFECTS, Action, Outcome, Step, Values
-from wizard.session import Choice, Session, crash
+from wizard.session import Choice, Session, crash, in_thread
+
+Result = TypeVar("Result")
 
 
 class Leave(Exception):
@@ -42,6 +46,10 @@ class Walk:
             self.session.control.cancel()
         return "yes" if agreed else "no"
 
+    def asked(self, work: Callable[[], Result]) -> Result:
+        """Do the work in a thread, and answer here what it asks (expired credentials)."""
+        return self.follower.follow(in_thread(work))
+
     def walk(self) -> None:
         """From the first open step until the operator leaves."""
         session = self.session
@@ -60,7 +68,7 @@ class Walk:
     def settled(self) -> bool:
         """Whether options, environment or checkout say already which deployment this is about."""
         try:
-            self.session.choose(self.session.choice)
+            self.asked(partial(self.session.choose, self.session.choice))
         except MigrateError as error:
             if self.session.choice.dep:
                 told(f"Not possible: {error}")
@@ -78,7 +86,7 @@ class Walk:
             profile = ask_text("Profile (empty: credentials of the environment):", session.choice.profile)
             region = ask_text("Region (empty: the profile's or the environment's):", session.choice.region)
             try:
-                look = session.look(profile, region)
+                look = self.asked(partial(session.look, profile, region))
                 say(f"Found: account {look.account} in {look.region}, as {look.arn}")
                 dep, stage = session.choice.dep, session.choice.stage
                 names = [f"{dep}/{stage}, {count} tables" for dep, stage, count in look.deployments]
@@ -89,7 +97,7 @@ class Walk:
                 else:
                     say("No Amplify deployment is seen there.")
                 dep, stage = ask_text("DEP_NAME, like v6:", dep), ask_text("STAGE, like dev:", stage)
-                session.choose(Choice(dep, stage, look.region, profile))
+                self.asked(partial(session.choose, Choice(dep, stage, look.region, profile)))
                 return
             except MigrateError as error:
                 told(f"Not possible: {error}")
@@ -99,7 +107,7 @@ class Walk:
     def look(self) -> None:
         say("Looking at the account…")
         try:
-            self.session.gather()
+            self.asked(self.session.gather)
         except MigrateError as error:
             told(f"The account could not be looked at: {error}")
         except Exception as error:

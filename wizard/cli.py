@@ -383,6 +383,7 @@ def drive(session: Session, arguments: argparse.Namespace) -> int:
     if which == "none":
         from wizard import auto
 
+        session.feed.answers = False  # also of what `choose` asks: nobody would hear it
         if session.context is None:
             session.choose(session.choice)
         return auto.walk(session, confirm=arguments.confirm, yes=arguments.yes, out=print)

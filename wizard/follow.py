@@ -9,12 +9,13 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from typing import TypeVar
 
 from wizard.events import Finding, LogLine, Paused, Progress, Question, Resumed
-from wizard.journey import Outcome
 from wizard.session import Session
 from wizard.text import plain
 
+Result = TypeVar("Result")
 PROGRESS_SECONDS = 5.0  # a line per task no more often than this
 
 
@@ -60,8 +61,8 @@ class Follower:
         self._session, self._say, self._answer = session, say, answer
         self._told: dict[str, float] = {}
 
-    def follow(self, future: Future[Outcome]) -> Outcome:
-        """Print until the work has ended; its outcome."""
+    def follow(self, future: Future[Result]) -> Result:
+        """Print until the work has ended; its result, or what it raised."""
         while not future.done():
             wait([future], timeout=0.1)
             self.drain()

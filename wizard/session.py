@@ -232,6 +232,8 @@ class Session:
         from wizard.aws_errors import DENIED, code_of, explain
         from wizard.deployment import discover
 
+        if self.control.cancelled:  # by who refused a renewal, and now tries again
+            self.control = Control()
         try:
             account = Account(profile or None, region or None, feed=self.feed, control=self.control)
             identity = account.identity

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from tests.emulators import free_port
 from tests.wizard.cli_run import Cli, reach
 from wizard.cli import build_parser
 from wizard.deployment import Deployment
+from wizard.session import in_thread
 
 
 def test_a_closed_port_is_one_sentence_with_what_to_check(
@@ -26,3 +30,39 @@ def test_the_checkout_may_stand_before_the_command_or_after_it_or_without_one() 
     for words in (root, [*root, *verify], [*verify, *root]):
         assert build_parser().parse_args(words).root == Path("/new")
     assert build_parser().parse_args(verify).root is None and build_parser().parse_args([]).root is None
+
+
+class _Expired(BaseHTTPRequestHandler):
+    """An AWS that takes no credentials any more."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        body = (
+            b"<ErrorResponse><Error><Code>ExpiredToken</Code><Message>The token is expired</Message></Error>"
+            b"<RequestId>x</RequestId></ErrorResponse>"
+        )
+        self.send_response(403)
+        self.send_header("content-type", "text/xml")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def expired() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Expired) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_auto_says_that_the_credentials_expired_and_waits_for_nobody(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], expired: str
+) -> None:
+    reach(monkeypatch, expired)
+    cli = Cli(Deployment("v6", "dev", "us-east-1"), tmp_path / "workspace", capsys)
+    assert in_thread(lambda: cli("--auto")).result(60) == 3
+    assert "expired" in cli.printed[-1] and cli.printed[-1].count("\n") == 1

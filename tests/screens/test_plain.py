@@ -1,0 +1,40 @@
+"""Plain prompts before a deployment is open: what is asked, and what is said when it does not come to one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from screens.plain import Walk
+from tests.screens.stage import gather, session_in
+from wizard.context import Context
+from wizard.events import Control, Feed, Question
+from wizard.facts import Facts
+from wizard.session import Choice, Session, in_thread
+
+
+class Agreeing(Walk):
+    """Agrees to everything that running work asks."""
+
+    def answer(self, question: Question) -> str:
+        return "yes"
+
+
+def test_what_opening_and_looking_ask_is_answered(tmp_path: Path) -> None:
+    """Expired credentials may be met before any action runs."""
+    opened, asked = session_in(tmp_path).context, []
+
+    def ask(feed: Feed, control: Control) -> None:
+        asked.append(feed.ask(Question("The credentials expired.", "renew"), control))
+
+    def open_(choice: Choice, feed: Feed, control: Control) -> Context:
+        ask(feed, control)
+        return opened
+
+    def looks(context: Context) -> Facts:
+        ask(context.feed, context.control)
+        return gather(context)
+
+    walk = Agreeing(Session(session_in(tmp_path).journey, looks, open_, choice=Choice("v6", "dev")))
+    assert in_thread(walk.settled).result(60)
+    in_thread(walk.look).result(60)
+    assert asked == ["yes", "yes"] and walk.session.facts.known("identity")
