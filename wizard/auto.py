@@ -8,7 +8,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator, Mapping
 
-from wizard.errors import BadInput, Blocked, Declined, Interrupted
+from wizard.errors import Blocked, Declined, Interrupted
 from wizard.events import Question
 from wizard.follow import Follower
 from wizard.forms import complaint, filled, is_tick
@@ -43,6 +43,9 @@ def walk(
                 out("Stopped between two requests." if stopped else "Stopped; a request was still in flight.")
                 out(f"Go on from here: {session.resume}")
             return Interrupted.exit_code
+        except BaseException:
+            session.finish(30)  # no request is cut off by the end of the process
+            raise
 
 
 @contextlib.contextmanager
@@ -108,8 +111,11 @@ def _step(
     if wrong := [(field, text) for field in action.fields if (text := complaint(field, values[field.name]))]:
         for _, text in wrong:
             out(f"  {plain(text)}")
-        # A box can only be ticked by a person; a missing value can be given as an option.
-        return Blocked.exit_code if all(is_tick(field) for field, _ in wrong) else BadInput.exit_code
+        if not all(is_tick(field) for field, _ in wrong):  # a box can only be ticked by a person
+            out(
+                f"  Run it by itself with that option, then start again: it goes on from here. {action.command(values)}"
+            )
+        return Blocked.exit_code
     preview = session.preview_of(action)
     if preview is not None:
         code = _run(session, preview, filled(preview, values, session.facts), out, follower)

@@ -272,9 +272,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(error.exit_code, str(error), as_json, error if debug else None)
     except KeyboardInterrupt:
         return _report(130, "Interrupted; the same command goes on from here.", as_json, None)
-    except BrokenPipeError:
-        sys.stdout = None  # whoever read our output has gone
-        return 1
     except Exception as error:
         return _report(1, _unforeseen(error), as_json, error if debug else None)
 
@@ -353,8 +350,11 @@ def _wizard(arguments: argparse.Namespace) -> int:
     def open_(choice: Choice, feed: Feed, control: Control) -> Context:
         return connect(choice, feed, control, arguments)
 
-    session = Session(JOURNEY, _gather, open_, choice=_choice(arguments), given=_given(arguments))
-    return drive(session, arguments)
+    session = Session(JOURNEY, _gather, open_, choice=_choice(arguments), given=_given(arguments), log_to=arguments.log)
+    code = drive(session, arguments)
+    if arguments.json:
+        say(json.dumps({"code": code}), sys.stdout)
+    return code
 
 
 def _given(arguments: argparse.Namespace) -> tuple[str, ...]:
@@ -386,6 +386,7 @@ def drive(session: Session, arguments: argparse.Namespace) -> int:
         session.feed.answers = False  # also of what `choose` asks: nobody would hear it
         if session.context is None:
             session.choose(session.choice)
-        return auto.walk(session, confirm=arguments.confirm, yes=arguments.yes, out=print)
+        stream = sys.stderr if arguments.json else sys.stdout
+        return auto.walk(session, confirm=arguments.confirm, yes=arguments.yes, out=lambda words: say(words, stream))
     run: Callable[[Session], int] = import_module("screens.app" if which == "textual" else "screens.plain").run
     return run(session)

@@ -16,7 +16,7 @@ from wizard.errors import Blocked
 from wizard.events import Control, Feed
 from wizard.facts import Fact, Facts
 from wizard.forms import complaints, filled
-from wizard.journey import Action, Journey, Outcome, Step
+from wizard.journey import Action, Field, Journey, Outcome, Step
 from wizard.session import Choice, Session, in_thread
 
 STACK = "amplify-v6-lambda-basic-ops-dev"
@@ -222,6 +222,25 @@ def test_auto_goes_on_where_it_was(session: Session) -> None:
     session.context.workspace.remember({"parameters": True, "endpoint": True, "applied": True, "cleaned": True})
     code, told = walked(session)
     assert code == 0 and told.count("done: ") == 5 and "at its end" in told
+
+
+def test_auto_that_cannot_go_on_stops_its_work_first(session: Session) -> None:
+    def gone(line: str) -> None:
+        if session.busy:
+            raise RuntimeError("nobody listens")
+
+    with pytest.raises(RuntimeError):
+        auto.walk(session, confirm=STACK, yes=True, out=gone)
+    assert not session.busy and session.control.cancelled
+
+
+def test_auto_names_the_command_where_a_value_is_missing(session: Session) -> None:
+    needed = Field("file", "User map", "FILE", lambda facts: "", required=True)
+    check = Action("check", "Check", "read", lambda context, values: Outcome(0, ""),
+                   lambda values: "amplify-migrate users check FILE", fields=(needed,))  # fmt: skip
+    session.journey = Journey((Step("6a", "Map", "The map.", lambda f: "", lambda f: "", lambda f: "", (check,)),))
+    code, told = walked(session)
+    assert code == 3 and "Run it by itself" in told and "amplify-migrate users check FILE" in told
 
 
 def test_auto_refuses_questions(session: Session) -> None:
