@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.loaders
+import botocore.session
 import pytest
-from botocore.loaders import JSONFileLoader, Loader
 from hypothesis import HealthCheck, settings
 from moto.server import ThreadedMotoServer
 
@@ -26,14 +27,9 @@ from wizard.workspace import Workspace
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-
-class _ReadOnce(JSONFileLoader):
-    """Botocore's models from memory: to read them anew for each session is a quarter of what a small run takes."""
-
-    load_file = staticmethod(functools.cache(JSONFileLoader().load_file))
-
-
-Loader.FILE_LOADER_CLASS = _ReadOnce
+# The descriptions of the AWS services are read once, not for each of the sessions that a test opens: a third of its time.
+_descriptions = botocore.loaders.create_loader()
+botocore.session.create_loader = lambda data_path=None: _descriptions
 
 REGION = "us-east-1"
 CREDENTIALS = ("testing", "testing-secret")
