@@ -6,6 +6,7 @@ pause holds it, the lock must still be ours, the write budget must allow it, and
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -141,6 +142,15 @@ class Account:
         # Below every client call, s3transfer's included: a dry run cannot write by any way.
         if self.read_only and not is_read(model.name):
             raise WriteRefused(f"{model.name} was refused: this run only looks.")
+
+    @contextlib.contextmanager
+    def only_looking(self) -> Iterator[None]:
+        """Meanwhile every write is refused, by whatever way it is tried."""
+        was, self.read_only = self.read_only, True
+        try:
+            yield
+        finally:
+            self.read_only = was
 
     @property
     def identity(self) -> dict[str, str]:

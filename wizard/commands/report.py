@@ -28,11 +28,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: a
 
 def run_report(arguments: argparse.Namespace, context: Context) -> Outcome:
     """Write report-TIME.html, .md and .json. Changes nothing in AWS; an unfinished migration is no failure: 0."""
-    was, context.account.read_only = context.account.read_only, True
-    try:
+    with context.account.only_looking():
         evidence = collect(context, ids=arguments.include_ids)
-    finally:
-        context.account.read_only = was
     folder: Path = arguments.output or context.workspace.reports
     document = dataclasses.asdict(evidence)
     made = datetime.fromtimestamp(evidence.made, UTC)

@@ -163,22 +163,18 @@ def require_verified(ledger: Ledger) -> None:
 
 def plan_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
     """What would be deleted and what would be kept and why. Writes nothing."""
-    was, context.account.read_only = context.account.read_only, True
-    try:
-        with Ledger(context.workspace.ledger, writable=False) as ledger:
-            _, ids = open_plan(context, ledger)
-            require_verified(ledger)
-            tally = _Tally()
-            for batch in _chunks(retained(ledger, ids, objects)):
-                for _, fate in _each(context, lambda one: decide(context.account, ids, one), batch):
-                    tally.add(fate, "deleted")
-                    _tell(context, tally, fate, "look")
-            summary = tally.summary(context)
-            tables = [name for name in summary["tables"] if name not in _buckets(ledger)]
-            findings = recovery.findings(recovery.show(context, tables))
-            return {**summary, "findings": [asdict(finding) for finding in findings]}
-    finally:
-        context.account.read_only = was
+    with context.account.only_looking(), Ledger(context.workspace.ledger, writable=False) as ledger:
+        _, ids = open_plan(context, ledger)
+        require_verified(ledger)
+        tally = _Tally()
+        for batch in _chunks(retained(ledger, ids, objects)):
+            for _, fate in _each(context, lambda one: decide(context.account, ids, one), batch):
+                tally.add(fate, "deleted")
+                _tell(context, tally, fate, "look")
+        summary = tally.summary(context)
+        tables = [name for name in summary["tables"] if name not in _buckets(ledger)]
+        findings = recovery.findings(recovery.show(context, tables))
+        return {**summary, "findings": [asdict(finding) for finding in findings]}
 
 
 def apply_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
@@ -200,9 +196,8 @@ def apply_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
 
 def _require_nothing_new(context: Context, ledger: Ledger, plan: dict[str, Any], ids: Ids) -> None:
     """Raises Blocked when services have written under old ids since the migration, or may have."""
-    was, context.account.read_only = context.account.read_only, True
-    left = leftovers(context, ledger, plan, ids)
-    context.account.read_only = was
+    with context.account.only_looking():
+        left = leftovers(context, ledger, plan, ids)
     if left["unread"]:
         raise Blocked(
             f"{', '.join(left['unread'])} could not be read, so that new items under old ids may stand there;"
@@ -286,42 +281,38 @@ def _try_delete(account: Account, one: Retained, names: tuple[str, ...], item: I
 
 def verify_cleanup(context: Context) -> dict[str, Any]:
     """Read back what was cleaned: each old key is absent and its twin present."""
-    was, context.account.read_only = context.account.read_only, True
-    try:
-        with Ledger(context.workspace.ledger, writable=False) as ledger:
-            counts: Counter[str] = Counter()
-            wrong: list[str] = []
+    with context.account.only_looking(), Ledger(context.workspace.ledger, writable=False) as ledger:
+        counts: Counter[str] = Counter()
+        wrong: list[str] = []
 
-            def look(entry: Entry) -> str:
-                if entry.kind == "object":
-                    return "right" if judge(context.account, entry).verdict != "missing" else "the copy is missing"
-                key = {name: value for name, value in entry.source_key.items() if name != "part"}
-                try:
-                    if read(context.account, entry.source_place, key) is not None:
-                        return "the old item is there again"
-                except _AWS_ERRORS as error:
-                    return f"could not be read: {explain(error)}"
-                if entry.id in copied_on or judge(context.account, entry).verdict == "match":
-                    return "right"
-                return "the item under the new id is not as written"
+        def look(entry: Entry) -> str:
+            if entry.kind == "object":
+                return "right" if judge(context.account, entry).verdict != "missing" else "the copy is missing"
+            key = {name: value for name, value in entry.source_key.items() if name != "part"}
+            try:
+                if read(context.account, entry.source_place, key) is not None:
+                    return "the old item is there again"
+            except _AWS_ERRORS as error:
+                return f"could not be read: {explain(error)}"
+            if entry.id in copied_on or judge(context.account, entry).verdict == "match":
+                return "right"
+            return "the item under the new id is not as written"
 
-            for batch in ledger.batches(("cleaned",), BATCH, where=NEWEST):
-                # With more users in the map a copy was copied on and went itself: that change is looked at for both.
-                copied_on = {
-                    entry.id
-                    for entry in batch
-                    if entry.kind == "item" and ledger.is_cleaned(entry.target_place, entry.target_key)
-                }
-                for entry, verdict in _each(context, look, batch):
-                    counts[verdict] += 1
-                    if verdict != "right":
-                        wrong.append(f"{entry.source_place}: {verdict}")
-            records = ledger.records("state = 'cleaned'")
-            return {
-                "checked": sum(counts.values()), "right": counts["right"], "records": records, "wrong": wrong[:200],
-            }  # fmt: skip
-    finally:
-        context.account.read_only = was
+        for batch in ledger.batches(("cleaned",), BATCH, where=NEWEST):
+            # With more users in the map a copy was copied on and went itself: that change is looked at for both.
+            copied_on = {
+                entry.id
+                for entry in batch
+                if entry.kind == "item" and ledger.is_cleaned(entry.target_place, entry.target_key)
+            }
+            for entry, verdict in _each(context, look, batch):
+                counts[verdict] += 1
+                if verdict != "right":
+                    wrong.append(f"{entry.source_place}: {verdict}")
+        records = ledger.records("state = 'cleaned'")
+        return {
+            "checked": sum(counts.values()), "right": counts["right"], "records": records, "wrong": wrong[:200],
+        }  # fmt: skip
 
 
 def mark_retained(context: Context) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from wizard.context import Context
 from wizard.migration.apply_items import finished, went_through
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
-from wizard.migration.objects import ObjectCopy, head, verify_object
+from wizard.migration.object_heads import head
+from wizard.migration.objects import ObjectCopy, verify_object
 from wizard.migration.rewrite import holds
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.writes import read

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import datetime
 import logging
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
@@ -22,7 +21,8 @@ import botocore.exceptions
 
 from wizard.aws import Account
 from wizard.aws_errors import ABSENT, code_of, explain
-from wizard.migration.multipart import LIMITS, Limits, copy_parts, encryption, under_kms
+from wizard.migration.multipart import LIMITS, Limits, copy_parts, encryption
+from wizard.migration.object_heads import contents_equal, etag_of, head, samples_equal
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +31,6 @@ Verdict = Literal["match", "differs", "missing", "unknown"]
 
 _REFUSED = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _ERRORS = (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
-_MD5 = re.compile(r"^[0-9a-f]{32}$")
-_CHECKSUMS = ("ChecksumCRC64NVME", "ChecksumSHA256", "ChecksumSHA1", "ChecksumCRC32C", "ChecksumCRC32")
-_SAMPLE = 1024 * 1024  # bytes read at the start, the middle and the end where nothing else can be compared
 
 
 @dataclass(frozen=True)
@@ -69,19 +66,6 @@ class ObjectCheck:
     detail: str = ""
     etag: str = ""
     later: bool = False
-
-
-def same_object(
-    source_size: int, source_etag: str, target_size: int, target_etag: str, *, etags_tell: bool = True
-) -> bool:
-    """Whether two lines of listings show the same object: equal size and, where both ETags are MD5, equal ETag.
-
-    A multipart ETag depends on the parts and one under a KMS key on the key: `etags_tell` False leaves ETags out.
-    """
-    if source_size != target_size:
-        return False
-    source, target = source_etag.strip('"'), target_etag.strip('"')
-    return source == target or not (etags_tell and _MD5.match(source) and _MD5.match(target))
 
 
 def honours_conditions(account: Account) -> bool:
@@ -146,13 +130,13 @@ def verify_object(account: Account, copy: ObjectCopy, etag: str = "", version_id
         target = _target(account, copy)
         if target is None:
             return ObjectCheck("missing", "nothing is at the target")
-        found, written = _etag(target), etag.strip('"')
+        found, written = etag_of(target), etag.strip('"')
         is_written = found == written and target["ContentLength"] == copy.size
         if is_written and (version_id or found == copy.etag):
             return ObjectCheck("match", "", found)
         if version_id and target.get("VersionId") != version_id:
             ours = head(account, copy.target_bucket, copy.target_key, VersionId=version_id)
-            if ours and _etag(ours) == written and ours["ContentLength"] == copy.size:
+            if ours and etag_of(ours) == written and ours["ContentLength"] == copy.size:
                 return ObjectCheck("match", "a service has written a newer version since", found, later=True)
         source = head(account, copy.source_bucket, copy.source_key)
         if source is None or _not_as_planned(copy, source):
@@ -176,7 +160,7 @@ def delete_source(account: Account, copy: ObjectCopy, etag: str = "", version_id
         target = _target(account, copy)
         if target is None:
             return ObjectResult("kept", "nothing is at its target")
-        found = _etag(target)
+        found = etag_of(target)
         source = head(account, copy.source_bucket, copy.source_key)
         if source is None:
             return ObjectResult("deleted", "it was gone already", found)
@@ -212,11 +196,11 @@ def delete_written(
     target = head(account, bucket, key)
     if target is None:
         return ObjectResult("deleted", "it was gone already")
-    if _etag(target) != etag.strip('"') or (version_id and target.get("VersionId") != version_id):
-        return ObjectResult("kept", "it was written again since it was copied", _etag(target))
+    if etag_of(target) != etag.strip('"') or (version_id and target.get("VersionId") != version_id):
+        return ObjectResult("kept", "it was written again since it was copied", etag_of(target))
     if dry_run:
         return ObjectResult("deleted")
-    return _delete(account, bucket, key, _etag(target), target.get("VersionId", ""))
+    return _delete(account, bucket, key, etag_of(target), target.get("VersionId", ""))
 
 
 def read_object(account: Account, bucket: str, key: str, etag: str) -> bytes | ObjectResult:
@@ -225,7 +209,7 @@ def read_object(account: Account, bucket: str, key: str, etag: str) -> bytes | O
         answer = account.call(
             "s3", "get_object", Bucket=bucket, Key=key, IfMatch=f'"{etag}"', ExpectedBucketOwner=account.id
         )
-        if _etag(answer) != etag:
+        if etag_of(answer) != etag:
             return ObjectResult("conflict", "the source was changed since it was planned")
         return bytes(answer["Body"].read())
     except _ERRORS as error:
@@ -244,7 +228,7 @@ def put_new(account: Account, bucket: str, key: str, body: bytes) -> ObjectResul
             "s3", "put_object", Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfNoneMatch="*",
             ExpectedBucketOwner=owner,
         )  # fmt: skip
-        return ObjectResult("copied", "", _etag(response), response.get("VersionId", ""), _request_id(response))
+        return ObjectResult("copied", "", etag_of(response), response.get("VersionId", ""), _request_id(response))
     except _ERRORS as error:
         if code_of(error) not in _REFUSED:
             return ObjectResult("failed", explain(error))
@@ -252,8 +236,8 @@ def put_new(account: Account, bucket: str, key: str, body: bytes) -> ObjectResul
     try:
         answer = account.call("s3", "get_object", Bucket=bucket, Key=key, ExpectedBucketOwner=owner)
         if answer["ContentLength"] == len(body) and answer["Body"].read() == body:
-            return ObjectResult("copied" if repeated else "present", "", _etag(answer), answer.get("VersionId", ""))
-        return ObjectResult("conflict", "another object is at the target", _etag(answer))
+            return ObjectResult("copied" if repeated else "present", "", etag_of(answer), answer.get("VersionId", ""))
+        return ObjectResult("conflict", "another object is at the target", etag_of(answer))
     except _ERRORS as error:
         return ObjectResult("failed", explain(error))
 
@@ -288,8 +272,8 @@ def _not_carried_over(account: Account, source: Mapping[str, Any]) -> dict[str, 
 def _written(
     account: Account, copy: ObjectCopy, source: Mapping[str, Any], response: Mapping[str, Any]
 ) -> ObjectResult:
-    etag, version, request = _etag(response), response.get("VersionId", ""), _request_id(response)
-    if _contents_equal(source, response) is not False:
+    etag, version, request = etag_of(response), response.get("VersionId", ""), _request_id(response)
+    if contents_equal(source, response) is not False:
         return ObjectResult("copied", "", etag, version, request)
     # Only a server that ignores CopySourceIfMatch comes here: take back what was written from the changed source.
     undone = _delete(account, copy.target_bucket, copy.target_key, etag, version)
@@ -300,8 +284,8 @@ def _written(
 def _standing(account: Account, copy: ObjectCopy, source: Mapping[str, Any], target: Mapping[str, Any]) -> ObjectResult:
     version = target.get("VersionId", "")
     if _equal(account, copy, source, target):
-        return ObjectResult("present", "", _etag(target), version)
-    return ObjectResult("conflict", "another object is at the target", _etag(target), version)
+        return ObjectResult("present", "", etag_of(target), version)
+    return ObjectResult("conflict", "another object is at the target", etag_of(target), version)
 
 
 def _refused(account: Account, copy: ObjectCopy, error: BaseException, begun: datetime.datetime) -> ObjectResult:
@@ -337,7 +321,7 @@ def _time_of(answer: Mapping[str, Any]) -> datetime.datetime:
 def _not_as_planned(copy: ObjectCopy, source: Mapping[str, Any] | None) -> str:
     if source is None:
         return "the source is gone"
-    if _etag(source) != copy.etag or source["ContentLength"] != copy.size:
+    if etag_of(source) != copy.etag or source["ContentLength"] != copy.size:
         return "the source was changed since it was planned"
     return ""
 
@@ -369,50 +353,11 @@ def _free_targets(account: Account, copies: Sequence[ObjectCopy]) -> set[str]:
 def _equal(account: Account, copy: ObjectCopy, source: Mapping[str, Any], target: Mapping[str, Any]) -> bool:
     if source["ContentLength"] != target["ContentLength"]:
         return False
-    told = _contents_equal(source, target)
-    return _samples_equal(account, copy) if told is None else told
-
-
-def _contents_equal(source: Mapping[str, Any], target: Mapping[str, Any]) -> bool | None:
-    """By a checksum over the whole object, else by ETags that are MD5; None where neither can tell."""
-    for name in _CHECKSUMS:
-        one, other = source.get(name, ""), target.get(name, "")
-        if one and other and "-" not in one + other:  # "-3": a checksum of the parts' checksums
-            return bool(one == other)
-    one, other = _etag(source), _etag(target)
-    if one == other:
-        return True
-    comparable = _MD5.match(one) and _MD5.match(other) and not under_kms(source) and not under_kms(target)
-    return False if comparable else None
-
-
-def _samples_equal(account: Account, copy: ObjectCopy) -> bool:
-    """Whether start, middle and end of both objects are the same bytes."""
-    places = sorted({0, max(0, copy.size // 2 - _SAMPLE // 2), max(0, copy.size - _SAMPLE)})
-    for start in places if copy.size else ():
-        bodies = [
-            account.call(
-                "s3", "get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-{start + _SAMPLE - 1}",
-                ExpectedBucketOwner=account.id,
-            )["Body"].read()
-            for bucket, key in ((copy.source_bucket, copy.source_key), (copy.target_bucket, copy.target_key))
-        ]  # fmt: skip
-        if bodies[0] != bodies[1]:
-            return False
-    return True
-
-
-def head(account: Account, bucket: str, key: str, **more: str) -> dict[str, Any] | None:
-    """What S3 says of an object, None for one that is not there. Raises what botocore raises, but for absence."""
-    try:
-        return account.call(
-            "s3", "head_object", Bucket=bucket, Key=key, ChecksumMode="ENABLED", ExpectedBucketOwner=account.id, **more
-        )
-    except botocore.exceptions.ClientError as error:
-        # A HEAD has no body: a missing key, a missing bucket and a deleted version all say 404.
-        if code_of(error) in ABSENT:
-            return None
-        raise
+    told = contents_equal(source, target)
+    if told is not None:
+        return told
+    places = (copy.source_bucket, copy.source_key), (copy.target_bucket, copy.target_key)
+    return samples_equal(account, copy.size, *places)
 
 
 def _target(account: Account, copy: ObjectCopy) -> dict[str, Any] | None:
@@ -444,10 +389,6 @@ def _failure(copy: ObjectCopy, error: BaseException) -> ObjectResult:
     if code in ("InvalidObjectState", "ObjectNotInActiveTierError"):
         return ObjectResult("failed", f"it is archived ({copy.storage_class}); restore it in S3, then plan again")
     return ObjectResult("failed", explain(error))
-
-
-def _etag(answer: Mapping[str, Any]) -> str:
-    return str(answer.get("ETag", "")).strip('"')
 
 
 def _request_id(response: Mapping[str, Any]) -> str:

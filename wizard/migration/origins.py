@@ -17,7 +17,7 @@ from wizard.catalog.tables import BY_KEY
 from wizard.deployment import Deployment
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import DONE, Ledger
-from wizard.migration.objects import head
+from wizard.migration.object_heads import head
 from wizard.migration.targets import CONSOLIDATION, USER_DATA, bucket_name, names_of
 from wizard.migration.writes import read
 from wizard.wire import Item, digest

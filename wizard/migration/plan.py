@@ -121,47 +121,43 @@ def make_plan(context: Context, request: Request) -> dict[str, Any]:
     contradicts what was done already.
     """
     context.workspace.belongs_to(context.account.id, context.deployment)
-    was = context.account.read_only
-    context.account.read_only = True
     started, before = time.time(), context.account.costs.copy()
-    try:
-        with (
-            context.workspace.alone(),
-            Ledger(context.workspace.ledger) as ledger,
-            Staging(context.workspace.folder / "staging.sqlite") as staging,
-        ):
-            settle(context, ledger)
-            ids = combined_map(context, request.user_map, ledger)
-            found = survey(context)
-            scope = Scope(
-                ids=ids,
-                watch=Watch(ids),
-                tables=request.only != "buckets" and not request.buckets,
-                # Pointers to what an earlier plan has copied follow in the tables' turn.
-                content=request.only != "tables" or any(one["only"] != "tables" for one in ledger.scopes()),
-                listed=request.only != "tables",
-                audit=request.include_audit_logs,
-                names=found.names,
-                homes=homes(request.buckets),
-                builders=builders_of(request.buckets) if request.only != "tables" else (),
-            )
-            census = Census(findings=list(found.findings))
-            for finding in found.findings:
-                context.feed.emit(finding)
-            listings = list_buckets(context, ids, request.buckets, staging) if scope.listed else Listings()
-            census.take(listings)
-            scan_tables(context, found, scope, staging, census)
-            summary = _record(context, request, ledger, staging, found, scope, census, listings, started)
-            _keep_map(context, ids)
-            told = f"plan {summary['plan']}: {plural(summary['changes'], 'change')}"
-            detail = {
-                "plan": summary["plan"], "changes": summary["changes"], "scanned": summary["scanned"],
-                "unread": summary["unread"], "costs": context.account.costs.since(before),
-            }  # fmt: skip
-            ledger.add_run("6b", started, 0, told, detail)
-            return summary
-    finally:
-        context.account.read_only = was
+    with (
+        context.account.only_looking(),
+        context.workspace.alone(),
+        Ledger(context.workspace.ledger) as ledger,
+        Staging(context.workspace.folder / "staging.sqlite") as staging,
+    ):
+        settle(context, ledger)
+        ids = combined_map(context, request.user_map, ledger)
+        found = survey(context)
+        scope = Scope(
+            ids=ids,
+            watch=Watch(ids),
+            tables=request.only != "buckets" and not request.buckets,
+            # Pointers to what an earlier plan has copied follow in the tables' turn.
+            content=request.only != "tables" or any(one["only"] != "tables" for one in ledger.scopes()),
+            listed=request.only != "tables",
+            audit=request.include_audit_logs,
+            names=found.names,
+            homes=homes(request.buckets),
+            builders=builders_of(request.buckets) if request.only != "tables" else (),
+        )
+        census = Census(findings=list(found.findings))
+        for finding in found.findings:
+            context.feed.emit(finding)
+        listings = list_buckets(context, ids, request.buckets, staging) if scope.listed else Listings()
+        census.take(listings)
+        scan_tables(context, found, scope, staging, census)
+        summary = _record(context, request, ledger, staging, found, scope, census, listings, started)
+        _keep_map(context, ids)
+        told = f"plan {summary['plan']}: {plural(summary['changes'], 'change')}"
+        detail = {
+            "plan": summary["plan"], "changes": summary["changes"], "scanned": summary["scanned"],
+            "unread": summary["unread"], "costs": context.account.costs.since(before),
+        }  # fmt: skip
+        ledger.add_run("6b", started, 0, told, detail)
+        return summary
 
 
 def builders_of(buckets: Sequence[str]) -> tuple[str, ...]:

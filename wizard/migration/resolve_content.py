@@ -12,7 +12,8 @@ from wizard.migration.apply_content import ContentTools, prepare_content
 from wizard.migration.content import LARGE, Origin, archive_key, artifact_item, oversize_artifact_key, parse_body
 from wizard.migration.content_plan import Move
 from wizard.migration.entry import Entry
-from wizard.migration.objects import read_object, same_object
+from wizard.migration.object_heads import same_object
+from wizard.migration.objects import read_object
 from wizard.migration.read_ahead import ReadAhead
 from wizard.migration.resolution import DONE, Resolution
 from wizard.migration.targets import CONSOLIDATION, USER_DATA, bucket_name

@@ -12,7 +12,8 @@ from wizard.errors import Blocked
 from wizard.events import Finding
 from wizard.migration.entry import Entry
 from wizard.migration.listing import deleted_keys, etags_tell
-from wizard.migration.objects import ObjectCopy, same_object
+from wizard.migration.object_heads import same_object
+from wizard.migration.objects import ObjectCopy
 from wizard.migration.plan_buckets import Listings
 from wizard.migration.resolution import DONE, Resolution
 from wizard.text import plain, plural

@@ -125,54 +125,50 @@ def verify_plan(context: Context) -> dict[str, Any]:
 
     account = context.account
     started, before = time.time(), account.costs.copy()
-    was, account.read_only = account.read_only, True
-    try:
-        with context.workspace.alone(), Ledger(context.workspace.ledger) as ledger:
-            plan, ids = open_plan(context, ledger)
-            verdicts: Counter[str] = Counter()
-            later = 0
-            wrong: list[dict[str, Any]] = []
-            total = sum(ledger.counts(where="state IN ('applied', 'verified')").values())
-            done = 0
-            ahead = ReadAhead(context)
-            judging = partial(_judging, account, ahead)
-            for batch in ledger.batches(("applied", "verified"), BATCH, where=NEWEST):
-                ended: list[Entry] = []
-                items = (entry for entry in batch if entry.kind == "item")
-                ahead.take(where for entry in items if (where := row_at_target(entry)))
-                for entry, judgement in each(judging, batch, workers=ahead.workers, control=context.control):
-                    if judgement.verdict == "missing" and _is_to_come(ledger, entry):
-                        continue
-                    verdicts[judgement.verdict] += 1
-                    later += judgement.later
-                    done += 1
-                    if judgement.verdict == "match":
-                        if entry.state == "applied":
-                            ended.append(entry.becomes("verified", entry.note))
-                    else:
-                        wrong.append({**shown(entry), "verdict": judgement.verdict, "why": judgement.why})
-                        if judgement.verdict != "unknown":
-                            # The next plan takes it up: what is missing is made again, what differs is looked at again.
-                            state = "failed" if judgement.verdict == "missing" else "conflict"
-                            detail = {**entry.detail, "was_made": True}
-                            ended.append(entry.becomes(state, f"verify: {judgement.why}", detail=detail))
-                    context.feed.emit(Progress("verify", done, total, "changes", "verify"))
-                ledger.save(ended)
-            left = leftovers(context, ledger, plan, ids)
-            wrong += _new_versions(plan, left)
-            summary = {
-                "verdicts": dict(verdicts),
-                "changed_since": later,
-                "wrong": wrong[:500],
-                "leftovers": left,
-                "states": ledger.counts(),
-                "tables": ledger.table_counts(),
-            }
-            detail = {"verdicts": dict(verdicts), "leftovers": left, "costs": account.costs.since(before)}
-            ledger.add_run("6d", started, code(summary), text(summary), detail)
-            return summary
-    finally:
-        account.read_only = was
+    with account.only_looking(), context.workspace.alone(), Ledger(context.workspace.ledger) as ledger:
+        plan, ids = open_plan(context, ledger)
+        verdicts: Counter[str] = Counter()
+        later = 0
+        wrong: list[dict[str, Any]] = []
+        total = sum(ledger.counts(where="state IN ('applied', 'verified')").values())
+        done = 0
+        ahead = ReadAhead(context)
+        judging = partial(_judging, account, ahead)
+        for batch in ledger.batches(("applied", "verified"), BATCH, where=NEWEST):
+            ended: list[Entry] = []
+            items = (entry for entry in batch if entry.kind == "item")
+            ahead.take(where for entry in items if (where := row_at_target(entry)))
+            for entry, judgement in each(judging, batch, workers=ahead.workers, control=context.control):
+                if judgement.verdict == "missing" and _is_to_come(ledger, entry):
+                    continue
+                verdicts[judgement.verdict] += 1
+                later += judgement.later
+                done += 1
+                if judgement.verdict == "match":
+                    if entry.state == "applied":
+                        ended.append(entry.becomes("verified", entry.note))
+                else:
+                    wrong.append({**shown(entry), "verdict": judgement.verdict, "why": judgement.why})
+                    if judgement.verdict != "unknown":
+                        # The next plan takes it up: what is missing is made again, what differs is looked at again.
+                        state = "failed" if judgement.verdict == "missing" else "conflict"
+                        detail = {**entry.detail, "was_made": True}
+                        ended.append(entry.becomes(state, f"verify: {judgement.why}", detail=detail))
+                context.feed.emit(Progress("verify", done, total, "changes", "verify"))
+            ledger.save(ended)
+        left = leftovers(context, ledger, plan, ids)
+        wrong += _new_versions(plan, left)
+        summary = {
+            "verdicts": dict(verdicts),
+            "changed_since": later,
+            "wrong": wrong[:500],
+            "leftovers": left,
+            "states": ledger.counts(),
+            "tables": ledger.table_counts(),
+        }
+        detail = {"verdicts": dict(verdicts), "leftovers": left, "costs": account.costs.since(before)}
+        ledger.add_run("6d", started, code(summary), text(summary), detail)
+        return summary
 
 
 def _is_to_come(ledger: Ledger, entry: Entry) -> bool:
