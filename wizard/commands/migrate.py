@@ -69,9 +69,9 @@ def add(commands: Subparsers[argparse.ArgumentParser], common: argparse.Argument
     actions.add_parser("verify", parents=[common], help="old keys absent, twins present").set_defaults(
         run=run_cleanup_verify
     )
-    actions.add_parser("mark", parents=[common], help="keep the old items, flagged").set_defaults(
-        run=run_mark, effect="write"
-    )
+    one = actions.add_parser("mark", parents=[common], help="keep the old items, flagged")
+    one.add_argument("--dry-run", action="store_true", help="what would be flagged, and what not and why")
+    one.set_defaults(run=run_mark, effect="write")
 
     one = commands.add_parser("rollback", parents=[common], help="undo an apply; asks for the word ROLLBACK")
     one.add_argument("--dry-run", action="store_true", help="what would be undone")
@@ -230,9 +230,11 @@ def run_cleanup_verify(arguments: argparse.Namespace, context: Context) -> Outco
 
 
 def run_mark(arguments: argparse.Namespace, context: Context) -> Outcome:
-    summary = cleanup.mark_retained(context)
-    context.workspace.remember({"kept": True})
-    return Outcome(cleanup.code(summary), _cleanup_text(summary, cleanup.text(summary)), summary)
+    summary = cleanup.mark_retained(context, dry_run=arguments.dry_run)
+    if not arguments.dry_run:
+        context.workspace.remember({"kept": True})
+    code = 0 if arguments.dry_run else cleanup.code(summary)
+    return Outcome(code, _cleanup_text(summary, cleanup.text(summary)), summary)
 
 
 def _cleanup_text(summary: Mapping[str, Any], header: str) -> str:

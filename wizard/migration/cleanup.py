@@ -315,17 +315,17 @@ def verify_cleanup(context: Context) -> dict[str, Any]:
         }  # fmt: skip
 
 
-def mark_retained(context: Context) -> dict[str, Any]:
+def mark_retained(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
     """Flag what is retained with an attribute, the guide's alternative to deleting; later checks ignore it."""
     context.account.audit = context.workspace.write_audit
-    with Ledger(context.workspace.ledger) as ledger:
+    with Ledger(context.workspace.ledger, writable=not dry_run) as ledger:
         _, ids = open_plan(context, ledger)
         require_verified(ledger)
         stamp = {"S": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
 
         def flag(one: Retained) -> Fate:
             fate = decide(context.account, ids, one)
-            if fate.kept or fate.item is None or MARK in fate.item:
+            if dry_run or fate.kept or fate.item is None or MARK in fate.item:
                 return fate
             names = BY_KEY[one.entries[0].row].key.names
             try:
@@ -334,11 +334,11 @@ def mark_retained(context: Context) -> dict[str, Any]:
                 return Fate(one, f"it could not be marked: {explain(error)}")
             return fate
 
-        with exclusive(context):
+        with context.account.only_looking() if dry_run else exclusive(context):
             tally = _Tally()
             for batch in _chunks(retained(ledger, ids, False)):
                 for _, fate in _each(context, flag, batch):
-                    tally.add(fate, "marked")
+                    tally.add(fate, "to be marked" if dry_run else "marked")
                     _tell(context, tally, fate, "mark")
         return tally.summary(context)
 

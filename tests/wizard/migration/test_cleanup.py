@@ -190,6 +190,10 @@ def test_a_copy_that_is_gone_after_cleanup_is_told(done: Stage) -> None:
 
 
 def test_marked_items_stay_and_can_go_later(done: Stage) -> None:
+    before = done.dump()
+    looked = done.run("cleanup", "mark", "--dry-run")
+    assert (looked.code, looked.document["total"], looked.document["action"]) == (0, 5, "to be marked")
+    assert done.dump() == before and not done.context().workspace.settings()["kept"]
     ended = done.run("cleanup", "mark")
     assert (ended.code, ended.document["total"]) == (0, 5)
     marked = {item["principal_id"]["S"] for item in done.scan(ACCESS) if MARK in item}
