@@ -35,7 +35,9 @@ def test_a_cancelled_transaction_takes_nothing_with_it_that_others_wrote(aws: Aw
     def write(user: str) -> None:
         db.put_item(**put(user)["Put"])
 
-    cancelled_by = db.exceptions.TransactionCanceledException  # made at first use, once for each thread that is there then
+    cancelled_by = (
+        db.exceptions.TransactionCanceledException
+    )  # made at first use, once for each thread that is there then
 
     def be_refused(_: int) -> None:
         with pytest.raises(cancelled_by):
