@@ -117,8 +117,7 @@ class JourneyScreen(Steady[None]):
             await holder.mount(body)
             if step is session.journey.steps[0] and session.connect is not None:
                 await body.query_one("#text").mount(StartForm(session.choice))
-        if self.is_current:
-            self.call_after_refresh(body.focus_on, focus)
+            body.focus_on(focus)  # at once: a screen that comes to lie over this one would hold back what waits for a refresh
 
     async def on_resize(self) -> None:
         session = self.app.session
@@ -253,7 +252,7 @@ class JourneyScreen(Steady[None]):
         """After a dry run the focus goes to what it previewed: pressing Enter again asks, and does not look again."""
         body = self.query_one_optional(StepBody)
         if write is not None and body is not None and not self.app.session.refusal(write):
-            self.call_after_refresh(body.focus_on, write.id)
+            body.focus_on(write.id)
 
     async def _run(self, step: Step, action: Action, values: Values) -> Outcome:
         self.app.findings[step.id] = []

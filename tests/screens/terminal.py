@@ -43,21 +43,22 @@ class Terminal:
         self.screen = pyte.HistoryScreen(columns, lines, history=5_000)
         self._stream = pyte.ByteStream(self.screen)
 
-    def read(self, seconds: float = 0.05) -> None:
-        """Take what the program wrote within that time."""
+    def read(self, seconds: float = 0.05) -> bool:
+        """Take what the program wrote within that time; whether more can come."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             if not select.select([self.master], [], [], left)[0]:
-                return
+                return True
             try:
                 data = os.read(self.master, 65_536)
             except OSError:  # the other end is closed
-                return
+                return False
             if not data:
-                return
+                return False
             self.raw += data
             with contextlib.suppress(Exception):  # pyte does not know every private sequence
                 self._stream.feed(data)
+        return True
 
     @property
     def text(self) -> str:
@@ -95,7 +96,8 @@ class Terminal:
         end = time.monotonic() + seconds
         while self.process.poll() is None and time.monotonic() < end:
             self.read()
-        self.read(0.2)
+        while self.process.poll() is not None and self.read() and time.monotonic() < end:
+            pass  # its last words may still be on their way
         if self.process.poll() is None:
             raise AssertionError(f"it did not end; on the terminal:\n{self.text}")
         return self.process.returncode
