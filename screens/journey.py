@@ -117,7 +117,9 @@ class JourneyScreen(Steady[None]):
             await holder.mount(body)
             if step is session.journey.steps[0] and session.connect is not None:
                 await body.query_one("#text").mount(StartForm(session.choice))
-            body.focus_on(focus)  # at once: a screen that comes to lie over this one would hold back what waits for a refresh
+            body.focus_on(
+                focus
+            )  # at once: a screen that comes to lie over this one would hold back what waits for a refresh
 
     async def on_resize(self) -> None:
         session = self.app.session
