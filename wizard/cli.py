@@ -1,4 +1,4 @@
-"""The commands. Arguments, confirmations and exit status are handled here; the work is in the engine."""
+"""The commands. Arguments and exit status are handled here; the questions are in `gate`, the work in the engine."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from wizard import __version__
-from wizard.console import Console, ask, logged, say, somebody_is_there, stopping
-from wizard.errors import BadInput, Blocked, Declined, MigrateError
+from wizard.console import FILE_ONLY, Console, logged, say, somebody_is_there, stopping
+from wizard.errors import BadInput, Blocked, MigrateError
 from wizard.events import Control, Feed
 from wizard.journey import Outcome
 from wizard.text import plain, without_credentials
@@ -88,7 +88,7 @@ def build_parser(groups: tuple[str, ...] = _GROUPS) -> argparse.ArgumentParser:
     faces.add_argument("--plain", action="store_true", help="plain prompts instead of screens")
     faces.add_argument("--auto", action="store_true", help="ask nothing")
     parser.add_argument("--root", metavar="DIR", type=Path, help="the backend's checkout (default: this folder)")
-    parser.set_defaults(run=None, effect="read", needs="account", word="", question=None, dry_run=False, live=False)
+    parser.set_defaults(run=None, effect="read", needs="account", word="", announce=None, dry_run=False, live=False)
     # A command's own copy of the common options must not reset what stood before it.
     inherited = common_options()
     for action in inherited._actions:
@@ -185,10 +185,13 @@ def _run(arguments: argparse.Namespace, context: Context | None) -> Outcome:
     if context is None:
         outcome: Outcome = arguments.run(arguments, context)
         return outcome
+    from wizard.gate import writes
+
     was, root = context.account.read_only, context.root
     context.account.read_only = was or arguments.dry_run
     try:
-        with _recorded(arguments, context) as ended:
+        alone = context.workspace.alone() if writes(arguments, context) else contextlib.nullcontext()
+        with alone, _recorded(arguments, context) as ended:
             outcome = arguments.run(arguments, context)
             ended["code"] = outcome.code
             return outcome
@@ -221,36 +224,6 @@ def _names(arguments: argparse.Namespace) -> list[str]:
     """`["migrate", "plan"]`: the command without its values, which may be ids. Services are named."""
     words = [arguments.command, getattr(arguments, "action", None), *(getattr(arguments, "names", None) or ())]
     return [word for word in words if isinstance(word, str)]
-
-
-# --- confirmations -------------------------------------------------------------------------------------------------------
-
-
-def gate(arguments: argparse.Namespace, context: Context | None) -> None:
-    """Ask before a command that writes or destroys. Raises Declined without a yes, or without anybody to ask."""
-    if arguments.effect == "read" or arguments.dry_run:
-        return
-    if arguments.effect == "destroy":
-        word = arguments.word(arguments, context) if callable(arguments.word) else arguments.word
-        if not word:
-            return  # this way of it destroys nothing: `endpoint free --how wait`
-        forced = arguments.force and arguments.command == "cleanup"  # the guide's spelling, for cleanup alone
-        if forced or arguments.confirm == word:
-            return
-        if arguments.confirm:
-            raise Declined(f"--confirm must be {word}; nothing was touched.")
-        if not somebody_is_there():
-            raise Declined(f"This destroys: give --confirm {word}. Nothing was touched.")
-        if ask(f"This cannot be undone. Type {word} to go on: ") != word:
-            raise Declined("The word was not typed; nothing was touched.")
-        return
-    if arguments.yes:
-        return
-    if not somebody_is_there():
-        raise Declined("This writes, and nobody is there to ask: give --yes. Nothing was touched.")
-    question = arguments.question(arguments, context) if arguments.question else "This writes. Go on?"
-    if ask(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
-        raise Declined("Declined; nothing was touched.")
 
 
 # --- main --------------------------------------------------------------------------------------------------------------
@@ -298,13 +271,15 @@ def _command(arguments: argparse.Namespace) -> int:
                 context = connect(_choice(arguments), feed, control, arguments)
         if context is not None:
             to_file(context)
+        from wizard.gate import gate
+
         try:
             gate(arguments, context)
             outcome = _run(arguments, context)
         except MigrateError:
             raise
         except Exception:
-            log.debug("the command failed", exc_info=True)
+            log.error("the command failed", exc_info=True, extra=FILE_ONLY)
             raise
     if arguments.json:
         say(json.dumps({"code": outcome.code, **outcome.details}, default=str, ensure_ascii=True), sys.stdout)

@@ -37,7 +37,21 @@ DOWN = (
 
 def word(context: Context, how: str) -> str:
     """What must be typed before the path is freed: the name of basic-ops' stack; "" where nothing is destroyed."""
-    return "" if how == "wait" else context.deployment.stack("lambda-basic-ops")
+    if how == "wait":
+        return ""
+    state = endpoint.look(context)
+    if _is_going(state, how) or _is_done(state, how):
+        return ""
+    return context.deployment.stack("lambda-basic-ops")
+
+
+def _is_going(state: EndpointState, how: str) -> bool:
+    """Whether the stack's deletion is under way and only wants watching."""
+    return how in ("stack", "serverless") and state.basic_ops_stack == "DELETE_IN_PROGRESS"
+
+
+def _is_done(state: EndpointState, how: str) -> bool:
+    return state.free and not (how == "stack" and state.basic_ops_stack in endpoint.ONLY_DELETED)
 
 
 def free(
@@ -51,10 +65,9 @@ def free(
     """
     state = endpoint.look(context)
     stack = context.deployment.stack("lambda-basic-ops")
-    if how in ("stack", "serverless") and state.basic_ops_stack == "DELETE_IN_PROGRESS":
+    if _is_going(state, how):
         return _go_on(context, stack, how, dry_run, poll)
-    unfinished = how == "stack" and state.basic_ops_stack in endpoint.ONLY_DELETED
-    if state.free and not unfinished:
+    if _is_done(state, how):
         return Outcome(0, _already(state), {"state": state.record(), "how": how})
     if how == "wait":
         return Outcome(0, "Would watch until the path is free.", {"how": how}) if dry_run else wait(context, poll)

@@ -141,6 +141,11 @@ LIMITATIONS = (
 )
 
 
+def limitations(ids_change: bool) -> tuple[str, ...]:
+    """What will not work, or only later, after an apply; all but the last come of a changed id."""
+    return LIMITATIONS if ids_change else LIMITATIONS[-1:]
+
+
 def rollback_plan(label: str) -> list[str]:
     """What to do when the new services do not work, for one deployment (guide, "Rollback Plan")."""
     return [

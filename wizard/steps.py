@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from wizard import rules
 from wizard.estimate import duration
 from wizard.facts import Facts
-from wizard.guidance import BEFORE_CLEANUP, GUIDANCE, LIMITATIONS, TITLES, TRY_BY_HAND
+from wizard.guidance import BEFORE_CLEANUP, GUIDANCE, TITLES, TRY_BY_HAND, limitations
 from wizard.journey import Action, Effect, Field, Journey, Outcome, Step, Values
 from wizard.second_look import per_table, stop_and_think
 from wizard.text import plural
@@ -203,7 +203,7 @@ def _apply_warning(facts: Facts, values: Values) -> Sequence[str]:
         "Stop first: scheduled tasks of users, and scripts of your own that write to these tables.",
         f"Users should be logged out until it is done{'' if stay else '; then they log in under the new id'}. Their"
         " conversations are loaded anew once. The services stay up, slower while it runs; `--max-write-units` holds it back.",
-        *(LIMITATIONS[-1:] if stay else LIMITATIONS),  # the others come of a changed id
+        *limitations(ids_change=not stay),
     ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from wizard import endpoint, endpoint_free
 from wizard.context import Context
+from wizard.gate import previewed
 from wizard.journey import Outcome
 from wizard.text import plain, sentences
 
@@ -35,11 +36,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: a
         help="with serverless: the checkout that basic-ops was deployed from, where it is not the one of --root",
     )
     free.add_argument("--dry-run", action="store_true", help="make every check and say what would be done")
-    free.set_defaults(run=run_free, effect="destroy", word=word, live=True)
+    free.set_defaults(run=run_free, effect="destroy", word=word, announce=previewed(run_free), live=True)
 
 
 def word(arguments: argparse.Namespace, context: Context) -> str:
-    """What `--confirm` must say: the name of basic-ops' stack; "" for `--how wait`, which destroys nothing."""
+    """What `--confirm` must say: the name of basic-ops' stack; "" where nothing is destroyed."""
     return endpoint_free.word(context, arguments.how)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from wizard.context import Context
 from wizard.errors import BadInput
+from wizard.guidance import limitations
 from wizard.journey import Outcome
 from wizard.lease import unlock
 from wizard.migration import apply, cleanup, plan, rollback, verify
-from wizard.migration.ledger import STATES, Ledger
+from wizard.migration.current_plan import open_plan
+from wizard.migration.ledger import RETAINED, STATES, UNDOABLE, Ledger
 from wizard.migration.show import shown
 from wizard.second_look import stop_and_think
 from wizard.text import plural
@@ -39,7 +41,7 @@ def add(commands: Subparsers[argparse.ArgumentParser], common: argparse.Argument
 
     one = actions.add_parser("apply", parents=[common], help="make exactly the planned changes")
     one.add_argument("--dry-run", action="store_true", help="read and compute everything, write nothing")
-    one.set_defaults(run=run_apply, effect="write", question=lambda a, c: _question(c))
+    one.set_defaults(run=run_apply, effect="write", announce=_before_apply)
     actions.add_parser("verify", parents=[common], help="read again what was written").set_defaults(run=run_verify)
     actions.add_parser("status", parents=[common], help="how far the migration is").set_defaults(run=run_status)
 
@@ -65,26 +67,55 @@ def add(commands: Subparsers[argparse.ArgumentParser], common: argparse.Argument
     one.set_defaults(run=run_cleanup_plan)
     one = actions.add_parser("apply", parents=[common], help="delete it; asks for the word DELETE")
     one.add_argument("--dry-run", action="store_true", help="the same as `cleanup plan`")
-    one.set_defaults(run=run_cleanup_apply, effect="destroy", word="DELETE")
+    one.set_defaults(run=run_cleanup_apply, effect="destroy", word="DELETE", announce=_before_cleanup)
     actions.add_parser("verify", parents=[common], help="old keys absent, twins present").set_defaults(
         run=run_cleanup_verify
     )
     one = actions.add_parser("mark", parents=[common], help="keep the old items, flagged")
     one.add_argument("--dry-run", action="store_true", help="what would be flagged, and what not and why")
-    one.set_defaults(run=run_mark, effect="write")
+    one.set_defaults(run=run_mark, effect="write", announce=_before_mark)
 
     one = commands.add_parser("rollback", parents=[common], help="undo an apply; asks for the word ROLLBACK")
     one.add_argument("--dry-run", action="store_true", help="what would be undone")
-    one.set_defaults(run=run_rollback, effect="destroy", word="ROLLBACK")
+    one.set_defaults(run=run_rollback, effect="destroy", word="ROLLBACK", announce=_before_rollback)
 
     one = commands.add_parser("unlock", parents=[common], help="break the lock of a run that died elsewhere")
     one.set_defaults(run=run_unlock)
 
 
-def _question(context: Context) -> str:
-    with Ledger(context.workspace.ledger) as ledger:
+def _before_apply(arguments: argparse.Namespace, context: Context) -> Sequence[str] | None:
+    with Ledger(context.workspace.ledger, writable=False) as ledger:
+        _, ids = open_plan(context, ledger)
         count = sum(ledger.counts(where="state IN ('planned', 'failed')").values())
-    return f"Make {plural(count, 'change')} in {context.deployment.label} of account {context.account.id}?"
+    if not count:
+        return None
+    known = limitations(ids_change=bool(ids.changed))
+    return (f"{plural(count, 'change')} will be made. Afterwards:", *(f"  {line}" for line in known))
+
+
+def _before_cleanup(arguments: argparse.Namespace, context: Context) -> Sequence[str]:
+    objects = bool(context.workspace.settings().get("cleanup_objects"))
+    also = ", and source objects in S3," if objects else ""
+    return (f"{_retained(context)}{also} will be deleted where the copy exists and matches at that moment.",)
+
+
+def _before_mark(arguments: argparse.Namespace, context: Context) -> Sequence[str]:
+    return (f"{_retained(context)} will be kept, flagged with an attribute.",)
+
+
+def _retained(context: Context) -> str:
+    """Up to how many old records stand; raises what cleanup would raise."""
+    with Ledger(context.workspace.ledger, writable=False) as ledger:
+        open_plan(context, ledger)
+        cleanup.require_verified(ledger)
+        return f"Up to {plural(ledger.records(RETAINED), 'old record')}"
+
+
+def _before_rollback(arguments: argparse.Namespace, context: Context) -> Sequence[str]:
+    with Ledger(context.workspace.ledger, writable=False) as ledger:
+        rollback.require_undoable(ledger)
+        count = sum(ledger.counts(where=UNDOABLE).values())
+    return (f"{plural(count, 'change')} will be undone; what a service has changed since is left, and listed.",)
 
 
 def run_plan(arguments: argparse.Namespace, context: Context) -> Outcome:

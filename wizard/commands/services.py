@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from wizard.journey import Outcome
 from wizard.parameters import checkout_root
 from wizard.service_health import Health, examine, list_functions
 from wizard.service_logs import follow
-from wizard.service_order import Order, read_order
+from wizard.service_order import Order, Service, read_order
 from wizard.services import commands_by_hand, deploy, unchanged
 from wizard.stacks import lambda_state, stack_states
 from wizard.text import plain, plural, sentences
@@ -51,7 +52,7 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
     parser.add_argument("names", nargs="*", metavar="NAME", help="a service, as `services list` names it")
     parser.add_argument("--all", action="store_true", help="every service that is not deployed and unchanged")
     parser.add_argument("--root", type=Path, help="the backend checkout")
-    parser.set_defaults(run=run_deploy, effect="write", live=True)
+    parser.set_defaults(run=run_deploy, effect="write", announce=_before_deploy, live=True)
 
 
 def _order(arguments: argparse.Namespace, context: Context) -> Order:
@@ -90,14 +91,28 @@ def run_list(arguments: argparse.Namespace, context: Context) -> Outcome:
     return Outcome(0, "\n".join(lines), {"services": rows, "missing": list(order.missing), "commands": commands})
 
 
-def run_deploy(arguments: argparse.Namespace, context: Context) -> Outcome:
-    """Steps 4c and 5. Raises Blocked while the step is locked, BadInput without a checkout or names."""
+def _chosen(arguments: argparse.Namespace, context: Context) -> tuple[Order, list[Service]]:
+    """What `deploy` would deploy. Raises Blocked while its step is locked, BadInput without a checkout or names."""
     order = _order(arguments, context)
     if bool(arguments.names) == arguments.all:
         raise BadInput("Name the services to deploy, or give --all.")
     chosen = list(order.services) if arguments.all else order.named(arguments.names)
     first = any(service.name == "amplify-lambda" for service in chosen)
     locks.require(context, "4c" if first else "5")
+    return order, chosen
+
+
+def _before_deploy(arguments: argparse.Namespace, context: Context) -> Sequence[str]:
+    if arguments.yes:  # the locks are gathered anew by the deployment itself
+        return ()
+    _, chosen = _chosen(arguments, context)
+    same = " Those deployed and unchanged are skipped." if arguments.all else ""
+    return (f"Will be deployed, in this order: {', '.join(service.name for service in chosen)}.{same}",)
+
+
+def run_deploy(arguments: argparse.Namespace, context: Context) -> Outcome:
+    """Steps 4c and 5. Raises Blocked while the step is locked, BadInput without a checkout or names."""
+    order, chosen = _chosen(arguments, context)
     for name in order.missing:
         text = "serverless-compose.yml names it, but its directory does not exist"
         todo = "Remove the entry: deploying all at once by hand (`serverless deploy`) fails on it."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import botocore.exceptions
@@ -16,6 +16,7 @@ from wizard.catalog.model import Ids
 from wizard.catalog.tables import TABLES
 from wizard.context import Context
 from wizard.errors import BadInput, Blocked, Failed
+from wizard.gate import previewed
 from wizard.import_sources import Source, open_source
 from wizard.journey import Outcome
 from wizard.migration.ledger import Ledger
@@ -51,7 +52,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: a
     importing.add_argument("--csv-file", metavar="MAP", type=Path, help="a user map: rows go to their new key at once")
     importing.add_argument("--table", metavar="NAME", help="the table to import into (default: the new user storage)")
     importing.add_argument("--dry-run", action="store_true", help="say what would be written, write nothing")
-    importing.set_defaults(run=run_import, effect="write")
+    importing.set_defaults(run=run_import, effect="write", announce=previewed(run_import))
 
     group = commands.add_parser("backup", help="recovery of the tables that the plan changes", description="Step 6b'.")
     actions = group.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -60,7 +61,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: a
     create.add_argument(
         "--on-demand", action="store_true", help="an on-demand backup of each, instead of point-in-time recovery"
     )
-    create.set_defaults(run=run_create, effect="write")
+    create.set_defaults(run=run_create, effect="write", announce=_before_create)
     show = actions.add_parser("show", parents=[common], help="how each table of the plan can be brought back")
     show.set_defaults(run=run_show)
     waive = actions.add_parser("waive", parents=[common], help="do without recovery of these tables, by name")
@@ -203,6 +204,12 @@ def _told(done: Imported, dry_run: bool) -> str:
 def run_show(arguments: argparse.Namespace, context: Context) -> Outcome:
     """How each table can be brought back; findings do not change the status."""
     return _recovery(recovery.show(context, _tables(arguments, context)), 0)
+
+
+def _before_create(arguments: argparse.Namespace, context: Context) -> Sequence[str]:
+    tables = plural(len(_tables(arguments, context)), "table")
+    what = "will each be backed up" if arguments.on_demand else "will have point-in-time recovery, where it is off"
+    return (f"{tables} {what}.",)
 
 
 def run_create(arguments: argparse.Namespace, context: Context) -> Outcome:

@@ -63,13 +63,7 @@ def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
     if dry_run:
         context.account.read_only = True
     with Ledger(context.workspace.ledger, writable=not dry_run) as ledger:
-        if ledger.latest_plan() is None:
-            raise Blocked("There is no plan yet, so nothing was applied: `amplify-migrate migrate plan` comes first.")
-        if cleaned := ledger.counts(where="state = 'cleaned'").get("cleaned"):
-            raise Blocked(
-                f"{plural(cleaned, 'old item')} were deleted by cleanup and cannot be put back from the ledger. Restore from"
-                f" the backups: {_backups(ledger)}."
-            )
+        require_undoable(ledger)
         run = _Run(context, ledger, dry_run)
         if dry_run:
             run.all()
@@ -77,6 +71,17 @@ def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
         with exclusive(context):
             summary = recorded(context.account, ledger, "rollback", run.all, run.summary, code, text)
             return {**summary, "under_new_ids": under_new_ids(context, ledger)}
+
+
+def require_undoable(ledger: Ledger) -> None:
+    """Raises Blocked before a plan, and after a cleanup, pointing to the backups."""
+    if ledger.latest_plan() is None:
+        raise Blocked("There is no plan yet, so nothing was applied: `amplify-migrate migrate plan` comes first.")
+    if cleaned := ledger.counts(where="state = 'cleaned'").get("cleaned"):
+        raise Blocked(
+            f"{plural(cleaned, 'old item')} were deleted by cleanup and cannot be put back from the ledger. Restore from"
+            f" the backups: {_backups(ledger)}."
+        )
 
 
 def _backups(ledger: Ledger) -> str:

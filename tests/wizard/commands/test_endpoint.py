@@ -61,9 +61,14 @@ def test_free_is_locked_before_steps_1_and_2(aws: Aws, context: Context) -> None
     assert stopped.value.exit_code == 3
 
 
-def test_only_what_destroys_asks_for_the_word(context: Context) -> None:
-    words = {how: parse("endpoint", "free", "--how", how) for how in ("stack", "serverless", "resource", "wait")}
-    assert {how: endpoint.word(arguments, context) for how, arguments in words.items()} == {
+def test_only_what_destroys_asks_for_the_word(aws: Aws, context: Context) -> None:
+    ways = {how: parse("endpoint", "free", "--how", how) for how in ("stack", "serverless", "resource", "wait")}
+    assert {endpoint.word(arguments, context) for arguments in ways.values()} == {""}, "nothing is there to free"
+    teach()
+    deployed = Deployed(aws)
+    deployed.amplify_lambda()
+    deployed.basic_ops()
+    assert {how: endpoint.word(arguments, context) for how, arguments in ways.items()} == {
         "stack": "amplify-v6-lambda-basic-ops-dev",
         "serverless": "amplify-v6-lambda-basic-ops-dev",
         "resource": "amplify-v6-lambda-basic-ops-dev",
