@@ -20,6 +20,8 @@ from wizard.text import plain
 if TYPE_CHECKING:
     from wizard.context import Context
 
+FILE_ONLY = {"file_only": True}  # `extra` of a record that belongs into the log file and not on the terminal
+
 
 def somebody_is_there() -> bool:
     """Whether a question would be seen and could be answered."""
@@ -114,6 +116,7 @@ def logged(arguments: argparse.Namespace) -> Iterator[Callable[[Context], None]]
     console = logging.StreamHandler(sys.stderr)
     shown = logging.INFO if arguments.live else logging.WARNING
     console.setLevel(logging.DEBUG if arguments.debug else shown)
+    console.addFilter(lambda record: not getattr(record, "file_only", False))
     console.setFormatter(PlainFormatter("%(message)s"))
 
     def add(handler: logging.Handler) -> None:

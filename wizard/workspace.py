@@ -89,7 +89,7 @@ class Workspace:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._held: IO[str] | None = None
+        self._alone = False
         self._audit_lock = threading.Lock()
         try:
             for path in (folder, self.logs, self.backups, self.reports):
@@ -144,9 +144,12 @@ class Workspace:
         return found
 
     def remember(self, values: Mapping[str, Any]) -> None:
-        """Merge `values` into settings.json."""
-        with write_whole(self.folder / "settings.json") as file:
-            json.dump({**self.settings(), **values, "format": FORMAT, "version": __version__}, file, indent=2)
+        """Merge `values` into settings.json, one process after another."""
+        with open(self.folder / "settings.lock", "a", opener=private_opener) as turn:
+            with contextlib.suppress(OSError):  # file systems without locks: as good as it gets
+                fcntl.flock(turn, fcntl.LOCK_EX)
+            with write_whole(self.folder / "settings.json") as file:
+                json.dump({**self.settings(), **values, "format": FORMAT, "version": __version__}, file, indent=2)
 
     def belongs_to(self, account: str, deployment: Deployment) -> None:
         """Bind a new workspace to its account and deployment; refuse another's."""
@@ -162,7 +165,13 @@ class Workspace:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold this workspace for writing. Another living process of it is refused; a dead one's hold is gone."""
+        """Hold this workspace for writing. Another living process of it is refused; a dead one's hold is gone.
+
+        What is held by this object already is held by the outer of the two.
+        """
+        if self._alone:
+            yield
+            return
         path = self.folder / "lock"
         with open(path, "a+", encoding="utf-8", opener=private_opener) as file:
             try:
@@ -179,7 +188,11 @@ class Workspace:
             file.truncate(0)
             file.write(f"process {os.getpid()}")
             file.flush()
-            yield
+            self._alone = True
+            try:
+                yield
+            finally:
+                self._alone = False
 
     def write_audit(self, entry: Mapping[str, Any]) -> None:
         """Append one line to audit.jsonl; raises Failed when it cannot be kept, so that no write goes unrecorded."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wizard.aws import Account
+from wizard.aws_errors import explain
 from wizard.errors import MigrateError
 from wizard.migration.ledger import Ledger
 
@@ -29,9 +30,10 @@ def recorded(
     started, before = time.time(), account.costs.copy()
     try:
         work()
-    except MigrateError as error:
-        detail = {**summarise(), "costs": account.costs.since(before)}
-        ledger.add_run(step, started, error.exit_code, str(error), detail)
+    except Exception as error:
+        # An error that nobody foresaw is remembered too: a verification from before this run must not count after it.
+        ended, why = (error.exit_code, str(error)) if isinstance(error, MigrateError) else (1, explain(error))
+        ledger.add_run(step, started, ended, why, {**summarise(), "costs": account.costs.since(before)})
         raise
     summary = summarise()
     detail = {**summary, "costs": account.costs.since(before)}
