@@ -21,16 +21,25 @@ from botocore.client import BaseClient
 from botocore.config import Config
 
 from wizard.answers import refuse_broken_answers
-from wizard.aws_errors import EXPIRED, UNKNOWN_KEY, code_of
+from wizard.aws_errors import EXPIRED, UNKNOWN_KEY, WITHOUT_CODE, code_of, explain
 from wizard.errors import BadInput, Blocked, Failed, MigrateError
 from wizard.events import Control, Feed, Paused, Question, Resumed
 from wizard.patience import Patience
 from wizard.spending import Budget, Costs
+from wizard.text import plain
 
 log = logging.getLogger(__name__)
 
 # Operations that change nothing. What is not named here counts as a write: a new operation is refused by dry runs.
 _READS = ("Get", "List", "Describe", "Head", "Scan", "Query", "BatchGet", "Lookup", "Filter", "Simulate", "TransactGet")
+# What botocore raises where it can no longer get credentials from SSO, `aws login`, a process or a container.
+_LAPSED = (
+    botocore.exceptions.TokenRetrievalError,
+    botocore.exceptions.SSOError,
+    botocore.exceptions.LoginError,
+    botocore.exceptions.CredentialRetrievalError,
+)
+_TAKEN_SECONDS = 5.0  # how long it is believed that a refusal without a code was not for expired credentials
 
 
 class WriteRefused(Blocked):
@@ -83,6 +92,7 @@ class Account:
         self._identity: dict[str, str] | None = None
         self._renewing = threading.Lock()
         self._generation = 0
+        self._taken: dict[str, float] = {}  # when STS took the credentials after a refusal with this status
         self._accepted = False  # whether AWS has taken these credentials once
         self._refused: MigrateError | None = None  # why no request may be made with the renewed ones
         self._key_names: dict[str, list[str]] = {}  # of the tables that were described, for the audit log
@@ -188,7 +198,7 @@ class Account:
             try:
                 response = cast(dict[str, Any], getattr(self.client(service), operation)(**parameters))
             except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-                if self._expired(error):
+                if self._expired(error, generation):
                     self.renew(generation, error)
                     continue
                 if (delay := patience.delay(error)) is not None:
@@ -210,16 +220,18 @@ class Account:
         if write and not self.read_only:
             self.lock_held()
 
-    def _expired(self, error: BaseException) -> bool:
+    def _expired(self, error: BaseException, generation: int) -> bool:
         """Whether renewing the credentials helps. Raises Blocked where there are none, or none that AWS knows."""
         if isinstance(error, botocore.exceptions.NoCredentialsError | botocore.exceptions.PartialCredentialsError):
             raise Blocked(
                 "No AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run"
                 " `aws configure`, or `aws sso login` and give --profile."
             ) from error
-        if isinstance(error, botocore.exceptions.TokenRetrievalError | botocore.exceptions.SSOError):
+        if isinstance(error, _LAPSED):
             return True
         code = code_of(error)
+        if self._credentials is None and code in WITHOUT_CODE and _is_head(error):
+            return self._refused_by_sts(code, generation)
         if self._credentials is not None or code not in EXPIRED | UNKNOWN_KEY:
             return False
         if code in UNKNOWN_KEY and not self._accepted:
@@ -227,6 +239,25 @@ class Account:
                 f"AWS does not know these credentials ({code}): check the access key, or the profile, and run again."
             ) from error
         return True
+
+    def _refused_by_sts(self, status: str, generation: int) -> bool:
+        """Whether a HEAD was refused for expired credentials: its answer has no code, that of STS has one.
+
+        STS is asked again after a few seconds only: thousands of objects may be denied.
+        """
+        with self._renewing:
+            if generation != self._generation:  # renewed meanwhile: worth another try
+                return True
+            if time.monotonic() < self._taken.get(status, -_TAKEN_SECONDS) + _TAKEN_SECONDS:
+                return False
+            try:
+                self.client("sts").get_caller_identity()
+            except _LAPSED:
+                return True
+            except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+                return code_of(error) in EXPIRED | UNKNOWN_KEY
+            self._taken[status] = time.monotonic()
+            return False
 
     def pages(self, service: str, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
         """The pages of a list operation, each through `call`; the tokens are those of botocore's paginator model."""
@@ -296,7 +327,7 @@ class Account:
                 raise self._refused
             if generation != self._generation:
                 return
-            text = f"The AWS credentials have expired ({code_of(error)}). {self._how_to_renew()}"
+            text = f"The AWS credentials have expired{_why(error)}. {self._how_to_renew(error)}"
             if not self.feed.answers:
                 raise Blocked(text) from error
             self.feed.emit(Paused(text))
@@ -307,7 +338,7 @@ class Account:
                     now = session.client("sts", endpoint_url=self.endpoint_url).get_caller_identity()["Account"]
                     break
                 except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as still:
-                    text = f"AWS does not take the credentials yet ({code_of(still)}). {self._how_to_renew()}"
+                    text = f"AWS does not take the credentials yet ({code_of(still)}). {self._how_to_renew(still)}"
             if self._identity is not None and now != self._identity["account"]:
                 self._refused = Failed(
                     f"The renewed credentials are of account {now}, not {self._identity['account']}; nothing more was done."
@@ -320,16 +351,24 @@ class Account:
                 self._generation += 1
             self.feed.emit(Resumed())
 
-    def _how_to_renew(self) -> str:
+    def _how_to_renew(self, error: BaseException) -> str:
         name = self._session.profile_name
         option = f" --profile {name}" if name and name != "default" else ""
         try:
             credentials = self._session.get_credentials()
-        except botocore.exceptions.BotoCoreError:  # a token that was never there
-            credentials = None
+        except botocore.exceptions.BotoCoreError as missing:  # a token that was never there
+            error, credentials = missing, None
         method = credentials.method if credentials is not None else "sso"
+        if isinstance(error, botocore.exceptions.LoginError):
+            method = "login"
+        elif isinstance(error, botocore.exceptions.CredentialRetrievalError):
+            method = error.kwargs.get("provider", method)
         command = f"aws sso login{option}"
-        if method in ("shared-credentials-file", "config-file"):
+        if method == "login":
+            command = f"aws login{option}"
+        elif method == "custom-process":
+            command = "whatever the credential_process of the profile needs, a login for instance"
+        elif method in ("shared-credentials-file", "config-file"):
             command = f"put the new ones in with `aws configure{option}`, or in ~/.aws/credentials"
         text = f"Renew them ({command}), then continue."
         if method == "env":
@@ -338,6 +377,17 @@ class Account:
                 " made valid again, stop, set new ones and run the same command; it goes on from here."
             )
         return text
+
+
+def _is_head(error: BaseException) -> bool:
+    return isinstance(error, botocore.exceptions.ClientError) and error.operation_name.startswith("Head")
+
+
+def _why(error: BaseException) -> str:
+    """Why the credentials count as expired: the code of AWS, or what botocore says that could not get any."""
+    if isinstance(error, botocore.exceptions.BotoCoreError):
+        return f", or could not be had: {plain(explain(error), 300).rstrip('.')}"
+    return "" if code_of(error) in WITHOUT_CODE else f" ({code_of(error)})"
 
 
 def _apart() -> botocore.session.Session:

@@ -22,6 +22,7 @@ UNKNOWN_KEY = {
     "InvalidClientTokenId",
     "InvalidAccessKeyId",
 }  # expired only if known before
+WITHOUT_CODE = {"400", "403"}  # a HEAD is refused without a body: for expired credentials, or because it is denied
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"}
 SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
 ABSENT = {

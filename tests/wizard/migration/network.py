@@ -26,11 +26,15 @@ class _Raw(io.BytesIO):
 
 
 def reply(request: Any, status: int, code: str, message: str = "injected") -> AWSResponse:
-    """An error as the service of the request would send it."""
-    if "X-Amz-Target" in request.headers:
+    """An error as the service of the request would send it: to a HEAD without a body, and so without a code."""
+    if request.method == "HEAD":
+        body = b""
+    elif "X-Amz-Target" in request.headers:
         body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message}).encode()
     else:
-        body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+        error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+        form = "urlencoded" in str(request.headers.get("Content-Type", ""))  # STS and CloudFormation
+        body = (f"<ErrorResponse>{error}</ErrorResponse>" if form else error).encode()
     return AWSResponse(request.url, status, {"Content-Length": str(len(body))}, _Raw(body))
 
 

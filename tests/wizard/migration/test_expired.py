@@ -9,12 +9,13 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.exceptions import LoginRefreshRequired
 
 from tests.conftest import CREDENTIALS, REGION, Aws
 from tests.wizard.cli_run import reach
 from tests.wizard.migration import network
 from tests.wizard.migration.few import fill
-from tests.wizard.migration.stage import Dump, Ended, Stage, run
+from tests.wizard.migration.stage import ANN, Dump, Ended, Stage, run
 from wizard.aws import Account
 from wizard.errors import Blocked, Failed
 from wizard.events import Control, Event, Feed, Paused, Question, Resumed
@@ -97,7 +98,7 @@ def account(feed: Feed | None = None, **options: Any) -> Account:
     return Account("work", REGION, feed=feed, **options)
 
 
-def expire_after(of: Account, credentials: Credentials, operation: str, count: int) -> None:
+def expire_after(of: Account, credentials: Credentials, operation: str, count: int, service: str = "dynamodb") -> None:
     """The credentials end just before request number `count` of an operation is sent."""
     seen = 0
 
@@ -107,7 +108,7 @@ def expire_after(of: Account, credentials: Credentials, operation: str, count: i
         if seen == count:
             credentials.expire()
 
-    of.client("dynamodb").meta.events.register_first(f"before-call.dynamodb.{operation}", look)
+    of.client(service).meta.events.register_first(f"before-call.{service}.{operation}", look)
 
 
 def stage_of(aws: Aws, folder: Path) -> Stage:
@@ -149,6 +150,67 @@ def test_it_pauses_asks_and_goes_on_with_renewed_ones(
     assert credentials.refused >= 1
     assert command(stage, of, "migrate", "verify").code == 0
     assert stage.dump() == expected
+
+
+def conversations(stage: Stage, count: int) -> None:
+    """Objects of a user, to be copied."""
+    stage.bucket("lambda/consolidation")
+    old = stage.bucket("lambda/user-conversations")
+    for number in range(count):
+        stage.aws.client("s3").put_object(Bucket=old, Key=f"{ANN}/{number}", Body=b"{}")
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_head_that_is_refused_without_a_code_is_recognised(
+    aws: Aws, credentials: Credentials, tmp_path: Path, answers: bool
+) -> None:
+    """S3 answers HEAD without a body: expired credentials are status 400, as is many another thing."""
+    operator, stage = Operator(credentials.renew), Stage(aws, tmp_path)
+    conversations(stage, 6)
+    of = account(operator.feed if answers else None)
+    assert command(stage, of, "migrate", "plan", "--csv-file", stage.csv()).document["changes"] == 6
+    expire_after(of, credentials, "HeadObject", 3, "s3")
+    ended = command(stage, of, "migrate", "apply")
+    states = {entry.state for entry in stage.entries("workspace")}
+    if answers:
+        assert (ended.code, len(operator.asked), states) == (0, 1, {"verified"})
+        expire_after(of, credentials, "HeadObject", 2, "s3")
+        verified = command(stage, of, "migrate", "verify")
+        assert (verified.code, len(operator.asked)) == (0, 2), verified.text
+    else:
+        assert (ended.code, "expired" in ended.text) == (3, True)
+        assert "failed" not in states
+
+
+def test_heads_that_are_denied_ask_sts_once(aws: Aws, credentials: Credentials, tmp_path: Path) -> None:
+    stage, of = Stage(aws, tmp_path), account(Operator(credentials.renew).feed)
+    conversations(stage, 6)
+    assert command(stage, of, "migrate", "plan", "--csv-file", stage.csv()).code == 0
+    asked: list[Any] = []
+    of.client("sts").meta.events.register_first("before-send", lambda request, **_: asked.append(request))
+    of.client("s3").meta.events.register_first(
+        "before-send.s3.HeadObject", lambda request, **_: network.reply(request, 403, "AccessDenied")
+    )
+    ended = command(stage, of, "migrate", "apply")
+    assert (ended.code, len(ended.document["failed"]), len(asked)) == (1, 6, 1)
+
+
+def test_a_process_or_a_login_that_gives_no_credentials_any_more_counts_as_expired(
+    aws: Aws, credentials: Credentials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = account()
+
+    def refuse(**_: Any) -> None:  # where botocore would sign, and refresh its credentials
+        raise LoginRefreshRequired
+
+    of.client("sts").meta.events.register_first("before-sign", refuse)
+    with pytest.raises(Blocked, match=r"expired, or could not be had.*Renew them.*`?aws login --profile work"):
+        _ = of.id
+    (tmp_path / "config").write_text("[profile work]\ncredential_process = /usr/bin/false\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    credentials.path.write_text("")
+    with pytest.raises(Blocked, match=r"expired, or could not be had.*Renew them.*credential_process"):
+        _ = account().id
 
 
 def test_it_asks_again_until_aws_takes_them(aws: Aws, credentials: Credentials, tmp_path: Path) -> None:
