@@ -343,16 +343,17 @@ class _Run:
         account, sent = self.context.account, False
         try:
             if prepared.first is not None:
-                entry = prepared.first(entry)
+                entry = prepared.first(replace(entry, intent=False))
             if entry.state in ("conflict", "failed") or not prepared.writes:
-                return Result(replace(entry, attempts=entry.attempts + 1, intent=False))
+                return Result(replace(entry, attempts=entry.attempts + 1))
             send(account, prepared.writes)
             sent = True
+            entry = replace(entry, intent=False)
             if prepared.after is not None:
                 entry = prepared.after(entry)
             else:
                 entry = entry.becomes("applied", prepared.note or entry.note)
-            return Result(replace(entry, attempts=entry.attempts + 1, intent=False))
+            return Result(replace(entry, attempts=entry.attempts + 1))
         except Lost as lost:
             # The answer of a write that was made may be lost, and the client's own repetition refused.
             if entry.action in ("copy", "add") and entry.kind == "item":

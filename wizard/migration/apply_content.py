@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import botocore.exceptions
+
 from wizard.aws import Account
+from wizard.aws_errors import explain
 from wizard.catalog.model import Ids, Item
 from wizard.migration.apply_items import Prepared
 from wizard.migration.content import (
@@ -27,10 +30,10 @@ from wizard.migration.content import (
     workflow_item,
 )
 from wizard.migration.entry import Entry
-from wizard.migration.objects import ObjectCopy, ObjectResult, copy_object, object_stands, read_object
+from wizard.migration.objects import ObjectCopy, ObjectResult, copy_object, object_stands, read_object, verify_object
 from wizard.migration.objects import put_new as put_object
 from wizard.migration.rewrite import changes, put_back
-from wizard.migration.writes import put_new, read, send, update
+from wizard.migration.writes import Lost, put_new, read, send, update
 from wizard.text import plural
 from wizard.wire import digest, same
 
@@ -113,7 +116,8 @@ def _reading_back(tools: ContentTools, item: Item, note: str) -> Callable[[Entry
         found = read(tools.account, entry.target_place, entry.target_key)
         if found is not None and same(found, item):
             return entry.becomes("verified", note)
-        return entry.becomes("failed", "what was read back is not what was written")
+        detail = {**entry.detail, "was_made": True}
+        return entry.becomes("failed", "what was read back is not what was written", detail=detail)
 
     return check
 
@@ -144,14 +148,16 @@ def _oversize(tools: ContentTools, entry: Entry, source: list[Any], user: str, k
     if target == source[1]:
         return Prepared(stays)
 
-    def copy_it(_: Entry) -> Entry:
+    def copy_it(begun: Entry) -> Entry:
         result = copy_object(
             tools.account, ObjectCopy(source[0], source[1], tools.artifacts, target, source[2], source[3])
         )
-        if result.state not in ("copied", "present"):
-            return entry.becomes("conflict" if result.state == "conflict" else "failed", result.detail)
+        if result.state == "conflict":
+            return entry.becomes("conflict", result.detail, intent=False)
+        if result.state not in ("copied", "present"):  # it may have been made all the same
+            return begun.becomes("failed", result.detail, intent=True)
         etag = result.etag if result.state == "copied" or entry.intent else ""
-        return replace(stays, detail={**detail, "object_etag": etag, "version": result.version_id})
+        return replace(stays, intent=False, detail={**detail, "object_etag": etag, "version": result.version_id})
 
     return Prepared(stays.becomes("planned"), first=copy_it)
 
@@ -232,11 +238,15 @@ def _archiving(tools: ContentTools, archived: Sequence[Archived]) -> Callable[[E
         ours = {key for key, _ in entry.detail["archiving"]} - {key for key, _ in written}
         for one in archived:
             result = put_object(tools.account, tools.consolidation, one.key, one.body)
-            if result.state not in ("copied", "present"):
-                return entry.becomes("failed", f"a log could not be archived: {result.detail}")
-            if one.key in ours:
+            if result.state in ("copied", "present") and one.key in ours:
                 written.append([one.key, result.etag])
-        return replace(entry, detail={**entry.detail, "archived": written})
+            made = {"archived": written, **({"was_made": True} if written else {})}
+            entry = replace(entry, detail={**entry.detail, **made})
+            if result.state not in ("copied", "present"):
+                # What stands already is undone with it; this log too may be there.
+                why = f"a log could not be archived: {result.detail}"
+                return entry.becomes("failed", why, intent=result.state == "failed")
+        return entry
 
     return archive
 
@@ -296,13 +306,24 @@ def _disclosures(tools: ContentTools, entry: Entry) -> Prepared:
 
     def put_pdf(changed: Entry) -> Entry:
         result = copy_object(tools.account, copy)
+        if result.state == "failed":  # it may have been made all the same
+            check = verify_object(tools.account, copy)
+            if check.verdict == "match":
+                result = ObjectResult("copied", etag=check.etag)
+            elif check.verdict == "unknown":
+                why = f"whether the PDF was copied could not be seen; the next apply goes on with it: {result.detail}"
+                return changed.becomes("failed", why, intent=True)
         if result.state in ("copied", "present"):
             etag = result.etag if result.state == "copied" or entry.intent else ""
             detail = {**changed.detail, "object_etag": etag, "version": result.version_id}
             return changed.becomes("verified", detail=detail)
         undone = put_back(after, changed.written)
-        send(tools.account, [update(entry.target_place, tuple(entry.target_key), after, undone)])
-        return entry.becomes("failed", f"the PDF was not copied, the row is as it was: {result.detail}")
+        try:
+            send(tools.account, [update(entry.target_place, tuple(entry.target_key), after, undone)])
+        except (Lost, botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+            why = f"the PDF was not copied and the row could not be put back ({explain(error)}): {result.detail}"
+            return changed.becomes("failed", why, intent=True)
+        return entry.becomes("failed", f"the PDF was not copied, the row is as it was: {result.detail}", intent=False)
 
     detail = {**entry.detail, "done": [name], "object": target}
     recorded = replace(

@@ -28,7 +28,8 @@ Readiness = Mapping[tuple[tuple[str, ...], str], Ready]  # (slot, value before) 
 class Prepared:
     """An entry with what is to be written. With nothing to write the entry says what it ended as.
 
-    `first` writes objects before the items, `after` follows them; each returns what the entry became.
+    `first` writes objects before the items, `after` follows them; each returns what the entry became, with its intent
+    where something may have been made that nobody has seen.
     """
 
     entry: Entry

@@ -70,7 +70,7 @@ def _settled(context: Context, entry: Entry) -> Entry:
         else:
             made = went_through(account, entry, source)
         return replace(finished(entry, note), intent=False) if made else open_again
-    if beside := _object_beside(context, entry):
+    if beside := object_beside(context, entry):
         check = verify_object(account, beside)
         if check.verdict == "match":
             detail = {**entry.detail, "object_etag": check.etag}
@@ -78,14 +78,14 @@ def _settled(context: Context, entry: Entry) -> Entry:
         # A row of versions may be written and its PDF not yet: apply goes on with it, rollback puts it back.
         return entry if entry.action == "disclosures" or check.verdict == "unknown" else open_again
     if entry.detail.get("archiving"):
-        entry = _with_archived(context, entry)
+        entry = with_archived(context, entry)
         open_again = entry.becomes(entry.state, entry.note, intent=False)
     found = read(account, entry.target_place, entry.target_key)
     made = found is not None and digest(found) == entry.target_digest
     return entry.becomes("verified", note, intent=False) if made else open_again
 
 
-def _with_archived(context: Context, entry: Entry) -> Entry:
+def with_archived(context: Context, entry: Entry) -> Entry:
     """The change with the logs that were archived before the run was interrupted: they are undone with it."""
     bucket, known = bucket_name(context.deployment, CONSOLIDATION), list(entry.detail.get("archived", ()))
     for key, size in entry.detail["archiving"]:
@@ -98,7 +98,7 @@ def _with_archived(context: Context, entry: Entry) -> Entry:
     return entry.becomes("failed", note, detail={**entry.detail, "archived": known, "was_made": True})
 
 
-def _object_beside(context: Context, entry: Entry) -> ObjectCopy | None:
+def object_beside(context: Context, entry: Entry) -> ObjectCopy | None:
     """The copy that a content change makes besides its row or instead of one; None when it makes none."""
     if not entry.detail.get("object") and not entry.detail.get("copied"):
         return None

@@ -22,9 +22,9 @@ from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.apply_content import KEY
 from wizard.migration.entry import Entry
-from wizard.migration.intents import settle
+from wizard.migration.intents import object_beside, settle, with_archived
 from wizard.migration.ledger import Ledger
-from wizard.migration.objects import ObjectCopy, delete_copy, delete_written
+from wizard.migration.objects import delete_copy, delete_written, verify_object
 from wizard.migration.origins import GONE, Origin, missing, origins_of
 from wizard.migration.recorded import recorded
 from wizard.migration.rewrite import Change, holds, put_back
@@ -34,7 +34,7 @@ from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.under_new_ids import under_new_ids
 from wizard.migration.writes import Lost, NotPutBack, Write, delete, delete_unchanged, put_new, read, send, update
 from wizard.parallel import each, waves
-from wizard.text import plural
+from wizard.text import plain, plural
 from wizard.wire import Item, digest, same
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 BATCH = 200
 LISTED = 500  # changes left that are named
 _AWS_ERRORS = (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
+_UNSEEN = "whether it was copied could not be seen"
 _LEFT = "a service has changed it since; it is left as it is"
 
 
@@ -172,7 +173,7 @@ def _undo(context: Context, entry: Entry, origins: Sequence[Origin], dry_run: bo
     account = context.account
     if entry.kind == "object":
         if entry.intent:
-            return "whether it was copied could not be seen"
+            return _UNSEEN
         if not entry.detail.get("made"):
             return None
         version = entry.detail.get("version", "")
@@ -285,15 +286,19 @@ def _unmark(account: Account, entry: Entry) -> None:
 def _objects_of_content(context: Context, entry: Entry, dry_run: bool) -> str | None:
     """Objects that were written beside a row: archived logs, an artifact too large for a row, a PDF."""
     account, consolidation = context.account, bucket_name(context.deployment, CONSOLIDATION)
+    if entry.intent and entry.detail.get("archiving"):
+        entry = with_archived(context, entry)
     for key, etag in entry.detail.get("archived", ()):
         if delete_written(account, consolidation, key, etag, dry_run=dry_run).state != "deleted":
-            return f"{key} was written again since it was archived; it is left"
-    place = consolidation if entry.detail.get("object") else bucket_name(context.deployment, "S3_ARTIFACTS_BUCKET")
-    written = entry.detail.get("object") or (entry.detail.get("pointer") if entry.detail.get("copied") else "")
-    if written and entry.detail.get("object_etag"):
-        bucket, source, size, etag, *_ = entry.detail["sources"][0]
-        copy = ObjectCopy(bucket, source, place, written, size, etag)
-        result = delete_copy(account, copy, entry.detail["object_etag"], dry_run=dry_run)
+            return f"{plain(key, 120)} was written again since it was archived; it is left"
+    copy, etag = object_beside(context, entry), entry.detail.get("object_etag", "")
+    if copy is not None and entry.intent and not etag:
+        check = verify_object(account, copy)
+        if check.verdict == "unknown":
+            return _UNSEEN
+        etag = check.etag if check.verdict == "match" else ""
+    if copy is not None and etag:
+        result = delete_copy(account, copy, etag, dry_run=dry_run)
         return None if result.state == "deleted" else result.detail
     return None
 

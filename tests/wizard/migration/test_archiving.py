@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.wizard.migration import network
 from tests.wizard.migration.stage import ANN, Stage, n, run, s
-from tests.wizard.migration.test_intents import Killed, objects_of
+from tests.wizard.migration.test_intents import Killed, objects_of, refuse
 
 TASKS, STORAGE = "agent-loop/scheduled-tasks", "lambda/user-data-storage"
 
@@ -59,6 +60,42 @@ def test_killed_between_two_archived_logs(logged: Stage, then: str) -> None:
             "e2.json",
         }
         assert len(archived) == 2
+    assert logged.run("rollback").code == 0
+    assert logged.dump() == seeded
+    assert objects_of(logged) == files
+
+
+@pytest.mark.parametrize(
+    ("fault", "then"),
+    [("refused", "plan"), ("refused", "rollback"), ("lost", "apply"), ("lost", "rollback"), ("row", "plan")],
+)
+def test_a_log_that_was_archived_before_a_failure_is_not_forgotten(
+    logged: Stage, monkeypatch: pytest.MonkeyPatch, fault: str, then: str
+) -> None:
+    """The second log is refused, or written and its answer lost, or the row that comes after both is refused."""
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)
+    seeded, files = logged.dump(), objects_of(logged)
+    logged.plan()
+    context, puts = logged.context(), []
+
+    def disturb(request: Any, **_: Any) -> Any:
+        puts.append(1)
+        if len(puts) == 1:
+            return None
+        return network.reply(request, 403, "AccessDenied") if fault == "refused" else network.lost(request)
+
+    if fault == "row":
+        refuse(context, "dynamodb", "PutItem", lambda request: b"user-data-storage" in request.body)
+    else:
+        context.account.client("s3").meta.events.register_first("before-send.s3.PutObject", disturb)
+    assert run(context, "migrate", "apply").code == 1
+    assert len(objects_of(logged)) == len(files) + (1 if fault == "refused" else 2)
+    if then != "rollback":
+        if then == "apply":
+            logged.apply()
+        logged.plan()  # the pointer that was held follows
+        logged.apply()
+        logged.verify()
     assert logged.run("rollback").code == 0
     assert logged.dump() == seeded
     assert objects_of(logged) == files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 import pytest
@@ -75,6 +76,73 @@ def test_killed_between_a_row_of_versions_and_its_pdf(disclosed: Stage, command:
     assert any(name.endswith("consolidation/dataDisclosure/one.pdf") for name in objects_of(disclosed))
     assert disclosed.run("rollback").code == 0
     assert (disclosed.dump(), objects_of(disclosed)) == (seeded, files)
+
+
+def lose(context: Any, *, blind: bool) -> None:
+    """Copies are made and their answers lost; `blind`: from then on no object can be looked at."""
+    made = []
+
+    def lost(request: Any, **_: Any) -> Any:
+        made.append(1)
+        return network.lost(request)
+
+    def look(request: Any, **_: Any) -> Any:
+        return network.reply(request, 403, "AccessDenied") if blind and made else None
+
+    context.account.client("s3").meta.events.register_first("before-send.s3.CopyObject", lost)
+    context.account.client("s3").meta.events.register_first("before-send.s3.HeadObject", look)
+
+
+@pytest.mark.parametrize(
+    ("command", "blind"),
+    [(("migrate", "apply"), True), (("migrate", "plan"), True), (("rollback",), True), (("rollback",), False)],
+)
+def test_a_pdf_whose_answer_was_lost_is_not_forgotten(
+    disclosed: Stage, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], blind: bool
+) -> None:
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)
+    seeded, files = disclosed.dump(), objects_of(disclosed)
+    disclosed.plan()
+    context = disclosed.context()
+    lose(context, blind=blind)
+    assert run(context, "migrate", "apply").code == int(blind)
+    assert len(objects_of(disclosed)) == len(files) + 1
+    if command != ("rollback",):
+        if command == ("migrate", "plan"):
+            disclosed.plan()
+        disclosed.apply()
+        disclosed.verify()
+    assert disclosed.run("rollback").code == 0
+    assert (disclosed.dump(), objects_of(disclosed)) == (seeded, files)
+
+
+@pytest.mark.parametrize("command", [("migrate", "apply"), ("rollback",)])
+def test_a_large_artifact_whose_answer_was_lost_is_not_forgotten(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)
+    stage.create(STORAGE)
+    stage.bucket("lambda/consolidation")
+    key, draw = "20250305/Game:v1", random.Random(1)
+    text = "".join(chr(draw.randrange(0x4E00, 0x9FFF)) for _ in range(200_000))
+    body = json.dumps({"contents": text}).encode()
+    stage.aws.client("s3").put_object(Bucket=stage.bucket("artifacts/bucket"), Key=f"{ANN}/{key}", Body=body)
+    stage.put(ARTIFACTS, {"user_id": s(ANN), "artifacts": {"L": [{"M": {"key": s(f"{ANN}/{key}")}}]}})
+    seeded, files = stage.dump(), objects_of(stage)
+    stage.plan()
+    context = stage.context()
+    lose(context, blind=True)
+    assert run(context, "migrate", "apply").code == 1
+    assert len(objects_of(stage)) == len(files) + 1
+    if command != ("rollback",):
+        if command == ("migrate", "plan"):
+            stage.plan()
+        stage.apply()
+        stage.plan()  # the pointer that was held follows
+        stage.apply()
+        stage.verify()
+    assert stage.run("rollback").code == 0
+    assert (stage.dump(), objects_of(stage)) == (seeded, files)
 
 
 def test_an_update_of_a_killed_run_is_known_although_a_service_wrote_since(stage: Stage) -> None:
