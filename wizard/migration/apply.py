@@ -160,7 +160,10 @@ class _Run:
                 entry.becomes(
                     "verified" if one.state in ("copied", "present") else one.state, one.detail,
                     target_digest=one.etag, intent=one.state == "failed",
-                    detail={**entry.detail, "version": one.version_id, "made": one.state == "copied" or entry.intent},
+                    detail={
+                        **entry.detail, "version": one.version_id, "made": one.state == "copied" or entry.intent,
+                        "confirmed": one.state == "copied",
+                    },
                 )
                 for entry, one in zip(entries, results, strict=True)
             ]  # fmt: skip

@@ -233,7 +233,8 @@ def _places(one: Retained) -> set[tuple[str, str]]:
 def _delete(account: Account, ids: Ids, one: Retained) -> Fate:
     first = one.entries[0]
     if first.kind == "object":
-        result = delete_source(account, first.object_copy, first.target_digest, first.detail.get("version", ""))
+        version, ours = first.detail.get("version", ""), bool(first.detail.get("confirmed"))
+        result = delete_source(account, first.object_copy, first.target_digest, version, ours=ours)
         return Fate(one, "" if result.state == "deleted" else result.detail or result.state)
     names = BY_KEY[first.row].key.names
     kept = ""

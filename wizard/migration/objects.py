@@ -22,7 +22,7 @@ import botocore.exceptions
 from wizard.aws import Account
 from wizard.aws_errors import ABSENT, code_of, explain
 from wizard.migration.multipart import LIMITS, Limits, copy_parts, encryption
-from wizard.migration.object_heads import contents_equal, etag_of, head, samples_equal
+from wizard.migration.object_heads import bodies_equal, contents_equal, etag_of, head, samples_equal
 
 log = logging.getLogger(__name__)
 
@@ -149,10 +149,13 @@ def verify_object(account: Account, copy: ObjectCopy, etag: str = "", version_id
         return ObjectCheck("unknown", explain(error))
 
 
-def delete_source(account: Account, copy: ObjectCopy, etag: str = "", version_id: str = "") -> ObjectResult:
+def delete_source(
+    account: Account, copy: ObjectCopy, etag: str = "", version_id: str = "", *, ours: bool = False
+) -> ObjectResult:
     """Delete the source, only if it is the planned one and the current object at the target equals it now.
 
-    With `etag` and `version_id` the target must also be what the copy wrote: a newer version keeps the source.
+    With `etag` and `version_id` the target must also be what the copy wrote: a newer version keeps the source. Without
+    `ours`, that S3 confirmed the copy to us, both are read in full where neither checksums nor ETags can tell.
     """
     if (copy.source_bucket, copy.source_key) == (copy.target_bucket, copy.target_key):
         return ObjectResult("kept", "it is its own target")
@@ -167,7 +170,7 @@ def delete_source(account: Account, copy: ObjectCopy, etag: str = "", version_id
         if refusal := _not_as_planned(copy, source):
             return ObjectResult("kept", refusal, found)
         as_written = etag.strip('"') in ("", found) and version_id in ("", target.get("VersionId", ""))
-        if not as_written or not _equal(account, copy, source, target):
+        if not as_written or not _equal(account, copy, source, target, in_full=not (ours and etag)):
             return ObjectResult("kept", "its target holds something else now", found)
         return _delete(account, copy.source_bucket, copy.source_key, copy.etag)
     except _ERRORS as error:
@@ -350,13 +353,17 @@ def _free_targets(account: Account, copies: Sequence[ObjectCopy]) -> set[str]:
     return {key for key in keys if key not in taken and key.encode() <= last}
 
 
-def _equal(account: Account, copy: ObjectCopy, source: Mapping[str, Any], target: Mapping[str, Any]) -> bool:
+def _equal(
+    account: Account, copy: ObjectCopy, source: Mapping[str, Any], target: Mapping[str, Any], *, in_full: bool = False
+) -> bool:
     if source["ContentLength"] != target["ContentLength"]:
         return False
     told = contents_equal(source, target)
     if told is not None:
         return told
     places = (copy.source_bucket, copy.source_key), (copy.target_bucket, copy.target_key)
+    if in_full:
+        return bodies_equal(account, copy.size, (*places[0], etag_of(source)), (*places[1], etag_of(target)))
     return samples_equal(account, copy.size, *places)
 
 

@@ -336,6 +336,33 @@ def test_an_equal_size_alone_proves_nothing(s3: Any, account: Account) -> None:
     assert objects.copy_object(account, copy).state == "conflict"
 
 
+def test_what_we_did_not_copy_is_read_in_full_before_its_source_goes(
+    s3: Any, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three samples of two multipart objects may be equal and the objects not."""
+    monkeypatch.setattr(object_heads, "_PIECE", 1024**2)
+
+    def upload(bucket: str, key: str, body: bytes) -> None:
+        place = {"Bucket": bucket, "Key": key}
+        place["UploadId"] = s3.create_multipart_upload(**place)["UploadId"]
+        part = s3.upload_part(**place, PartNumber=1, Body=body)
+        s3.complete_multipart_upload(**place, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
+
+    body = bytes(7 * 1024**2)
+    s3.put_object(Bucket=SOURCE, Key="k", Body=body)
+    copy = plan(s3, "k")
+    upload(TARGET, copy.target_key, body[: 2 * 1024**2] + b"x" + body[2 * 1024**2 + 1 :])
+    etag = s3.head_object(Bucket=TARGET, Key=copy.target_key)["ETag"].strip('"')
+    assert objects.verify_object(account, copy, etag).verdict == "match"
+    assert objects.delete_source(account, copy, etag).state == "kept"
+    assert body_of(s3, "k", SOURCE) == body
+    upload(TARGET, copy.target_key, body)
+    assert (
+        objects.delete_source(account, copy, s3.head_object(Bucket=TARGET, Key=copy.target_key)["ETag"]).state
+        == "deleted"
+    )
+
+
 def test_rollback_takes_back_only_what_was_written(s3: Any, account: Account) -> None:
     s3.put_object(Bucket=SOURCE, Key="k", Body=b"hello")
     copy = plan(s3, "k")
