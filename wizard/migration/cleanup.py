@@ -11,7 +11,7 @@ import contextlib
 import datetime
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -33,6 +33,7 @@ from wizard.migration.current_plan import open_plan
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import NEWEST, PROVING, Ledger
 from wizard.migration.leftovers import leftovers
+from wizard.migration.object_heads import head
 from wizard.migration.objects import delete_source
 from wizard.migration.recorded import recorded
 from wizard.migration.rewrite import rewrite
@@ -287,17 +288,10 @@ def verify_cleanup(context: Context) -> dict[str, Any]:
         wrong: list[str] = []
 
         def look(entry: Entry) -> str:
-            if entry.kind == "object":
-                return "right" if judge(context.account, entry).verdict != "missing" else "the copy is missing"
-            key = {name: value for name, value in entry.source_key.items() if name != "part"}
             try:
-                if read(context.account, entry.source_place, key) is not None:
-                    return "the old item is there again"
+                return _as_cleaned(context.account, entry, copied_on)
             except _AWS_ERRORS as error:
                 return f"could not be read: {explain(error)}"
-            if entry.id in copied_on or judge(context.account, entry).verdict == "match":
-                return "right"
-            return "the item under the new id is not as written"
 
         for batch in ledger.batches(("cleaned",), BATCH, where=NEWEST):
             # With more users in the map a copy was copied on and went itself: that change is looked at for both.
@@ -314,6 +308,30 @@ def verify_cleanup(context: Context) -> dict[str, Any]:
         return {
             "checked": sum(counts.values()), "right": counts["right"], "records": records, "wrong": wrong[:200],
         }  # fmt: skip
+
+
+def _as_cleaned(account: Account, entry: Entry, copied_on: Collection[int]) -> str:
+    """ "right", or what is wrong with a change whose source was deleted. Raises what botocore raises."""
+    key = entry.source_key
+    if entry.kind == "object":
+        if head(account, entry.source_place, key) is not None:
+            return "the old object is there again"
+    elif read(account, entry.source_place, {name: key[name] for name in key if name != "part"}) is not None:
+        return "the old item is there again"
+    if entry.id in copied_on:
+        return "right"
+    judgement = judge(account, entry)
+    if judgement.verdict == "match":
+        return "right"
+    if judgement.verdict == "unknown":
+        return f"could not be read: {judgement.why}"
+    if entry.kind != "object":
+        return "the item under the new id is not as written"
+    standing = head(account, entry.target_place, entry.target_key)
+    if standing is None:
+        return "the copy is missing"
+    # Without versions what we wrote is gone once a service writes; then, it is newer than the deletion.
+    return "right" if standing["LastModified"].timestamp() > entry.updated else "the copy is not as written"
 
 
 def mark_retained(context: Context, *, dry_run: bool = False) -> dict[str, Any]:

@@ -252,6 +252,40 @@ def test_a_row_of_shares_goes_only_when_all_its_content_stands(stage: Stage) -> 
     assert {item["id"]["S"] for item in stage.scan("lambda/")} == {f"{ANN}/2", f"{BOB}/3", f"{EVE}/1"}
 
 
+def test_objects_are_looked_at_on_both_sides_afterwards(stage: Stage) -> None:
+    s3, new, old = (
+        stage.aws.client("s3"),
+        stage.bucket("lambda/consolidation"),
+        stage.bucket("lambda/user-conversations"),
+    )
+    for name in ("right", "again", "missing", "denied", "written", "foreign"):
+        s3.put_object(Bucket=old, Key=f"{ANN}/{name}", Body=name.encode())
+    stage.migrate()
+    assert stage.run("cleanup", "plan", "--objects").code == 0
+    assert stage.cleanup()["total"] == 6
+    assert stage.run("cleanup", "verify").document["right"] == 6
+    targets = {entry.source_key.rpartition("/")[2]: entry.target_key for entry in stage.entries()}
+    s3.put_object(Bucket=old, Key=f"{ANN}/again", Body=b"again")
+    s3.delete_object(Bucket=new, Key=targets["missing"])
+    for name in ("written", "foreign"):  # one by a service since, the other before the old object went
+        s3.put_object(Bucket=new, Key=targets[name], Body=b"something else")
+    with Ledger(stage.context().workspace.ledger) as ledger, ledger.transaction():
+        ledger._db.execute("UPDATE changes SET updated = updated + 60 - 120 * (source_key LIKE '%/written')")
+    context = stage.context()
+    context.account.client("s3").meta.events.register_first(
+        "before-send.s3.HeadObject",
+        lambda request, **_: network.reply(request, 403, "AccessDenied") if targets["denied"] in request.url else None,
+    )
+    ended = run(context, "cleanup", "verify")
+    assert (ended.code, ended.document["checked"], ended.document["right"]) == (1, 6, 2)
+    assert sorted(ended.document["wrong"]) == [
+        f"{old}: could not be read: 403: Forbidden (HeadObject)",
+        f"{old}: the copy is missing",
+        f"{old}: the copy is not as written",
+        f"{old}: the old object is there again",
+    ]
+
+
 def test_a_table_that_may_not_be_deleted_from_does_not_stop_the_others(done: Stage) -> None:
     context = done.context()
 
