@@ -6,10 +6,12 @@ put on condition that its key is free; what stands there already is compared, an
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import decimal
 import itertools
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -90,9 +92,12 @@ class _Foreseen:
     def put(self, key: str, item: Item) -> None:
         self._rows.execute("INSERT OR REPLACE INTO row VALUES (?, ?)", (key, wire.to_json_line(item)))
 
+    def close(self) -> None:
+        self._rows.close()
+
 
 class _Replaced:
-    """The rows that an import replaces, appended to a private file of JSON lines before the first write over them."""
+    """The rows that an import replaces, appended to a private file of JSON lines, on disk before each write over one."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -102,6 +107,8 @@ class _Replaced:
     def save(self, item: Item) -> None:
         with self._lock, open(self.path, "a", encoding="utf-8", opener=private_opener) as file:
             file.write(wire.to_json_line(item) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
             self.used = True
 
 
@@ -185,17 +192,17 @@ def _write(
 
 def _foresee(context: Context, table: str, keys: list[str], rows: Iterator[Item]) -> Iterator[tuple[Verdict, str, str]]:
     """What `_write` would come to, read only."""
-    foreseen = _Foreseen()
 
     def stands(item: Item) -> Item | None:
         return _read(context, table, wire.key_of(item, keys))
 
-    for item, found in each(stands, rows, workers=context.workers, control=context.control):
-        key = wire.key_text(wire.key_of(item, keys))
-        verdict, why = judge(foreseen.get(key) or found, item)
-        if verdict in ("written", "replaced"):
-            foreseen.put(key, item)
-        yield verdict, key, why
+    with contextlib.closing(_Foreseen()) as foreseen:
+        for item, found in each(stands, rows, workers=context.workers, control=context.control):
+            key = wire.key_text(wire.key_of(item, keys))
+            verdict, why = judge(foreseen.get(key) or found, item)
+            if verdict in ("written", "replaced"):
+                foreseen.put(key, item)
+            yield verdict, key, why
 
 
 def _place(context: Context, table: str, keys: list[str], item: Item, replaced: _Replaced) -> tuple[Verdict, str, str]:
@@ -204,9 +211,17 @@ def _place(context: Context, table: str, keys: list[str], item: Item, replaced: 
     shown = wire.key_text(key)
     free = {"ConditionExpression": "attribute_not_exists(#k)", "ExpressionAttributeNames": {"#k": keys[0]}}
     condition, verdict, why = free, *judge(None, item)
+    stands: Item | None = None
     for _ in range(ATTEMPTS):
         try:
-            context.account.call("dynamodb", "put_item", TableName=table, Item=item, **condition)
+            answer = context.account.call(
+                "dynamodb", "put_item", TableName=table, Item=item, ReturnValues="ALL_OLD", **condition
+            )
+            gone = answer.get("Attributes")
+            if gone and not (stands and wire.same(gone, stands)):
+                # A condition names attributes, and cannot see one that a service adds between reading and writing.
+                replaced.save(gone)
+                why = f"{why}, and changed at that moment; it is saved as it was then"
             return verdict, shown, why
         except botocore.exceptions.ClientError as error:
             if code_of(error) != "ConditionalCheckFailedException":

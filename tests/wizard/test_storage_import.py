@@ -74,6 +74,23 @@ def test_of_two_rows_the_newer_stays_and_the_other_is_kept_in_a_file(client: Any
     assert list(backup_files.read_items(saved)) == [row("doej1", "2")]
 
 
+def test_what_a_service_adds_at_the_moment_of_replacing_is_kept_in_the_file(client: Any, context: Context) -> None:
+    put(client, OLD, [row("doej1", "1", updatedAt={"N": "1725000001000"})])
+    put(client, NEW, [row("doej1", "1")])
+    source, seen = open_source(storage.back_up(context, OLD).path), []
+
+    def add(params: dict[str, Any], **_: Any) -> None:
+        seen.append(params)
+        if len(seen) == 2:  # the one on condition of what was read
+            put(client, NEW, [row("doej1", "1", added={"S": "just now"})])
+
+    context.account.client("dynamodb").meta.events.register("provide-client-params.dynamodb.PutItem", add)
+    done = import_rows(context, source, NEW)
+    assert counts(done) == {"replaced": 1}
+    assert "changed at that moment" in done.notes[0].why
+    assert list(backup_files.read_items(Path(done.replaced_rows)))[-1] == row("doej1", "1", added={"S": "just now"})
+
+
 def test_a_dry_run_says_the_same_and_writes_nothing(client: Any, context: Context) -> None:
     newer = {"updatedAt": {"N": "1725000001"}}
     put(client, OLD, [row("doej1", "1"), row("doej1", "2", **newer), row("doej1", "3")])
