@@ -17,6 +17,7 @@ from wizard.context import Context
 from wizard.deployment import discover
 from wizard.facts import Fact
 from wizard.inventory import bucket_names, own_names, table_names
+from wizard.migration.scan import LOCK_KEY
 from wizard.migration.targets import bucket_name, names_of
 from wizard.parallel import each
 from wizard.policy import missing_of_policy
@@ -192,6 +193,7 @@ def check_user_ids(context: Context) -> Fact:
         return Fact("user_ids", "ok", "User ids", f"{table} does not exist", "", {"ids": 0, "emails": 0})
     page = context.account.call("dynamodb", "scan", TableName=table, ProjectionExpression="user_id", Limit=1_000)
     ids = [str(item.get("user_id", {}).get("S", "")) for item in page["Items"]]
+    ids = [one for one in ids if one != LOCK_KEY]
     emails = sum("@" in one for one in ids)
     if 2 * emails > len(ids):
         meaning = "most likely scenario A, ids change and the map needs the new ones"
@@ -279,8 +281,12 @@ def check_permissions(context: Context) -> Fact:
 
 
 def count_rows(context: Context, table: str) -> int:
-    """The exact number of rows, by a scan that returns only counts."""
-    pages = context.account.pages("dynamodb", "scan", TableName=table, Select="COUNT", ConsistentRead=True)
+    """The exact number of rows without our own lock, by a scan that returns only counts."""
+    lock = {"#o": "owner", "#w": "workspace", "#b": "beat"}
+    pages = context.account.pages(
+        "dynamodb", "scan", TableName=table, Select="COUNT", ConsistentRead=True, ExpressionAttributeNames=lock,
+        FilterExpression="NOT (attribute_exists(#o) AND attribute_exists(#w) AND attribute_exists(#b))",
+    )  # fmt: skip
     return sum(int(page["Count"]) for page in pages)
 
 

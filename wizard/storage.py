@@ -21,6 +21,7 @@ from wizard.context import Context
 from wizard.deployment import Deployment
 from wizard.errors import BadInput, Blocked, Failed
 from wizard.events import Progress
+from wizard.migration.scan import is_lock
 from wizard.text import plural
 from wizard.workspace import Workspace, make_private
 
@@ -77,12 +78,17 @@ def definition(description: dict[str, Any]) -> dict[str, Any]:
 def has_rows(account: Account, table: str) -> bool:
     """Whether a table exists and holds anything: pages of one until the first row, as a page may be empty."""
     try:
-        pages = account.pages("dynamodb", "scan", TableName=table, Limit=1, ConsistentRead=True)
-        return any(page["Items"] for page in pages)
+        return any_row(account, table)
     except botocore.exceptions.ClientError as error:
         if code_of(error) in ABSENT:
             return False
         raise
+
+
+def any_row(account: Account, table: str) -> bool:
+    """Whether a table that exists holds a row besides our own lock."""
+    pages = account.pages("dynamodb", "scan", TableName=table, Limit=1, ConsistentRead=True)
+    return any(not is_lock(item) for page in pages for item in page["Items"])
 
 
 def tally_of(context: Context, table: str) -> Tally:
@@ -90,7 +96,8 @@ def tally_of(context: Context, table: str) -> Tally:
     tally = Tally()
     for page in context.account.pages("dynamodb", "scan", TableName=table, ConsistentRead=True):
         for item in page["Items"]:
-            tally.add(item)
+            if not is_lock(item):
+                tally.add(item)
         context.feed.emit(Progress(table, tally.rows, phase="verify"))
     return tally
 
@@ -117,7 +124,8 @@ def back_up(context: Context, table: str, output: Path | None = None, *, folder:
         with backup_files.writing(path) as writer:
             for page in context.account.pages("dynamodb", "scan", TableName=table, ConsistentRead=True):
                 for item in page["Items"]:
-                    writer.write(item)
+                    if not is_lock(item):
+                        writer.write(item)
                 context.feed.emit(Progress(table, writer.tally.rows, total, phase="backup"))
         manifest = Manifest(
             account=context.account.id,

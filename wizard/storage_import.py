@@ -28,6 +28,7 @@ from wizard.context import Context
 from wizard.errors import BadInput, Blocked, Failed
 from wizard.events import Progress
 from wizard.import_sources import Source
+from wizard.migration.scan import is_lock
 from wizard.parallel import each
 from wizard.wire import Item
 from wizard.workspace import private_opener
@@ -140,7 +141,7 @@ def import_rows(
     replaced = _Replaced(context.workspace.backups / f"{table}-replaced-{moment}.json")
     done = Imported(table, lost=list(source.lost()))
 
-    rows = (transform(item) for item in source.rows())
+    rows = (transform(item) for item in source.rows() if not is_lock(item))
     if dry_run:
         outcomes = _foresee(context, table, keys, rows)
     else:

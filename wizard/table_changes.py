@@ -147,7 +147,7 @@ def _saved(context: Context, table: str) -> str:
 def _has_rows(context: Context, table: str) -> bool | None:
     """Whether a table has any row; None when there is no such table."""
     try:
-        return bool(context.account.call("dynamodb", "scan", TableName=table, Limit=1, Select="COUNT")["Count"])
+        return storage.any_row(context.account, table)
     except botocore.exceptions.ClientError as error:
         if code_of(error) not in ABSENT:
             raise

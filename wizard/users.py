@@ -23,6 +23,7 @@ from wizard.catalog.tables import TABLES
 from wizard.context import Context
 from wizard.errors import BadInput, Blocked
 from wizard.events import Progress
+from wizard.migration.scan import LOCK_KEY
 from wizard.parallel import each
 from wizard.text import plain, plural
 from wizard.user_pool import compare_with_pool, idp_prefix, read_pool, sub_pairs
@@ -121,8 +122,7 @@ def _every_id(context: Context) -> Iterator[str]:
     """Every id of cognito-users, in no order."""
     table = cognito_users_table(context)
     for page in context.account.pages("dynamodb", "scan", TableName=table, ProjectionExpression="user_id"):
-        for item in page["Items"]:
-            yield item["user_id"]["S"]
+        yield from (item["user_id"]["S"] for item in page["Items"] if item["user_id"]["S"] != LOCK_KEY)
 
 
 def sub_map(context: Context, user_pool_id: str) -> tuple[UserMap, list[Complaint]]:
@@ -300,7 +300,7 @@ def _count_ids(context: Context, table: str, attributes: Sequence[str]) -> Count
         ExpressionAttributeNames=names,
     ):
         for item in page["Items"]:
-            counts.update({value["S"] for value in item.values() if value.get("S")})
+            counts.update({value["S"] for value in item.values() if value.get("S") not in (None, "", LOCK_KEY)})
         seen += page["ScannedCount"]
         context.feed.emit(Progress(table, seen, phase="looking for users"))
     return counts

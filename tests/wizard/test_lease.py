@@ -488,6 +488,7 @@ def test_the_lock_is_no_item_of_anybody(stage: Stage) -> None:
     abandon(stage.context())
     document = stage.plan()
     assert (document["scanned"], document["not_in_map"]["count"]) == ({stage.name("lambda/accounts"): 1}, 0)
+    assert stage.run("users", "missing", "--csv-file", stage.csv()).document["missing"] == []
 
 
 def test_reading_takes_no_lock(stage: Stage) -> None:

@@ -15,8 +15,12 @@ import pytest
 from tests.conftest import Aws
 from tests.wizard.storage_tables import NEW, OLD, create, every_type, put, row, scan
 from wizard import backup_files, storage, wire
+from wizard.account_facts import count_rows
 from wizard.context import Context
 from wizard.errors import BadInput, Blocked, Failed
+from wizard.import_sources import open_source
+from wizard.migration.scan import LOCK_KEY
+from wizard.storage_import import import_rows
 
 
 @pytest.fixture
@@ -37,6 +41,24 @@ def test_a_backup_holds_every_item_and_says_so(client: Any, context: Context) ->
     assert manifest.verified
     assert backup_files.read_manifest(backup_files.manifest_path(backup.path)) == manifest
     assert storage.backups(context.workspace, OLD) == [backup]
+
+
+def test_our_own_lock_is_no_row_that_is_saved_counted_or_imported(client: Any, context: Context) -> None:
+    fields = {name: {"S": "x"} for name in ("owner", "workspace", "beat")}
+    lock = {"PK": {"S": LOCK_KEY}, "SK": {"S": LOCK_KEY}, **fields}
+    put(client, OLD, [lock])
+    assert not storage.has_rows(context.account, OLD)
+    assert storage.require_backup(context, OLD) is None
+    put(client, OLD, [row("doej1", "1")])
+    assert count_rows(context, OLD) == 1
+    backup = storage.back_up(context, OLD)
+    assert list(backup_files.read_items(backup.path)) == [row("doej1", "1")]
+    assert storage.require_backup(context, OLD) == backup
+    create(client, NEW)
+    old_file = context.workspace.backups / "from-an-older-release.json"
+    old_file.write_text("".join(wire.to_json_line(item) + "\n" for item in (lock, row("doej1", "2"))))
+    assert import_rows(context, open_source(old_file), NEW).rows == 1
+    assert scan(client, NEW) == [row("doej1", "2")]
 
 
 def test_the_file_is_what_dynamodb_imports(client: Any, context: Context) -> None:

@@ -103,6 +103,11 @@ def segments_for(size: int, workers: int) -> int:
     return 1 if size < SEGMENT_BYTES else min(4096, max(4 * workers, size // 2**30))
 
 
+def is_lock(item: Item) -> bool:
+    """Whether an item is our own lease, in whatever table."""
+    return {"S": LOCK_KEY} in item.values() and {"owner", "workspace", "beat"} <= item.keys()
+
+
 def scan_page(task: ScanTask, account: Account, scope: Scope) -> Page:
     """Read one page and judge each of its items."""
     parameters: dict[str, Any] = {"TableName": task.place}
