@@ -107,11 +107,15 @@ def copy_parts(
 
 
 def _abort_left_behind(account: Account, target: Mapping[str, str]) -> None:
-    """Abort what a killed run began for this very key: its parts are unseen and cost money."""
+    """Abort what a killed run of ours began for this very key: its parts are unseen and cost money.
+
+    S3 names who began an upload by the ARN that STS tells; one of a service may just be under way.
+    """
+    us = account.identity["arn"]
     bucket, key, owner = target["Bucket"], target["Key"], target["ExpectedBucketOwner"]
     for page in account.pages("s3", "list_multipart_uploads", Bucket=bucket, Prefix=key, ExpectedBucketOwner=owner):
         for upload in page.get("Uploads", ()):
-            if upload["Key"] == key:
+            if upload["Key"] == key and upload.get("Initiator", {}).get("ID") == us:
                 account.call("s3", "abort_multipart_upload", **target, UploadId=upload["UploadId"])
 
 
