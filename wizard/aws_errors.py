@@ -7,7 +7,7 @@ import time
 
 import botocore.exceptions
 
-from wizard.text import without_credentials
+from wizard.text import plain
 
 THROTTLED = {
     "ProvisionedThroughputExceededException", "Throttling", "ThrottlingException", "ThrottledException",
@@ -48,11 +48,15 @@ def explain(error: BaseException) -> str:
     """One line for people: code and message of an AWS error, without a traceback."""
     if isinstance(error, botocore.exceptions.ClientError):
         detail = error.response.get("Error", {})
-        message = without_credentials(str(detail.get("Message", "")))
-        return f"{detail.get('Code', 'Unknown')}: {message} ({error.operation_name})"
+        return f"{detail.get('Code', 'Unknown')}: {_line(detail.get('Message', ''))} ({error.operation_name})"
     if isinstance(error, botocore.exceptions.ParamValidationError):  # its report quotes the values
         return f"{type(error).__name__}: the request was not sent, its parameters are not what AWS takes"
-    return f"{type(error).__name__}: {without_credentials(str(error))}"
+    return f"{type(error).__name__}: {_line(error)}"
+
+
+def _line(message: object) -> str:
+    """A message as one line; it may quote what others wrote."""
+    return plain(" ".join(str(message).split()))
 
 
 def throttled(error: botocore.exceptions.ClientError) -> bool:

@@ -167,11 +167,11 @@ def test_a_throttled_run_can_be_cancelled(aws: Aws, table: str) -> None:
 
 def test_other_errors_are_raised_at_once(aws: Aws, table: str, sleeps: list[float]) -> None:
     account = aws.account()
-    deny(account, "dynamodb", "PutItem", "not you")
+    deny(account, "dynamodb", "PutItem", "not\n\x1b[31myou")
     with pytest.raises(botocore.exceptions.ClientError) as caught:
         put(account)
     assert (code_of(caught.value), sleeps) == ("AccessDeniedException", [])
-    assert explain(caught.value) == "AccessDeniedException: not you (PutItem)"
+    assert explain(caught.value) == "AccessDeniedException: not \\x1b[31myou (PutItem)"
     assert code_of(ValueError()) == "ValueError"
 
 

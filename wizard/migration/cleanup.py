@@ -143,7 +143,7 @@ def _decide_shares(account: Account, ids: Ids, one: Retained, source: Item | Non
     if sum(move.action == "shares" for move in wanted) != shares:
         return Fate(one, "it holds a share that cannot be moved")
     if more := source.keys() - SHARES_HOLD:
-        return Fate(one, f"it holds {', '.join(sorted(more))} besides, which is copied nowhere")
+        return Fate(one, f"it holds {plain(', '.join(sorted(more)), 120)} besides, which is copied nowhere")
     for move in wanted:
         entry = known.get((move.action, move.part))
         if entry is not None and entry.detail.get("seen") != move.detail.get("seen"):

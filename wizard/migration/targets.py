@@ -17,6 +17,7 @@ from wizard.context import Context
 from wizard.deployment import Deployment, discover
 from wizard.events import Finding
 from wizard.inventory import table_names
+from wizard.text import plain
 
 USER_DATA = "USER_DATA_STORAGE_TABLE"
 CONSOLIDATION = "S3_CONSOLIDATION_BUCKET_NAME"
@@ -141,7 +142,7 @@ def _look(account: Account, name: str, row: Table | None, rank: int, findings: l
         return None
     key = key_schema(description)
     if row is not None and key != row.key.schema and not row.skip:
-        shown = ", ".join(f"{part} {kind}" for part, kind in key)
+        shown = plain(", ".join(f"{part} {kind}" for part, kind in key), 200)
         wanted = ", ".join(f"{part} {kind}" for part, kind in row.key.schema)
         findings.append(
             Finding("attention", name, f"has the key ({shown}) where ({wanted}) is expected; skipped",

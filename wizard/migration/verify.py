@@ -29,7 +29,7 @@ from wizard.migration.scan import unmarked
 from wizard.migration.show import shown
 from wizard.migration.writes import read
 from wizard.parallel import each
-from wizard.text import plural
+from wizard.text import plain, plural
 from wizard.wire import Item, digest
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def judge_item(entry: Entry, found: Item) -> Judgement:
     else:
         lost = [".".join(edit.slot) for edit in entry.edits if not _still(found, edit)]
     if lost:
-        return Judgement("differs", f"{lost[0]} does not hold what was written")
+        return Judgement("differs", f"{plain(lost[0], 120)} does not hold what was written")
     return Judgement("match", "a service has changed it since", later=True)
 
 

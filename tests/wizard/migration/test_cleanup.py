@@ -239,7 +239,7 @@ def test_a_row_of_shares_goes_only_when_all_its_content_stands(stage: Stage) -> 
     second = {"M": {**there["M"], "key": s(f"{ANN}/{BOB}/2024-01-31/2.json")}}
     stage.put("lambda/", {"id": s(f"{ANN}/1"), "user": s(ANN), "data": {"L": [there]}, "settings": {"M": {"a": n(1)}}})
     stage.put("lambda/", {"id": s(f"{ANN}/2"), "user": s(ANN), "data": {"L": [second, lost]}})
-    stage.put("lambda/", {"id": s(f"{BOB}/3"), "user": s(BOB), "settings": {"M": {"a": n(1)}}, "drafts": {"L": []}})
+    stage.put("lambda/", {"id": s(f"{BOB}/3"), "user": s(BOB), "settings": {"M": {"a": n(1)}}, "\x1bdrafts": {"L": []}})
     stage.put("lambda/", {"id": s(f"{EVE}/1"), "user": s(EVE), "data": {"L": []}})
     stage.migrate()
     assert facts_of(stage)["retained"] == 3  # rows, of which one is the source of two changes
@@ -247,7 +247,7 @@ def test_a_row_of_shares_goes_only_when_all_its_content_stands(stage: Stage) -> 
     assert stage.run("cleanup", "verify").document["records"] == 1 and facts_of(stage)["retained"] == 2
     assert {one["why"] for one in document["kept"]} == {
         "its shares are not all verified in the new place",
-        "it holds drafts besides, which is copied nowhere",
+        "it holds \\x1bdrafts besides, which is copied nowhere",
     }
     assert {item["id"]["S"] for item in stage.scan("lambda/")} == {f"{ANN}/2", f"{BOB}/3", f"{EVE}/1"}
 

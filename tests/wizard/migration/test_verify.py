@@ -179,6 +179,8 @@ def test_members_of_a_map_that_came_back_differ() -> None:
         change(edit, wrote={"members": {"M": {"a-100": s("read")}}}), {"members": {"M": {ANN: s("read")}}}
     )
     assert judgement.verdict == "differs"
+    odd = judge_item(change(Edit(("a\x1b[2J",), s(ANN), s("a-100")), wrote={"a": s("x")}), {})
+    assert odd.why == "a\\x1b[2J does not hold what was written"
 
 
 def test_the_map_is_the_one_of_the_plan(stage: Stage) -> None:
