@@ -385,6 +385,20 @@ def test_rollback_takes_back_only_what_was_written(s3: Any, account: Account) ->
     assert objects.delete_copy(account, copy, result.etag, result.version_id).state == "deleted"
 
 
+def test_a_copy_that_a_lost_answer_made_twice_goes_as_a_whole(s3: Any, account: Account) -> None:
+    s3.put_object(Bucket=SOURCE, Key="k", Body=b"hello")
+    copy, losing = plan(s3, "k"), iter([network.lost])
+
+    def lose(request: Any, **_: Any) -> Any:
+        return next((fault(request) for fault in losing), None)
+
+    account.client("s3").meta.events.register("before-send.s3.CopyObject", lose)
+    result = objects.copy_object(account, copy)
+    assert len(s3.list_object_versions(Bucket=TARGET)["Versions"]) == 2
+    assert objects.delete_copy(account, copy, result.etag, result.version_id).state == "deleted"
+    assert "Versions" not in s3.list_object_versions(Bucket=TARGET)
+
+
 def test_a_body_is_read_only_while_it_is_the_planned_one(s3: Any, account: Account) -> None:
     s3.put_object(Bucket=SOURCE, Key="k", Body=b"hello")
     copy = plan(s3, "k")
