@@ -109,6 +109,15 @@ def _take_a_place(context: Context) -> _Hold | None:
     return hold
 
 
+def remove_left(context: Context) -> None:
+    """Remove what a run of this workspace left that was killed with nothing more to write. Raises Blocked while one lives."""
+    owner, workspace = user_at_host(), _identity(context)
+    with context.workspace.alone():
+        for left in standing(context)[0]:
+            if (left.workspace, left.owner) == (workspace, owner):
+                _Hold(context, left.table, left.key, owner, workspace, left.beat, 0.0).release()
+
+
 def _held_by(context: Context, lease: Lease) -> str:
     return (
         f"{context.deployment.label} is being migrated by {plain(lease.owner, 80)} in another workspace or on another machine;"

@@ -491,6 +491,19 @@ def test_the_lock_is_no_item_of_anybody(stage: Stage) -> None:
     assert stage.run("users", "missing", "--csv-file", stage.csv()).document["missing"] == []
 
 
+def test_a_run_that_was_killed_after_its_last_write_leaves_no_lock_for_good(stage: Stage) -> None:
+    stage.put("lambda/accounts", {"user": s(ANN), "accounts": {"L": []}})
+    stage.plan()
+    stage.apply()
+    context = stage.context()
+    abandon(context)
+    stage.apply()  # nothing is left to write, and the lock is somebody else's
+    assert holder(context) is not None
+    abandon(context, workspace=lease._identity(context), owner=user_at_host())
+    stage.apply()
+    assert holder(context) is None
+
+
 def test_reading_takes_no_lock(stage: Stage) -> None:
     stage.put("lambda/accounts", {"user": s(ANN), "accounts": {"L": []}})
     stage.plan()

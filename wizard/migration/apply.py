@@ -20,7 +20,7 @@ from wizard.aws_errors import ABSENT, code_of, explain
 from wizard.catalog.tables import BY_KEY, TABLES
 from wizard.context import Context
 from wizard.events import Progress
-from wizard.lease import exclusive
+from wizard.lease import exclusive, remove_left
 from wizard.migration.apply_content import ContentTools, prepare_content
 from wizard.migration.apply_items import Prepared, Readiness, Ready, prepare_item, reads_of
 from wizard.migration.current_plan import check_tables, open_plan
@@ -73,6 +73,7 @@ def apply_plan(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
     with Ledger(context.workspace.ledger) as ledger:
         run = _Run(context, ledger)
         if not ledger.select(("planned", "failed"), limit=1):
+            remove_left(context)
             return run.summary()
         with exclusive(context):
             return recorded(context.account, ledger, "6c", run.all, run.summary, code, text)

@@ -207,7 +207,10 @@ def delete_written(
     while undone.state == "deleted" and target.get("VersionId") and not honours_conditions(account):
         # A copy whose answer was lost is made twice where `IfNoneMatch` is ignored: the first one stands again.
         beneath = head(account, bucket, key)
-        if beneath is None or (etag_of(beneath), beneath["ContentLength"]) != (etag_of(target), target["ContentLength"]):
+        if beneath is None or (etag_of(beneath), beneath["ContentLength"]) != (
+            etag_of(target),
+            target["ContentLength"],
+        ):
             break
         undone = _delete(account, bucket, key, etag_of(beneath), beneath.get("VersionId", ""))
     return undone
