@@ -116,7 +116,7 @@ def require_unlocked(context: Context) -> None:
     """Blocked, naming the step, before steps 1 and 2 stand and before a verified backup of the old table's rows."""
     facts = gather(context, ("checkout", "parameters", "references", "old_user_storage", "backup"))
     if reason := rules.endpoint_locked(facts):
-        raise Blocked(f"{endpoint.PATH} cannot be freed yet: {reason}.")
+        raise Blocked(f"{endpoint.PATH} cannot be freed yet: {reason}.{facts.causes()}")
     storage.require_backup(context, storage.old_table(context.deployment))
 
 

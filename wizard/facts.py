@@ -84,6 +84,11 @@ class Facts:
         fact = self.by_name.get(name)
         return fact is not None and fact.verdict != "unknown"
 
+    def causes(self) -> str:
+        """Why some could not be found out, as sentences to follow another one; "" when all are known."""
+        told = dict.fromkeys(fact.found for fact in self if fact.verdict == "unknown")  # often one cause of them all
+        return f" What it depends on could not be seen: {' '.join(told)}" if told else ""
+
     def value(self, name: str, default: Any = None) -> Any:
         """The value of a known fact, else `default`."""
         return self.by_name[name].value if self.known(name) else default

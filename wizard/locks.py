@@ -21,5 +21,6 @@ _LOCKS = {
 def require(context: Context, step: str) -> None:
     """Raise Blocked, naming the step that comes first, while `step` (4b, 4c, 5 or 7) is locked."""
     rule, names = _LOCKS[step]
-    if why := rule(preflight.gather(context, names)):
-        raise Blocked(f"Step {step} is locked: {why}.")
+    facts = preflight.gather(context, names)
+    if why := rule(facts):
+        raise Blocked(f"Step {step} is locked: {why}.{facts.causes()}")

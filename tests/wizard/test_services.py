@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.conftest import Aws
 from tests.wizard.checkout_fixture import write_service
 from tests.wizard.cli_run import options, reach
+from tests.wizard.migration import network
 from wizard import endpoint_free, locks, parameters
 from wizard.cli import main, run_words
 from wizard.commands import services as commands
@@ -265,6 +266,11 @@ def test_locks_name_the_step(ready: Context) -> None:
         locks.require(ready, "4c")
     with pytest.raises(Blocked, match="Step 7 is locked"):
         locks.require(ready, "7")
+    ready.account.client("ssm").meta.events.register_first(
+        "before-send.ssm", lambda request, **_: network.reply(request, 400, "ExpiredTokenException", "no longer")
+    )
+    with pytest.raises(Blocked, match=r"\(step 2\)\. .* could not be seen: .*ExpiredTokenException: no longer"):
+        locks.require(ready, "4c")
     ready.root = None
     with pytest.raises(Blocked, match="checkout"):
         locks.require(ready, "4b")
