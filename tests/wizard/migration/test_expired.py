@@ -15,7 +15,7 @@ from tests.conftest import CREDENTIALS, REGION, Aws
 from tests.wizard.cli_run import reach
 from tests.wizard.migration import network
 from tests.wizard.migration.few import fill
-from tests.wizard.migration.stage import ANN, Dump, Ended, Stage, run
+from tests.wizard.migration.stage import ANN, BOB, Dump, Ended, Stage, run
 from wizard.aws import Account
 from wizard.errors import Blocked, Failed
 from wizard.events import Control, Event, Feed, Paused, Question, Resumed
@@ -113,6 +113,11 @@ def expire_after(of: Account, credentials: Credentials, operation: str, count: i
 
 def stage_of(aws: Aws, folder: Path) -> Stage:
     return fill(Stage(aws, folder))
+
+
+def objects(aws: Aws, bucket: str) -> list[str]:
+    found = aws.client("s3").list_objects_v2(Bucket=f"amplify-v6-lambda-dev-{bucket}")
+    return [entry["Key"] for entry in found.get("Contents", ())]
 
 
 def command(stage: Stage, of: Account, *words: str) -> Ended:
@@ -242,6 +247,39 @@ def test_with_nobody_to_ask_it_ends_with_3_and_is_taken_up(
     assert (again.code, again.document["conflicts"], again.document["failed"]) == (0, [], [])
     assert command(stage, account(), "migrate", "verify").code == 0
     assert stage.dump() == expected
+
+
+def test_whatever_they_end_in_ends_with_3_and_is_taken_up(aws: Aws, credentials: Credentials, tmp_path: Path) -> None:
+    """The second time the same command comes to its end."""
+    stage, s3 = stage_of(aws, tmp_path), aws.client("s3")
+    stage.bucket("lambda/consolidation")
+    talks = stage.bucket("lambda/user-conversations")
+    for number in range(6):
+        s3.put_object(Bucket=talks, Key=f"{ANN}/{number}", Body=b"talk")
+    before = stage.dump()
+
+    def twice(words: str, operation: str, count: int, service: str = "dynamodb") -> None:
+        of = account()
+        assert of.id
+        expire_after(of, credentials, operation, count, service)
+        ended = command(stage, of, *words.split())
+        assert (ended.code, "expired" in ended.text, "same command" in ended.text) == (3, True, False), words
+        assert stage.entries("workspace", "failed") == [], words
+        credentials.renew()
+        assert stage.run(*words.split()).code == 0, words
+
+    stage.plan()
+    twice("backup create", "DescribeContinuousBackups", 2)
+    twice("migrate apply", "CopyObject", 4, "s3")
+    twice("rollback", "DeleteItem", 3)
+    assert (stage.dump(), objects(aws, "consolidation")) == (before, [])
+    stage.migrate()
+    after = stage.dump()
+    twice("cleanup apply", "DeleteItem", 3)
+    old = {key for items in before.values() for key in items if (ANN in key or BOB in key) and '{"id":' not in key}
+    left = {table: {key: item for key, item in items.items() if key not in old} for table, items in after.items()}
+    assert stage.dump() == left  # what is keyed by `id` is changed in place, or summed
+    assert len(objects(aws, "consolidation")) == 6
 
 
 def test_renewed_credentials_of_another_account_reach_nothing(
