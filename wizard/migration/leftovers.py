@@ -46,6 +46,7 @@ def leftovers(context: Context, ledger: Ledger, plan: dict[str, Any], ids: Ids) 
     scope = Scope(
         ids=ids, watch=Watch(Ids()), tables=tables, content=content, builders=builders_of(buckets),
         audit=any(one["audit"] for one in scopes), names=found.names, homes=homes(buckets),
+        consistent=True,
     )  # fmt: skip
     counts: Counter[str] = Counter()
     with Staging(context.workspace.folder / "staging.sqlite") as staging:

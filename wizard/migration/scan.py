@@ -34,6 +34,7 @@ class Scope:
     audit: bool = False
     names: Mapping[str, str] = field(default_factory=dict)  # config key -> table name
     homes: tuple[str, ...] = ()  # where in the consolidation bucket copies arrive; everywhere when empty
+    consistent: bool = False  # read what stands now: apply looks at each item again, a verdict is the last word
 
     def takes(self, edit: Edit) -> Edit | None:
         """The edit if a plan of this scope makes it."""
@@ -111,6 +112,8 @@ def is_lock(item: Item) -> bool:
 def scan_page(task: ScanTask, account: Account, scope: Scope) -> Page:
     """Read one page and judge each of its items."""
     parameters: dict[str, Any] = {"TableName": task.place}
+    if scope.consistent:
+        parameters["ConsistentRead"] = True
     if task.segments > 1:
         parameters.update(Segment=task.segment, TotalSegments=task.segments)
     if task.start is not None:

@@ -54,7 +54,9 @@ def _search(context: Context, ledger: Ledger) -> dict[str, Any]:
     if changed:
         turned = Ids({new: old for old, new in changed.items()})
         found = survey(context)
-        scope = Scope(ids=turned, watch=Watch(Ids()), content=False, listed=False, builders=(), names=found.names)
+        scope = Scope(
+            ids=turned, watch=Watch(Ids()), content=False, listed=False, builders=(), names=found.names, consistent=True
+        )  # fmt: skip
         with Staging(context.workspace.folder / "staging.sqlite") as staging:
             scan_tables(context, found, scope, staging, census)
             unread = sorted({*census.failed, *found.unseen})

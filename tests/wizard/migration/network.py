@@ -38,6 +38,12 @@ def reply(request: Any, status: int, code: str, message: str = "injected") -> AW
     return AWSResponse(request.url, status, {"Content-Length": str(len(body))}, _Raw(body))
 
 
+def answer(request: Any, document: Any) -> AWSResponse:
+    """What DynamoDB would say in the place of the server."""
+    body = json.dumps(document).encode()
+    return AWSResponse(request.url, 200, {"Content-Length": str(len(body))}, _Raw(body))
+
+
 def throttled(request: Any) -> AWSResponse:
     return (
         reply(request, 400, "ThrottlingException")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
 from tests.wizard.faults import deny
+from tests.wizard.migration import few, network
+from tests.wizard.migration.few import ACCOUNTS
 from tests.wizard.migration.stage import ANN, BOB, MAP, Item, Stage, n, requests_of, run, s, writes
 from wizard.migration.entry import Entry
 from wizard.migration.rewrite import Edit
@@ -85,6 +90,29 @@ def test_an_unread_table_is_not_called_clean(stage: Stage) -> None:
     ended = run(context, "migrate", "verify")
     assert ended.document["leftovers"]["unread"] == sorted([stage.name(ACCESS), stage.name(CHATS)])
     assert ended.code == 1
+
+
+def test_no_verdict_rests_on_a_read_that_may_be_stale(stage: Stage) -> None:
+    """Reads of DynamoDB show an older state unless they ask for the present one: here one in which nothing was there."""
+    context, stale = stage.context(), Counter[str]()
+
+    def answer(request: Any, event_name: str, **_: Any) -> AWSResponse | None:
+        asked = json.loads(request.body)
+        if "ConsistentRead" in str(asked):
+            return None
+        stale[event_name.rsplit(".", 1)[-1]] += 1
+        return network.answer(request, {"Items": [], "Count": 0, "Responses": {}})
+
+    for operation in ("GetItem", "BatchGetItem", "Scan", "Query"):
+        context.account.client("dynamodb").meta.events.register(f"before-send.dynamodb.{operation}", answer)
+    few.fill(stage).plan()
+    assert run(context, "migrate", "apply").code == 0
+    assert run(context, "migrate", "verify").code == 0
+    stage.put(ACCOUNTS, {"user": s(BOB), "accounts": {"L": []}, "late": s("x")})
+    assert run(context, "migrate", "verify").document["leftovers"]["tables"] == {stage.name(ACCOUNTS): 1}
+    assert run(context, "cleanup", "apply").code == 3
+    assert run(context, "rollback").document["under_new_ids"]["count"] == 0
+    assert stale == {}
 
 
 def test_a_conflict_that_is_open_keeps_the_verification_from_being_clean(stage: Stage) -> None:
