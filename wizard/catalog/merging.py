@@ -85,17 +85,26 @@ def strongest(attribute: str, *ranks: str) -> Clash:
 
 
 def highest(attribute: str) -> Clash:
-    """The item with the higher number wins as a whole; the existing one on a tie."""
+    """The item with the higher number wins, the existing one on a tie; gaps are filled from the other."""
 
     def number(item: Item) -> Decimal:
         return Decimal(item.get(attribute, {}).get("N", "-Infinity"))
 
-    return Clash(lambda new, old: {**new, **old} if number(old) > number(new) else dict(new))
+    return Clash(lambda new, old: {**new, **old} if number(old) > number(new) else filled(new, old))
 
 
 def newest(*attributes: str, keeps_loser: bool = True) -> Clash:
-    """The item with the later time in the first attribute that both have wins as a whole; else the existing one."""
-    return Clash(lambda new, old: {**new, **old} if later(new, old, attributes) else dict(new), keeps_loser)
+    """The item with the later time in the first attribute that both have wins; else the existing one.
+
+    A loser that is kept stays as a whole where it is; of one that is not, what the winner lacks is filled in.
+    """
+
+    def rule(new: Item, old: Item) -> Item:
+        if later(new, old, attributes):
+            return {**new, **old}
+        return dict(new) if keeps_loser else filled(new, old)
+
+    return Clash(rule, keeps_loser)
 
 
 def newest_members(attribute: str, clock: str) -> Clash:

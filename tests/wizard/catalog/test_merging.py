@@ -20,7 +20,7 @@ from wizard.catalog.merging import (
     strongest,
     union,
 )
-from wizard.catalog.model import Table
+from wizard.catalog.model import Clash, Table
 from wizard.catalog.tables import BY_KEY, TABLES
 from wizard.wire import same
 
@@ -134,6 +134,13 @@ def test_the_newer_item_wins_as_a_whole() -> None:
     older, newer = {"createdAt": n(999), "data": s("older")}, {"createdAt": n(1000), "data": s("newer")}
     assert rule.merge(older, newer) == newer
     assert rule.merge(newer, older) == newer
+
+
+@pytest.mark.parametrize("rule", [highest("v"), newest("v", keeps_loser=False)])
+def test_what_the_winner_lacks_comes_from_a_loser_that_is_not_kept(rule: Clash) -> None:
+    one, other = {"v": n(2), "a": s("new"), "only": s("here")}, {"v": n(2), "a": s("old"), "added": s("by a service")}
+    assert rule.merge(one, other) == {**other, **one}
+    assert rule.merge({**one, "v": n(1)}, other) == {**one, **other}
 
 
 def test_the_first_clock_that_both_have_decides() -> None:
