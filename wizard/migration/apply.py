@@ -372,6 +372,10 @@ class _Run:
                     return Result(entry.becomes("applied", attempts=entry.attempts + 1, intent=False))
                 if standing is not None and entry.action == "copy":
                     return Result(entry, occupied=True)
+            if entry.kind == "content" and prepared.after is not None:
+                standing = read(account, entry.target_place, entry.target_key)
+                if standing is not None and digest(standing) == entry.target_digest:  # with the time of our plan in it
+                    return Result(replace(prepared.after(entry), attempts=entry.attempts + 1, intent=False))
             perhaps = lost.repeated or (entry.kind == "item" and entry.action in ("merge", "refresh"))
             return Result(replace(entry, attempts=entry.attempts + 1, intent=perhaps), again=True)
         except _AWS_ERRORS as error:

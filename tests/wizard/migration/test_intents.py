@@ -7,6 +7,7 @@ import random
 from typing import Any
 
 import pytest
+from botocore.httpsession import URLLib3Session
 
 from tests.wizard.migration import network
 from tests.wizard.migration.stage import ANN, MAP, Stage, n, run, s
@@ -227,15 +228,25 @@ def test_content_that_could_not_be_read_now_is_a_failure_and_the_next_apply_read
 
 
 def test_a_row_whose_answer_was_lost_is_undone(workflow: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the request was made into two on the way, and the second was refused."""
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)
     seeded = workflow.dump()
-    workflow.plan()
-    context = workflow.context()
-    network.Weather(context.account, network.lost, share=1)
-    assert run(context, "migrate", "apply").code == 0
-    assert len(workflow.scan(STORAGE)) == 1
-    assert workflow.run("rollback").code == 0
-    assert workflow.dump() == seeded
+
+    def twice(request: Any, **_: Any) -> None:
+        if workflow.name(STORAGE).encode() in request.body:
+            URLLib3Session().send(request)
+
+    for fault in (network.lost, twice):
+        workflow.plan()
+        context = workflow.context()
+        if fault is twice:
+            context.account.client("dynamodb").meta.events.register("before-send.dynamodb.PutItem", twice)
+        else:
+            network.Weather(context.account, network.lost, share=1)
+        assert run(context, "migrate", "apply").code == 0
+        assert len(workflow.scan(STORAGE)) == 1
+        assert workflow.run("rollback").code == 0
+        assert workflow.dump() == seeded
 
 
 def test_what_was_written_and_could_not_be_read_back_is_still_undone(workflow: Stage) -> None:
