@@ -25,6 +25,7 @@ from wizard.migration.apply_content import ContentTools, prepare_content
 from wizard.migration.apply_items import Prepared, Readiness, Ready, prepare_item, reads_of
 from wizard.migration.current_plan import check_tables, open_plan
 from wizard.migration.entry import Entry, encode_key
+from wizard.migration.giving_back import give_back
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import copy_objects, object_stands
 from wizard.migration.read_ahead import ReadAhead
@@ -72,7 +73,7 @@ def apply_plan(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
             return _Run(context, ledger, dry_run=True).all()
     with Ledger(context.workspace.ledger) as ledger:
         run = _Run(context, ledger)
-        if not ledger.select(("planned", "failed"), limit=1):
+        if not ledger.select(("planned", "failed"), limit=1) and not ledger.taken():
             remove_left(context)
             return run.summary()
         with exclusive(context):
@@ -101,6 +102,8 @@ class _Run:
 
     def all(self) -> dict[str, Any]:
         """Objects, then content, then items in the order of the catalog."""
+        if not self.dry_run:
+            give_back(self.context, self.ledger)
         waiting = self.ledger.counts("target_place", "state IN ('planned', 'failed')")
         sources = self.ledger.counts("source_place", "state IN ('planned', 'failed')")
         check_tables(self.context, self.plan, {*waiting, *sources})

@@ -31,6 +31,7 @@ from wizard.lease import exclusive
 from wizard.migration.content_plan import moves
 from wizard.migration.current_plan import open_plan
 from wizard.migration.entry import Entry
+from wizard.migration.giving_back import give_back
 from wizard.migration.ledger import NEWEST, PROVING, Ledger
 from wizard.migration.leftovers import leftovers
 from wizard.migration.object_heads import head
@@ -65,7 +66,10 @@ class Retained:
 
 @dataclass(frozen=True)
 class Fate:
-    """What becomes of it: `kept` gives the reason, "" when it goes (or is gone); `lost` says how it went wrong."""
+    """What becomes of it: `kept` gives the reason, "" when it goes (or is gone).
+
+    `lost` says how it went wrong: `item`, which is more than was read, was taken away and does not stand again.
+    """
 
     retained: Retained
     kept: str = ""
@@ -188,6 +192,7 @@ def apply_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
             tally = _Tally()
 
             def work() -> None:
+                tally.failed += give_back(context, ledger)
                 _require_nothing_new(context, ledger, plan, ids)
                 for batch in _chunks(retained(ledger, ids, objects)):
                     _delete_batch(context, ledger, ids, batch, tally)
@@ -219,6 +224,10 @@ def _delete_batch(context: Context, ledger: Ledger, ids: Ids, batch: list[Retain
             for _, fate in _each(context, lambda one: _delete(context.account, ids, one), wave):
                 tally.add(fate, "deleted")
                 _tell(context, tally, fate, "cleanup")
+                if fate.lost and fate.item is not None:
+                    first = fate.retained.entries[0]
+                    of = [entry.id for entry in fate.retained.entries]
+                    ledger.add_taken(of, fate.retained.place, BY_KEY[first.row].key.names, fate.item)
                 state, note = ("verified", f"kept at cleanup: {fate.kept}") if fate.kept else ("cleaned", fate.lost)
                 ended.extend(entry.becomes(state, note) for entry in fate.retained.entries if entry.state == "verified")
     finally:
@@ -247,7 +256,7 @@ def _delete(account: Account, ids: Ids, one: Retained) -> Fate:
             kept = _try_delete(account, one, names, fate.item)
         except NotPutBack as error:
             log.error("%s: %s", one.place, error)
-            return Fate(one, lost=str(error))
+            return Fate(one, item=error.item, lost=str(error))
         except _AWS_ERRORS as error:
             return Fate(one, explain(error))
         if not kept:

@@ -18,7 +18,7 @@ from typing import Any
 
 from wizard.errors import BadInput, Blocked, Failed
 from wizard.migration.entry import COLUMNS, TRACES, Entry, encode_key, from_record, to_record
-from wizard.wire import Item
+from wizard.wire import Item, from_json_line, to_json_line
 from wizard.workspace import private_opener
 
 FORMAT = 1
@@ -53,6 +53,8 @@ RETAINED = (
     " AND (source_place, source_key) <> (target_place, target_key) AND row <> 'OLD_USER_STORAGE_TABLE'"
     " OR kind = 'content' AND row = 'SHARES_DYNAMODB_TABLE')"
 )
+# Items that a deletion took away although a service had just added to them, until they stand again.
+_TAKEN = "CREATE TABLE IF NOT EXISTS taken (id INTEGER PRIMARY KEY, changes TEXT, place TEXT, names TEXT, item TEXT)"
 START = (-1_000_000, -1)  # before every (rank, id); buckets have negative ranks
 
 _SCHEMA = """
@@ -107,6 +109,8 @@ class Ledger:
                 self._db.execute("PRAGMA synchronous=FULL")
             if writable and found == 0:
                 self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
+            if writable:
+                self._db.execute(_TAKEN)  # ledgers of the first versions lack it
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_ROOM:
                 raise Failed(f"The ledger {path} cannot be written ({error}). Nothing is lost; run again.") from error
@@ -358,6 +362,30 @@ class Ledger:
         ):
             found.setdefault(str(user), {})[state] = count
         return found
+
+    # --- what a deletion took and could not give back --------------------------------------------------------------------
+
+    def add_taken(self, changes: Sequence[int], place: str, names: Sequence[str], item: Item) -> None:
+        """Keep an item that was deleted, with the names of its key, for its changes, until it stands again."""
+        self._db.execute(
+            "INSERT INTO taken (changes, place, names, item) VALUES (?, ?, ?, ?)",
+            (json.dumps(changes), place, json.dumps(names), to_json_line(item)),
+        )
+
+    def taken(self) -> list[tuple[int, str, list[str], Item]]:
+        """(number, table, names of its key, item) of what is to be put back."""
+        records = self._db.execute("SELECT id, place, names, item FROM taken ORDER BY id")
+        return [(number, place, json.loads(names), from_json_line(item)) for number, place, names, item in records]
+
+    def give_back(self, number: int, note: str) -> None:
+        """Forget an item that stands again; what counted as cleaned for it is retained as before."""
+        with self.transaction():
+            self._db.execute(
+                "UPDATE changes SET state = 'verified', note = ? WHERE state = 'cleaned'"
+                " AND id IN (SELECT value FROM taken, json_each(taken.changes) WHERE taken.id = ?)",
+                (note, number),
+            )
+            self._db.execute("DELETE FROM taken WHERE id = ?", (number,))
 
     # --- what else is remembered -----------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.apply_content import KEY
 from wizard.migration.entry import Entry
+from wizard.migration.giving_back import give_back
 from wizard.migration.intents import object_beside, settle, with_archived
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import delete_copy, delete_written, verify_object
@@ -110,10 +111,12 @@ class _Run:
         self.undone: Counter[str] = Counter()
         self.left: list[dict[str, Any]] = []
         self.left_total = 0
+        self._taken: list[tuple[Entry, Item]] = []  # with what a service had added, and not put back
 
     def all(self) -> None:
         """Items against the order of the catalog, then content, then objects."""
         if not self.dry_run:
+            give_back(self.context, self.ledger)
             settle(self.context, self.ledger)
         ranks = {row.config_key: rank for rank, row in enumerate(TABLES)}
         rows = sorted(self.ledger.counts("row", "kind = 'item'"), key=lambda row: -ranks.get(row, 0))
@@ -144,12 +147,18 @@ class _Run:
                     context.feed.emit(Progress(entry.target_place, done, None, "changes", "rollback"))
         finally:
             # What is undone is recorded, also when a cancel or a lost lock ends the batch.
+            for entry, item in self._taken:
+                self.ledger.add_taken([entry.id], entry.target_place, tuple(entry.target_key), item)
+            self._taken.clear()
             if not self.dry_run:
                 self.ledger.save(ended)
 
     def _undo(self, origins: Mapping[int, list[Origin]], entry: Entry) -> str | None:
         try:
             return _undo(self.context, entry, origins[entry.id], self.dry_run)
+        except NotPutBack as error:
+            self._taken.append((entry, error.item))
+            return str(error)
         except _AWS_ERRORS as error:
             return explain(error)
 
@@ -194,8 +203,6 @@ def _undo(context: Context, entry: Entry, origins: Sequence[Origin], dry_run: bo
             break
         except Lost:
             continue
-        except NotPutBack as error:
-            return str(error)
     else:
         return "a service keeps writing to it"
     if not undo.left and entry.kind == "content":

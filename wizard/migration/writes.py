@@ -41,7 +41,11 @@ class Lost(Exception):
 
 
 class NotPutBack(Exception):
-    """`delete` took away more than was read, and it does not stand again: the message names the key and what to do."""
+    """`delete` took away more than was read, and it does not stand again: the message names the key, `item` is all of it."""
+
+    def __init__(self, message: str, item: Item):
+        super().__init__(message)
+        self.item = item
 
 
 def put_new(table: str, item: Item, key_names: Sequence[str]) -> Write:
@@ -134,7 +138,8 @@ def _give_back(account: Account, table: str, key_names: Sequence[str], item: Ite
         why = "another item stands there by now" if isinstance(error, Lost) else explain(error)
         raise NotPutBack(
             f"a service changed {key_text(key)} at the moment it was deleted, and it could not be put back: {why};"
-            " restore it from the table's recovery or a backup"
+            " it is kept in the ledger, and the next apply, cleanup or rollback puts it back",
+            item,
         ) from error
 
 

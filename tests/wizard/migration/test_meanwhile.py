@@ -9,7 +9,7 @@ import pytest
 from tests.wizard.faults import deny
 from tests.wizard.migration import few
 from tests.wizard.migration.few import ACCESS, ACCOUNTS, CHATS, COSTS
-from tests.wizard.migration.stage import ANN, BOB, Item, Stage, before, n, run, s
+from tests.wizard.migration.stage import ANN, BOB, MAP, Item, Stage, before, n, run, s
 
 LEFT = "a service has changed it since; it is left as it is"
 
@@ -86,7 +86,7 @@ def test_what_a_service_adds_to_an_item_at_the_moment_of_its_deletion_is_put_bac
 
 @pytest.mark.parametrize("words", [("cleanup", "apply"), ("rollback",)])
 def test_what_cannot_be_put_back_at_the_moment_of_its_deletion_is_told(stage: Stage, words: tuple[str, ...]) -> None:
-    """Refused, it is named and never counts as deleted; after a cancel it is put back all the same."""
+    """Refused, it is named, never counts as deleted, and comes back with the next run; after a cancel it does at once."""
     stage.put(ACCOUNTS, {"user": s(ANN), "x": s("1")}, {"user": s(BOB), "x": s("1")})
     stage.migrate()
     cancelled = stage.context()
@@ -113,6 +113,14 @@ def test_what_cannot_be_put_back_at_the_moment_of_its_deletion_is_told(stage: St
     assert "could not be put back: " in told
     assert "secret-content" not in str(ended)
     assert ended.document["total"] == 1
+    assert len(stage.scan(ACCOUNTS)) == 2
+    stage.apply()  # nothing else is to be done
+    assert [item["x"] for item in stage.scan(ACCOUNTS) if item.get("added") == s("secret-content")] == [s("1")]
+    assert run(stage.context(), *words).code == (3 if words[0] == "cleanup" else 1)  # to the migration it is new by now
+    stage.migrate()
+    assert s("secret-content") in [
+        item.get("added") for item in stage.scan(ACCOUNTS) if item["user"]["S"] in MAP.values()
+    ]
 
 
 def test_what_services_write_during_a_rollback_stays_and_is_listed(done: Stage) -> None:
