@@ -35,7 +35,10 @@ PARTS = ("cleaned", "verified", "applied", "open", "kept", "resolved", "rolled b
 
 _HOLDINGS = (
     (r"users\b.*\.csv.*", "every user id, old and new"),
-    (r"ledger\.sqlite.*|staging\.sqlite.*", "user ids, keys, values that were changed; no secret attributes"),
+    (
+        r"ledger\.sqlite.*|staging\.sqlite.*",
+        "user ids, keys, values that were changed; no secret attributes, but of an item that is still to be put back",
+    ),
     (r"audit\.jsonl", "user ids, in the keys of what was written"),
     (r"commands\.jsonl", "who ran which command"),
     (r"logs/.*", "user ids and keys in messages"),
