@@ -136,6 +136,7 @@ LIMITATIONS = (
     "Costs of system API keys stay with the old user id.",
     "The text of old conversations and the audit logs keep the old ids.",
     "Group detection of layered assistants goes by the old ids.",
+    "An old record goes at cleanup although its new one has lost single members of a list: their user may have removed them.",
     "Until cleanup, a share of which only the sort key changed is listed twice, and rows of user storage share their"
     " UUID.",
 )

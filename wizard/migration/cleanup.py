@@ -128,13 +128,22 @@ def decide(account: Account, ids: Ids, one: Retained) -> Fate:
 
 
 def _lost(account: Account, ids: Ids, entry: Entry, source: Item) -> str:
-    """An attribute that the old item brought and its twin lacks by now; "" when it lacks none."""
+    """An attribute that the old item brought and its twin lacks by now, or has emptied; "" when there is none.
+
+    Single members that are gone are what a user removed under the new id.
+    """
     row, where = BY_KEY[entry.row], row_at_target(entry)
     twin = unmarked((read(account, *where) if where is not None else None) or {})
     brought = rewrite(row, unmarked(source), ids).item
     # A merge may have left out what lost against the existing item.
     wanted = row.merged(twin, brought) if entry.action == "merge" else brought
-    return next((name for name in wanted if name not in twin), "")
+    return next(
+        (name for name in wanted if name not in twin or (_is_empty(twin[name]) and not _is_empty(wanted[name]))), ""
+    )
+
+
+def _is_empty(value: Mapping[str, Any]) -> bool:
+    return value in ({"L": []}, {"M": {}}, {"S": ""}, {"NULL": True})
 
 
 def _decide_shares(account: Account, ids: Ids, one: Retained, source: Item | None) -> Fate:

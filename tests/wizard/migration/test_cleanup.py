@@ -316,13 +316,14 @@ def test_a_cleanup_that_is_stopped_records_what_it_deleted(done: Stage) -> None:
 def test_an_old_item_with_an_attribute_that_its_twin_has_lost_stays(stage: Stage) -> None:
     """Verification judges the ids; the accounts of a user are in no edit."""
     same = {"accounts": {"L": [{"M": {"id": s("1")}}]}, "note": s("x")}
-    stage.put(ACCOUNTS, *({"user": s(user), **same} for user in (ANN, BOB, EVE)))
+    stage.put(ACCOUNTS, *({"user": s(user), **same} for user in (ANN, BOB, EVE, "dan")))
     stage.put(ACCOUNTS, {"user": s("e-300"), "accounts": {"L": []}})
-    stage.migrate({**MAP, EVE: "e-300"})
+    stage.migrate({**MAP, EVE: "e-300", "dan": "d-400"})
     stage.put(ACCOUNTS, {"user": s("a-100"), "note": s("x")})  # a copy that lost an attribute
-    stage.set(ACCOUNTS, ("b-200",), note=s("newer"), accounts={"L": []})  # one that has other values
+    stage.set(ACCOUNTS, ("b-200",), accounts={"L": []})  # one that lost all members of a list
+    stage.set(ACCOUNTS, ("d-400",), note=s("newer"), accounts={"L": [{"M": {"id": s("2")}}]})  # one of other values
     stage.set(ACCOUNTS, ("e-300",), added=s("y"))  # one that was merged
-    assert stage.verify()["changed_since"] == 3
+    assert stage.verify()["changed_since"] == 4
     document = stage.cleanup(1)
     assert kept(document) == {stage.name(ACCOUNTS): "its twin was changed since and has no accounts any more"}
-    assert {item["user"]["S"] for item in stage.scan(ACCOUNTS)} == {ANN, "a-100", "b-200", "e-300"}
+    assert {item["user"]["S"] for item in stage.scan(ACCOUNTS)} == {ANN, BOB, "a-100", "b-200", "d-400", "e-300"}
