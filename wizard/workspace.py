@@ -10,6 +10,7 @@ import json
 import logging
 import logging.handlers
 import os
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -68,11 +69,21 @@ class PlainFormatter(logging.Formatter):
 
 
 class _LogFile(logging.handlers.RotatingFileHandler):
-    """A log whose every file is its owner's only, those begun when one is full as well."""
+    """A log whose every file is its owner's only, those begun when one is full as well.
+
+    A disk that does not take it is told once, by the other handlers: a log that is lost stops nothing.
+    """
+
+    _told = False
 
     def _open(self) -> IO[Any]:  # type: ignore[override]
         opener = None if Path(self.baseFilename).exists() else private_opener
         return open(self.baseFilename, self.mode, encoding=self.encoding, opener=opener)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        told, self._told = self._told, True
+        if not told:
+            log.warning("The log file %s cannot be written: %s", self.baseFilename, sys.exc_info()[1])
 
 
 def make_private(folder: Path) -> None:

@@ -157,3 +157,19 @@ def test_a_log_that_is_full_goes_on_in_a_file_of_the_owners_only(tmp_path: Path)
     assert len(list(workspace.logs.iterdir())) > 2
     for path in (tmp_path / "new", *(tmp_path / "new").rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_a_log_that_the_disk_does_not_take_is_told_once_and_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    handler = Workspace(tmp_path / "w").log_handler(Path("/dev/full"))
+    logging.getLogger("wizard").addHandler(handler)
+    try:
+        for number in range(3):
+            logging.getLogger("wizard.any").warning("line %s", number)
+    finally:
+        logging.getLogger("wizard").removeHandler(handler)
+    assert [text for text in caplog.messages if "cannot" in text] == [
+        "The log file /dev/full cannot be written: [Errno 28] No space left on device"
+    ]
+    assert "Traceback" not in capfd.readouterr().err
