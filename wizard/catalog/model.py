@@ -169,12 +169,12 @@ class Clash:
 
     `merge(existing, rewritten old)` gives what the item under the new id becomes; merging again changes nothing.
     With `keeps_loser`, an old item that loses as a whole is somebody's content and no copy: cleanup leaves it.
-    `sums` are the attributes that are added: services may begin one at any moment, and the old item goes with them.
+    `begun` are attributes that services may begin at any moment; a sum takes the old item away only while it lacks them.
     """
 
     merge: Callable[[Item, Item], Item]
     keeps_loser: bool = False
-    sums: tuple[str, ...] = ()
+    begun: tuple[str, ...] = ()
 
 
 # (old item, rewritten item, map) -> the attributes to set in addition, in wire form.

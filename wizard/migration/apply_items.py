@@ -177,8 +177,8 @@ def _move(row: Table, ids: Ids, entry: Entry, source: Item, existing: Item | Non
     was_off = bool(entry.detail.get("was_made") and entry.detail.get("deactivated"))  # rollback switches it on again
     removes = entry.action == "add"
     if removes:
-        sums = row.clash.sums if row.clash is not None else ()
-        writes.append(delete_unchanged(entry.source_place, key_names, source, sums))
+        begun = row.clash.begun if row.clash is not None else ()
+        writes.append(delete_unchanged(entry.source_place, key_names, source, begun))
     elif row.retire == "deactivate" and source.get("active") == {"N": "1"}:
         left = {**source, "active": {"N": "0"}}
         writes.append(update(entry.source_place, key_names, source, left))

@@ -48,9 +48,12 @@ def test_costs_that_a_service_begins_while_a_row_is_moved_are_moved_too(stage: S
     stage.put(COSTS, {"id": s(ANN), "accountInfo": s("c"), "dailyCost": n("0.1")})
     stage.plan()
     context = stage.context()
-    before(context, "TransactWriteItems", lambda _: stage.set(COSTS, (ANN, "c"), monthlyCost=n(5)))
+    begun = iter([{"monthlyCost": n(5)}, {"record_type": s("cost")}])
+    before(context, "TransactWriteItems", lambda _: stage.set(COSTS, (ANN, "c"), **next(begun)), times=2)
     assert run(context, "migrate", "apply").code == 0
-    assert stage.scan(COSTS) == [{"id": s("a-100"), "accountInfo": s("c"), "dailyCost": n("0.1"), "monthlyCost": n(5)}]
+    assert stage.scan(COSTS) == [
+        {"id": s("a-100"), "accountInfo": s("c"), "dailyCost": n("0.1"), "monthlyCost": n(5), "record_type": s("cost")}
+    ]
 
 
 def test_cost_rows_are_summed_and_removed_once(stage: Stage) -> None:
