@@ -162,7 +162,7 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
         return _no_plan()
     clean = verified_last(runs) and not counts.get("applied")
     told = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())) or "nothing to change"
-    fresh = is_fresh(context, plan["created"], runs)
+    fresh = is_fresh(context, runs)
     return [
         Fact(
             "plan", "ok" if fresh else "attention", "Plan", f"plan {plan['id']}: {told}",
@@ -215,9 +215,9 @@ def verified_last(runs: Sequence[Mapping[str, Any]]) -> bool:
     return last is not None and last["step"] == "6d" and last["code"] == 0
 
 
-def is_fresh(context: Context, created: float, runs: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a plan holds the present user map, and nothing was rolled back after it was made."""
-    undone = any(run["step"] == "rollback" and run["started"] > created for run in runs)
+def is_fresh(context: Context, runs: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the last plan holds the present user map, and nothing was rolled back after it, whatever the clock said."""
+    undone = next((run["step"] for run in reversed(runs) if run["step"] in ("6b", "rollback")), "") == "rollback"
     path, planned = map_file(context), context.workspace.folder / PLANNED_USERS
     if path is None or not path.is_file() or not planned.is_file():
         return not undone

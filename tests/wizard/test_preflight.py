@@ -318,6 +318,10 @@ def test_the_ledger_tells_plan_safeguard_verification_and_what_is_retained(aws: 
     facts = gather(context, names)
     assert facts.value("safeguard") == {"waived": True, "missing": [accounts]}
     assert facts.value("verification") == {"clean": True}
+    with Ledger(context.workspace.ledger) as ledger:
+        for step, started, fresh in (("rollback", 9.0, False), ("6b", 5.0, True)):  # the clock was set back meanwhile
+            ledger.add_run(step, started, 0, "", {})
+            assert gather(context, ["plan"]).value("plan")["fresh"] is fresh
     deny(context.account, "dynamodb", "DescribeContinuousBackups")
     assert not gather(context, names).known("safeguard")
 
