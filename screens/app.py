@@ -17,7 +17,6 @@ from typing import Any
 from rich.text import Text
 from textual import work
 from textual._context import active_message_pump
-from textual.app import App
 from textual.binding import Binding
 from textual.events import Resize
 from textual.screen import Screen
@@ -25,6 +24,7 @@ from textual.widget import Widget
 
 from screens.asking import Ask, AskForWord, TooSmall, too_small
 from screens.journey import JourneyScreen
+from screens.keys import KeyByKey
 from screens.running import Running
 from screens.widgets.header import WhereBar
 from screens.widgets.log_panel import Lines, LogPanel
@@ -40,7 +40,7 @@ DRAINS_PER_SECOND = (
 STOP_SECONDS = 30.0  # how long a stop waits for requests in flight before the process ends all the same
 
 
-class WizardApp(App[int]):
+class WizardApp(KeyByKey[int]):
     """One sitting."""
 
     CSS_PATH = "wizard.tcss"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container, Horizontal
+from textual.widget import Widget
 from textual.widgets import Footer, Input, OptionList, Static
 
 from screens.asking import Arrival, Ask, AskForWord, Tell
@@ -24,7 +27,7 @@ from screens.widgets.header import WhereBar
 from screens.widgets.log_panel import LogPanel
 from screens.widgets.rail import Rail
 from screens.widgets.start import StartForm
-from screens.widgets.step_body import ActionRow, StepBody
+from screens.widgets.step_body import ActionRow, Place, StepBody
 from wizard.errors import Interrupted, MigrateError
 from wizard.forms import filled
 from wizard.journey import Action, Outcome, Step, Values
@@ -63,8 +66,10 @@ class JourneyScreen(Steady[None]):
         self._given: dict[str, dict[str, str]] = {}
         self._last: dict[str, tuple[Action, Outcome]] = {}
         self._drawing = asyncio.Lock()
-        self._looking = False
+        self._holding = 0  # looks that have not ended
         self._acting = False
+        self._wanted: Action | None = None  # pressed while the account was looked at
+        self._pressed: Widget | None = None  # what started something that changes the account
 
     @property
     def current(self) -> Step:
@@ -94,11 +99,15 @@ class JourneyScreen(Steady[None]):
 
     # Drawing
 
-    async def _draw(self) -> None:
-        """Draw the current step anew; what was typed is kept in `_given`, the focus on what only looks."""
+    async def _draw(self, come: bool = False) -> None:
+        """Draw the current step anew. What was typed and where the focus is stay, but for a button that has changed
+        something; `come` brings the focus here from the rail or the log."""
         session, step = self.app.session, self.current
         before = self.query_one_optional(StepBody)
-        focus = before.focus_name() if before is not None and before.step is step else ""
+        away = self.focused is not None and (before is None or before not in self.focused.ancestors)
+        stays = before is not None and before.step is step and self.focused is not self._pressed
+        place = before.place() if before is not None and stays else None
+        self._pressed = None
         statuses = {known.id: session.status(known) for known in session.journey.steps}
         self.rail.show(session.journey.steps, statuses, step.id)
         self.app.show_where()
@@ -113,13 +122,14 @@ class JourneyScreen(Steady[None]):
         )
         async with self._drawing:
             holder = self.query_one("#body")
+            form = self.query_one_optional(StartForm)
+            choice = form.entered if form is not None and not form.settled else session.choice
             await holder.remove_children()
             await holder.mount(body)
             if step is session.journey.steps[0] and session.connect is not None:
-                await body.query_one("#text").mount(StartForm(session.choice))
-            body.focus_on(
-                focus
-            )  # at once: a screen that comes to lie over this one would hold back what waits for a refresh
+                await body.query_one("#text").mount(StartForm(choice))
+            if come or not away:  # now: a focus that comes later would come between two keys
+                body.focus_on(place)
 
     async def on_resize(self) -> None:
         session = self.app.session
@@ -130,13 +140,14 @@ class JourneyScreen(Steady[None]):
     async def go(self, step: Step) -> None:
         """Stand at a step."""
         self.step_id = step.id
-        await self._draw()
+        await self._draw(come=True)
 
     # Looking at the account
 
     @work(group="look", exclusive=True)
     async def _look(self, then_go: bool = False) -> None:
         await self.look(then_go)
+        self._start_wanted()
 
     async def look(self, then_go: bool) -> bool:
         """Gather the facts; go to the first open step if wanted. False when they could not be had."""
@@ -144,32 +155,45 @@ class JourneyScreen(Steady[None]):
         body = self.query_one("#body")
         body.border_subtitle = "looking at the account…"
         body.add_class("-looking")
-        self._looking = True
-        try:
-            await asyncio.wrap_future(in_thread(session.gather, "gather"))
-        except MigrateError as error:
-            await self._failed("The account could not be looked at", str(error))
-            return False
-        except Exception as error:
-            self.app.session.record_crash("looking at the account", error)
-            await self._failed("The account could not be looked at", crash(error))
-            return False
-        finally:
-            self._looking = False
+        with self._held_back():
+            failed = await self._gather()
+            if then_go or failed:
+                self._wanted = None
+            if then_go and not failed:
+                self.step_id = session.journey.first_open(session.facts).id
+            async with self.app.turn:
+                await self._draw()
             body.border_subtitle = ""
             body.remove_class("-looking")
-        if then_go:
-            self.step_id = session.journey.first_open(session.facts).id
-        await self._draw()
-        if then_go:
+        if failed:
+            lines = [failed, "", "Nothing was changed. Mend the cause, then press r to look again."]
+            log_file = session.log_file
+            self.app.push_screen(
+                Tell("The account could not be looked at", [*lines, *([f"Log file: {log_file}"] if log_file else [])])
+            )
+        elif then_go:
             self.app.push_screen(Arrival("Is this the right account?", session.arrival()))
-        return True
+        return not failed
 
-    async def _failed(self, title: str, cause: str) -> None:
-        await self._draw()
-        log_file = self.app.session.log_file
-        lines = [cause, "", "Nothing was changed. Mend the cause, then press r to look again."]
-        self.app.push_screen(Tell(title, [*lines, *([f"Log file: {log_file}"] if log_file else [])]))
+    async def _gather(self) -> str:
+        """Why the facts could not be had, or ""."""
+        try:
+            await asyncio.wrap_future(in_thread(self.app.session.gather, "gather"))
+        except MigrateError as error:
+            return str(error)
+        except Exception as error:
+            self.app.session.record_crash("looking at the account", error)
+            return crash(error)
+        return ""
+
+    @contextlib.contextmanager
+    def _held_back(self) -> Iterator[None]:
+        """What is pressed meanwhile waits: what a look finds may move on to another step, or lock this one."""
+        self._holding += 1
+        try:
+            yield
+        finally:
+            self._holding -= 1
 
     @work(group="choose", exclusive=True)
     async def _open_what_is_known(self) -> None:
@@ -201,6 +225,8 @@ class JourneyScreen(Steady[None]):
         except Exception as error:
             self.app.session.record_crash("opening the deployment", error)
             return crash(error)
+        for form in self.query(StartForm):
+            form.settled = True
         self._given.clear()
         self._last.clear()
         self.app.findings.clear()
@@ -211,11 +237,18 @@ class JourneyScreen(Steady[None]):
     @on(ActionRow.Chosen)
     def _act(self, event: ActionRow.Chosen) -> None:
         event.stop()
-        if self._looking:  # what it finds may move on to another step, or lock this one
-            self.notify("Still looking at the account; press again when that has ended.", markup=False)
+        if self._holding:
+            self._wanted = event.action
+            self.notify(f"Still looking at the account; “{event.action.label}” starts after that.", markup=False)
         elif not self._acting:  # a second press comes before the first has put its screen over this one
             self._acting = True
             self._perform(event.action, event.values)
+
+    def _start_wanted(self) -> None:
+        """What was pressed during a look, where it can still be pressed."""
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None and self.is_current and (body := self.query_one_optional(StepBody)):
+            body.press(wanted)
 
     @work(group="perform")
     async def _perform(self, action: Action, values: Values) -> None:
@@ -223,10 +256,12 @@ class JourneyScreen(Steady[None]):
             await self._act_on(action, values)
         finally:
             self._acting = False
+        self._start_wanted()
 
     async def _act_on(self, action: Action, values: Values) -> None:
         """The dry run first, then the question, then the action, then a fresh look."""
         session, step = self.app.session, self.current
+        self._pressed = self.focused if action.effect != "read" else None
         preview = session.preview_of(action)
         seen: Outcome | None = None
         if preview is not None:
@@ -237,24 +272,33 @@ class JourneyScreen(Steady[None]):
                 return
         if action.effect != "read" and not await self._agreed(step, action, values, seen):
             self._last[step.id] = (action, Outcome(4, seen.text if seen else ""))
-            await self._draw()
+            async with self.app.turn:
+                await self._draw()
             return
         before = session.status(step).state
         outcome = await self._run(step, action, values)
-        await self.look(then_go=False)
-        if lines := action.review(outcome):
-            await self.app.push_screen_wait(Tell("Stop and think", lines))
-        if outcome.code == 0 and before != "done" and session.status(step).state == "done":
-            self.notify(f"Step {step.id} is done.", timeout=3, markup=False)
-            await self.go(session.following(step))
-        elif outcome.code == 0 and self.step_id == step.id and session.status(step).state != "done":
-            self._suggest(session.previewed_by(action))
+        with self._held_back():
+            await self.look(then_go=False)
+            if lines := action.review(outcome):
+                await self.app.push_screen_wait(Tell("Stop and think", lines))
+            if self.step_id != step.id:
+                return  # the operator has gone elsewhere meanwhile
+            if outcome.code == 0 and before != "done" and session.status(step).state == "done":
+                self.notify(f"Step {step.id} is done.", timeout=3, markup=False)
+                self.step_id, self._wanted = session.following(step).id, None
+                async with self.app.turn:
+                    await self._draw()
+            elif outcome.code == 0 and session.status(step).state != "done":
+                self._suggest(action, session.previewed_by(action))
 
-    def _suggest(self, write: Action | None) -> None:
-        """After a dry run the focus goes to what it previewed: pressing Enter again asks, and does not look again."""
+    def _suggest(self, dry_run: Action, write: Action | None) -> None:
+        """After a dry run the focus goes to what it previewed, unless it was moved elsewhere: pressing Enter again asks,
+        and does not look again."""
         body = self.query_one_optional(StepBody)
-        if write is not None and body is not None and not self.app.session.refusal(write):
-            body.focus_on(write.id)
+        if write is None or body is None or self._wanted or self.app.session.refusal(write):
+            return
+        if (place := body.place()) and place.name == dry_run.id:
+            body.focus_on(Place(write.id))
 
     async def _run(self, step: Step, action: Action, values: Values) -> Outcome:
         self.app.findings[step.id] = []
@@ -305,10 +349,10 @@ class JourneyScreen(Steady[None]):
         return isinstance(self.focused, Input) if action == "leave_field" else True
 
     def action_rail(self) -> None:
-        self.rail.focus()
+        self.set_focus(self.rail)
 
     def action_refresh(self) -> None:
-        if self.app.session.context is not None and not self._looking:
+        if self.app.session.context is not None and not self._holding:
             self._look()
 
     def action_copy_command(self) -> None:

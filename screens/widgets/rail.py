@@ -30,7 +30,8 @@ class Rail(Options):
         else:
             self.clear_options()
             self.add_options(options)
-        self.highlighted = highlighted
+        if not self.has_focus or self.highlighted is None:  # else a step is being chosen
+            self.highlighted = highlighted
 
     def _row(self, step: Step, status: Status, current: bool, words: bool) -> Content:
         mark, word, colour = STATES[status.state]

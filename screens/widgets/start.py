@@ -43,6 +43,7 @@ class StartForm(Vertical):
     def __init__(self, choice: Choice):
         super().__init__()
         self._choice = choice
+        self.settled = False  # what was entered is in use
 
     def compose(self) -> ComposeResult:
         choice = self._choice
@@ -98,10 +99,10 @@ class StartForm(Vertical):
     @work(group="look", exclusive=True)
     async def _look(self) -> None:
         session = self.app.session
-        profile, region = self._entered()
+        choice, focused = self.entered, self.screen.focused
         self._tell(text("Looking…"))
         try:
-            look = await asyncio.wrap_future(in_thread(lambda: session.look(profile, region)))
+            look = await asyncio.wrap_future(in_thread(lambda: session.look(choice.profile, choice.region)))
         except MigrateError as error:
             self._tell(sign(LEVELS["blocked"], f"{error}\n{CREDENTIALS}"))
             return
@@ -109,10 +110,17 @@ class StartForm(Vertical):
             self._tell(sign(LEVELS["blocked"], crash(error)))
             return
         self._show(look)
+        if self.entered.region == choice.region:  # else another one is being typed
+            self.query_one("#region", Input).value = look.region
+        if look.deployments and self.screen.focused is focused:
+            self.screen.set_focus(self.query_one("#deployments"))
 
-    def _entered(self) -> tuple[str, str]:
-        chosen = self.query_one("#profile", Select).value
-        return ("" if chosen is Select.NULL else str(chosen)), self.query_one("#region", Input).value.strip()
+    @property
+    def entered(self) -> Choice:
+        """What stands in the fields."""
+        profile = self.query_one("#profile", Select).value
+        dep, stage, region = (self.query_one(name, Input).value.strip() for name in ("#dep", "#stage", "#region"))
+        return Choice(dep, stage, region, "" if profile is Select.NULL else str(profile))
 
     def _show(self, look: Look) -> None:
         lines = f"account {look.account} in {look.region}, as {look.arn}"
@@ -125,18 +133,16 @@ class StartForm(Vertical):
         else:
             lines += "\nNo Amplify deployment is seen there. Another region or profile? Else enter its names below."
         self._tell(sign(LEVELS["ok" if look.deployments else "attention"], lines))
-        self.query_one("#region", Input).value = look.region
         offered.display = bool(look.deployments)
         if look.deployments:
             offered.highlighted = 0
-            offered.focus()
 
     @on(OptionList.OptionSelected, "#deployments")
     def _pick(self, event: OptionList.OptionSelected) -> None:
         dep, _, stage = str(event.option.id).partition("/")
         self.query_one("#dep", Input).value = dep
         self.query_one("#stage", Input).value = stage
-        self.query_one("#use", Button).focus()
+        self.screen.set_focus(self.query_one("#use", Button))
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
@@ -144,13 +150,12 @@ class StartForm(Vertical):
 
     @on(Button.Pressed, "#use")
     def _use(self) -> None:
-        profile, region = self._entered()
-        dep, stage = (self.query_one(name, Input).value.strip() for name in ("#dep", "#stage"))
-        if not dep or not stage:
+        choice = self.entered
+        if not choice.dep or not choice.stage:
             self.refuse("Enter both DEP_NAME and STAGE, or look there and choose.")
             return
         self.refuse("")
-        self.post_message(self.Chosen(Choice(dep, stage, region, profile)))
+        self.post_message(self.Chosen(choice))
 
     def refuse(self, why: str) -> None:
         """Say why the choice cannot be used."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import Button, Static
+from textual.widgets import Button, Input, Static
 
 from screens.shown import CODES, LEVELS, STATES, button, excerpt, text
 from screens.widgets.form import FieldRow, Form
@@ -67,6 +68,17 @@ class ActionRow(Vertical):
         self.post_message(self.Chosen(self.offered, self.values))
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where the focus is in a step: the name of a field or an action, or `#ID` of another part; and where in a field."""
+
+    name: str
+    cursor: int | None = None
+
+
+TEXT = "#text"
+
+
 class StepBody(Vertical):
     """Built anew for each step; its actions stay in sight while the text scrolls. `given` are the values that the
     operator typed; they outlive the body."""
@@ -85,6 +97,7 @@ class StepBody(Vertical):
         self.step, self._status, self._facts = step, status, facts
         self._actions, self._findings, self._last = actions, findings, last
         self.given = given
+        self._fell_on_text = False  # for want of a better place
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="text"):
@@ -164,44 +177,74 @@ class StepBody(Vertical):
         """The command of the action focused last, else of the first one; "" without actions."""
         return next((row.command for row in self.query(ActionRow) if row.has_class("-current")), "")
 
-    def focus_name(self) -> str:
-        """What has the focus: a field's or an action's name; "" for what changes something."""
-        for row in self.query(FieldRow):
-            if row.has_focus_within:
-                return row.field.name
-        focused = (row.offered for row in self.query(ActionRow) if row.has_focus_within)
-        return next((action.id for action in focused if action.effect == "read"), "")
+    def place(self) -> Place | None:
+        """Where the focus is; None where it is elsewhere, or has no place of its own."""
+        focused = self.screen.focused
+        for row in self._rows():
+            if focused is not None and row in focused.ancestors:
+                return Place(_name(row), _cursor(focused))
+        if focused is None or focused.id is None or self not in focused.ancestors:
+            return None
+        return None if self._fell_on_text and f"#{focused.id}" == TEXT else Place(f"#{focused.id}", _cursor(focused))
 
-    def focus_on(self, name: str) -> None:
-        """Give the focus back to what had it before the step was drawn anew."""
-        for row in (*self.query(FieldRow), *self.query(ActionRow)):
-            if name and name == (row.field.name if isinstance(row, FieldRow) else row.offered.id):
-                self._give_focus(row)
-                return
-        self.focus_first()
-
-    def _give_focus(self, row: Widget) -> None:
-        for widget in row.query("Input, Select, Checkbox, Button"):  # none in a body that was replaced meanwhile
-            widget.focus(scroll_visible=False)
-            row.scroll_visible(animate=False)  # what is typed or pressed must be seen
+    def focus_on(self, place: Place | None) -> None:
+        """Give the focus back to what had it before the step was drawn anew, or to where one begins."""
+        if place is None:
+            self.focus_first()
             return
+        parts: Iterable[Widget] = (row for row in self._rows() if _name(row) == place.name)
+        if place.name.startswith("#"):
+            parts = self.query(place.name)
+        if not any(self._give_focus(part, place.cursor) for part in parts):
+            self.focus_first()
+
+    def _rows(self) -> Iterator[FieldRow | ActionRow]:
+        yield from self.query(FieldRow)
+        yield from self.query(ActionRow)
+
+    def _give_focus(self, part: Widget, cursor: int | None = None) -> bool:
+        """Focus a part, or what is entered or pressed in it; False where that takes no focus now."""
+        widget = part if part.can_focus else next(iter(part.query("Input, Select, Checkbox, Button")), None)
+        if widget is None or not widget.focusable:
+            return False
+        self.screen.set_focus(widget, scroll_visible=False, from_app_focus=cursor is not None)
+        if isinstance(widget, Input) and cursor is not None:
+            widget.cursor_position = cursor
+        if part.id != TEXT[1:]:
+            self.call_after_refresh(part.scroll_visible, animate=False)  # what is typed or pressed must be seen
+        return True
+
+    def press(self, action: Action) -> None:
+        """Press an action's button, if it can be pressed."""
+        for row in self.query(ActionRow):
+            if row.offered is action:
+                row.query_one(Button).press()
 
     def focus_first(self) -> None:
         """Focus an empty needed field, else the dry run of what writes, else another button that only looks, else the text."""
         for row in self.query(FieldRow):
-            if row.field.required and not row.value:
-                self._give_focus(row)
+            if row.field.required and not row.value and self._give_focus(row):
                 return
         looking = [row for row in self.query(ActionRow) if row.offered.effect == "read"]
         previews = {action.preview for action, refusal in self._actions if action.effect == "write" and not refusal}
         dry_run = next((row for row in looking if row.offered.id in previews), None)
         if looking:  # a step's last action is what it is for
             last, refusal = self._actions[-1]
-            self._give_focus(dry_run or looking[-1 if last.effect == "read" and not refusal else 0])
-            return
+            if self._give_focus(dry_run or looking[-1 if last.effect == "read" and not refusal else 0]):
+                return
         self.focus_text()
+        self._fell_on_text = True
 
     def focus_text(self) -> None:
         """Focus the text, where letters are keys and arrows scroll."""
-        for scroll in self.query("#text"):
-            scroll.focus()
+        self._fell_on_text = False
+        for scroll in self.query(TEXT):
+            self.screen.set_focus(scroll, scroll_visible=False)
+
+
+def _cursor(widget: Widget) -> int | None:
+    return widget.cursor_position if isinstance(widget, Input) else None
+
+
+def _name(row: FieldRow | ActionRow) -> str:
+    return row.field.name if isinstance(row, FieldRow) else row.offered.id
