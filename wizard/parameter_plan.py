@@ -219,7 +219,7 @@ def _variable(service: Service, variable: Variable, stage: str) -> Wanted:
     try:
         value = service.definition.expand(variable.text)
     except Unanswered as error:
-        return Wanted(path, "", service.name, origin, refused=f"{plain(error, 120)} has no answer yet")
+        return Wanted(path, "", service.name, origin, refused=f"{plain(error, 120)} leads to nothing that exists yet")
     return Wanted(path, value, service.name, origin, refused=refusal(path, value))
 
 

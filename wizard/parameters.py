@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,8 @@ _KEEP = (
         "Change it in the var file once users log in with new ids, and run populate again.",
     ),
 )  # fmt: skip
-_SIGNS = {"cannot": "✗", "update": "~", "create": "+", "kept": "=", "skipped": "-", "unchanged": "="}
+# For people, what is to be looked at first: what a service needs and cannot get stops the run, the rest does not.
+_SIGNS = {"cannot": "✗", "update": "~", "create": "+", "left out": "-", "kept": "=", "skipped": "-", "unchanged": "="}
 
 
 @dataclass(frozen=True)
@@ -97,14 +99,14 @@ def populate(context: Context, root: Path | None = None, *, dry_run: bool = Fals
     found = plan(context, root)
     before = replace(found, findings=(*found.findings, *_KEEP))
     # What changes nothing comes last, below what is to be looked at.
-    rows = sorted(before.rows, key=lambda row: list(_SIGNS).index(row.action))
+    rows = sorted(before.rows, key=lambda row: list(_SIGNS).index(_verb(row)))
     lines = [*(_table(rows) if dry_run else []), *_announce(context, before.findings)]
     if before.blocked:
         lines += ["", *_problems(before), "", "Nothing was written: correct the above first."]
         return Outcome(3, "\n".join(lines), {**_details(before), "written": 0, "failed": []})
     if dry_run:
-        counts = before.counts()
-        summary = ", ".join(f"{counts[action]} {action}" for action in _SIGNS if action in counts)
+        counts = Counter(map(_verb, before.rows))
+        summary = ", ".join(f"{counts[verb]} {verb}" for verb in _SIGNS if verb in counts)
         lines += ["", "Afterwards:", *_tally(before, ("create", "update"))]
         lines += ["", f"Dry run: {summary or 'nothing to do'}. Nothing was written."]
         return Outcome(0, "\n".join(lines), {**_details(before), "written": 0, "failed": []})
@@ -204,9 +206,13 @@ def _table(rows: tuple[Row, ...] | list[Row]) -> list[str]:
     paths = [plain(row.wanted.path) for row in rows]
     width = max(map(len, paths), default=0)
     return [
-        f"{_SIGNS[row.action]} {row.action:<9} {path:<{width}}  {_change(row)}".rstrip()
+        f"{_SIGNS[_verb(row)]} {_verb(row):<9} {path:<{width}}  {_change(row)}".rstrip()
         for row, path in zip(rows, paths, strict=True)
     ]
+
+
+def _verb(row: Row) -> str:
+    return "left out" if row.action == "cannot" and not row.needed else row.action
 
 
 def _change(row: Row) -> str:

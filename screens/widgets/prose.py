@@ -8,7 +8,21 @@ from textual.widgets import Static
 
 from wizard.text import plain
 
-LIST_SIGNS = ("+", "-", "!", "·", "✓", "×", "?", "–", "#", "$")  # lines that begin so are entries of a list
+LIST_SIGNS = (
+    "+",
+    "-",
+    "!",
+    "·",
+    "✓",
+    "✗",
+    "×",
+    "~",
+    "=",
+    "?",
+    "–",
+    "#",
+    "$",
+)  # lines that begin so are entries of a list
 
 
 def hanging(line: str, width: int) -> list[Content]:

@@ -303,7 +303,7 @@ def test_a_parameter_that_appears_meanwhile_is_not_overwritten(ready: Context, a
         ("x" * 4097, "4,096"),
         ("é" * 2049, "4,096"),
         ("'{{x}}'", "{{"),
-        ("a-${self:custom.no}", "no answer"),
+        ("a-${self:custom.no}", "leads to nothing"),
     ],
 )
 def test_a_needed_value_that_cannot_be_stored_blocks_everything(
@@ -326,6 +326,9 @@ def test_a_value_at_the_limit_is_stored_and_one_that_nobody_needs_is_left_out(re
     write_service(
         parameters.checkout_root(ready), "big", section(f"FULL: {'x' * 4096}", f"MORE: {'x' * 4097}", service="big")
     )
+    shown = parameters.populate(ready, dry_run=True).text
+    assert "- left out  /amplify/dev/big/MORE" in shown and "left out, 2 skipped. Nothing was written." in shown
+    assert "cannot  " not in shown  # which stops the run
     outcome = parameters.populate(ready)
     assert outcome.code == 0
     assert len(stored(aws)["/amplify/dev/big/FULL"]) == 4096
