@@ -84,7 +84,7 @@ class Running(Steady[Outcome]):
 
     def _show(self, outcome: Outcome) -> None:
         self.app.drain()
-        self.progress.flush()
+        self.progress.end()
         self.outcome = outcome
         words = outcome.text
         if outcome.code not in (0, 4) and (file := self.app.session.log_file):

@@ -55,10 +55,12 @@ def tail(name: str, width: int) -> str:
 
 
 class ProgressTable(DataTable[Text]):
-    """One row per task, the newest values of each."""
+    """One row per task, the newest values of each. Columns are as wide as what is in them; what is left is the name's."""
 
-    COLUMNS = (("what", 0), ("phase", 8), ("done", 17), ("rate", 9), ("left", 8))
-    OTHERS = 8 + 17 + 9 + 8 + 5 * 2 + 4  # widths of the other columns, padding, margins
+    COLUMNS = ("what", "phase", "done", "rate", "left")
+    LEAST, MOST = (8, 5, 4, 8, 8), (70, 40, 23, 8, 8)  # columns
+    NAME = 20  # columns that a long name has at least
+    BESIDE = 5 * 2 + 4  # padding and margins
 
     def __init__(self) -> None:
         super().__init__(cursor_type="none", zebra_stripes=True, classes="-empty")
@@ -66,22 +68,32 @@ class ProgressTable(DataTable[Text]):
         self._paces: dict[str, Pace] = {}
         self._waiting: dict[str, Progress] = {}
         self._newest: dict[str, Progress] = {}
-        self._name_width = 0
+        self._widths = self.LEAST
+        self._longest = self.LEAST
+        self._ended = False
 
     def _fit(self) -> None:
-        self._name_width = max(20, min(70, self.app.size.width - self.OTHERS))
+        """Share the width out; all rows are drawn anew when that changes."""
+        room = self.app.size.width - self.BESIDE
+        _, phase, done, rate, left = self._longest
+        room -= done + rate + left
+        phase = min(phase, max(self.LEAST[1], room - min(self._longest[0], self.NAME)))
+        widths = (max(self.LEAST[0], min(self.MOST[0], room - phase)), phase, done, rate, left)
+        if widths == self._widths:
+            return
+        self._widths = widths
+        for column, width in zip(self.ordered_columns, widths, strict=True):
+            column.width = width
+        self._waiting = {**self._newest, **self._waiting}
 
     def on_resize(self) -> None:
-        before = self._name_width
-        self._fit()
-        if self._name_width != before and self.columns:
-            self.ordered_columns[0].width = self._name_width
-            self._waiting = {**self._newest, **self._waiting}  # all names anew
+        if self.columns:
+            self._fit()
 
     def on_mount(self) -> None:
+        for label, width in zip(self.COLUMNS, self._widths, strict=True):
+            self.add_column(label, key=label, width=width)
         self._fit()
-        for label, width in self.COLUMNS:
-            self.add_column(label, key=label, width=width or self._name_width)
         self.set_interval(1 / 4, self.flush)
 
     def take(self, progress: Progress) -> None:
@@ -91,12 +103,23 @@ class ProgressTable(DataTable[Text]):
         pace.update(progress.done, now)
         self._waiting[progress.task] = self._newest[progress.task] = progress
 
+    def end(self) -> None:
+        """Draw the last reports; nothing is left to wait for."""
+        self._ended = True
+        self._waiting = dict(self._newest)
+        self.flush()
+
     def flush(self) -> None:
         """Draw what was reported since the last time."""
-        waiting, self._waiting = self._waiting, {}
-        if not waiting:
+        if not self._waiting:
             return
         self.remove_class("-empty")
+        lengths = [self._longest, *(map(len, self._words(progress)) for progress in self._waiting.values())]
+        self._longest = tuple(
+            min(most, max(column)) for most, column in zip(self.MOST, zip(*lengths, strict=True), strict=True)
+        )
+        self._fit()
+        waiting, self._waiting = self._waiting, {}
         with self.app.batch_update():
             for task, progress in waiting.items():
                 cells = self._cells(progress)
@@ -104,18 +127,24 @@ class ProgressTable(DataTable[Text]):
                     self.add_row(*cells, key=task)
                     self.call_after_refresh(self.scroll_end, animate=False)  # to where the work is
                     continue
-                for (label, _), cell in zip(self.COLUMNS, cells, strict=True):
+                for label, cell in zip(self.COLUMNS, cells, strict=True):
                     self.update_cell(task, label, cell)
 
-    def _cells(self, progress: Progress) -> tuple[Text, ...]:
+    def _words(self, progress: Progress) -> tuple[str, str, str, str, str]:
         pace = self._paces[progress.task]
-        complete = progress.total is not None and progress.done >= progress.total
         total = f"/{progress.total:,}" if progress.total is not None else ""
+        done = f"{progress.done:,}{total}" if progress.unit else ""
+        return plain(progress.task), plain(progress.phase), done, speed(pace.rate), self._left(progress, pace)
+
+    def _left(self, progress: Progress, pace: Pace) -> str:
+        if progress.total is not None and progress.done >= progress.total:
+            return "✓ done"
+        if self._ended or progress.total is None:
+            return ""
         left = pace.left(progress.total)
-        return (
-            Text(tail(plain(progress.task), self._name_width), no_wrap=True),
-            Text(plain(progress.phase, 8)),
-            Text(f"{progress.done:,}{total}"),
-            Text(speed(pace.rate)),
-            Text("✓ done" if complete else duration(left) if left is not None else "…"),
-        )
+        return "…" if left is None else duration(left)
+
+    def _cells(self, progress: Progress) -> tuple[Text, ...]:
+        name, phase, *others = self._words(progress)
+        shown = (tail(name, self._widths[0]), plain(phase, self._widths[1]), *others)
+        return tuple(Text(words, no_wrap=True) for words in shown)
