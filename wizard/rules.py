@@ -347,10 +347,11 @@ def verify_locked(facts: Facts) -> str:
 
 
 def cleanup_done(facts: Facts) -> str:
-    if facts.value("kept") is True and verify_done(facts):
-        return "the old records are kept"
-    left = facts.value("retained")
-    return "nothing retained is left" if left == 0 and verify_done(facts) else ""
+    if not verify_done(facts):
+        return ""
+    if facts.value("retained") == 0:
+        return "nothing retained is left"
+    return "the old records are kept" if facts.value("kept") is True else ""
 
 
 def cleanup_locked(facts: Facts) -> str:
