@@ -238,6 +238,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     as_json, debug = "--json" in words, "--debug" in words
     try:
         arguments = _without_command(words) or build_parser().parse_args(words)
+        _check_log(arguments.log)
         if arguments.run is None:
             return _wizard(arguments)
         return _command(arguments)
@@ -247,6 +248,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(130, "Interrupted; the same command goes on from here.", as_json, None)
     except Exception as error:
         return _report(1, _unforeseen(error), as_json, error if debug else None)
+
+
+def _check_log(file: Path | None) -> None:
+    """Raises BadInput where `--log` cannot be written, before anything begins."""
+    from wizard.workspace import private_opener
+
+    if file is None:
+        return
+    try:
+        open(file, "a", opener=None if file.exists() else private_opener).close()
+    except OSError as error:
+        why = "its folder does not exist" if isinstance(error, FileNotFoundError) else error.strerror
+        raise BadInput(f"The log cannot be written to {file}: {why}. Give --log another path.") from error
 
 
 def _without_command(words: list[str]) -> argparse.Namespace | None:

@@ -79,7 +79,8 @@ Connect = Callable[[Choice, Feed, Control], "Context"]
 class Session:
     """See the module. `gather_facts` makes the facts of a context; `connect` is None where the deployment cannot be
     chosen (the demo); `resume_command` comes back here if the choice and the options that were `given` besides do not
-    say it; `log_to` replaces the log file; `lasting` is false where all of it is thrown away at the end."""
+    say it; `log_to` replaces the log file; `lasting` is false where the AWS is thrown away at the end, `keeps` where
+    the workspace is as well."""
 
     journey: Journey
     gather_facts: Callable[[Context], Facts]
@@ -91,6 +92,7 @@ class Session:
     given: tuple[str, ...] = ()
     log_to: Path | None = None
     lasting: bool = True
+    keeps: bool = True
     find_results: Callable[[Context], Results | None] = of_workspace
 
     def __post_init__(self) -> None:
@@ -393,20 +395,23 @@ class Session:
             f"{_mark(done.outcome.code)} step {done.step.id}, {done.action.label}: {_gist(done.outcome.text)}"
             for done in self.history[-20:]
         ]
-        if not self.lasting:
-            return "\n".join([*lines, f"Nothing of this is kept. Another one, from the start: {self.resume}"])
-        if self.log_file is not None:
+        if (self.keeps or self.log_to) and self.log_file is not None:
             lines.append(f"Log: {self.log_file}")
-        if self.context is not None:
+        if self.keeps and self.context is not None:
             lines.append(f"Workspace: {self.context.workspace.folder}")
-        lines.append(f"Go on any time, from where this ended: {self.resume}")
+        if self.lasting:
+            lines.append(f"Go on any time, from where this ended: {self.resume}")
+        else:
+            left = "of its AWS" if self.keeps else "of this"
+            lines.append(f"Nothing {left} is kept. Another one, from the start: {self.resume}")
         return "\n".join(lines)
 
 
 def _gist(text: str) -> str:
-    """What an outcome says at the start and, where it is long, in its last line: there its sum stands."""
+    """What an outcome says at the start and, where it is long, in its last line, if that is the sum and no entry."""
     lines = [line for line in text.split("\n") if line.strip()]
-    return plain(" … ".join(dict.fromkeys([*lines[:1], *lines[-1:]])), 300)
+    last = [line for line in lines[-1:] if not line[0].isspace()]
+    return plain(" … ".join(dict.fromkeys([*lines[:1], *last])), 300)
 
 
 def _mark(code: int) -> str:

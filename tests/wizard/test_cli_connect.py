@@ -11,7 +11,7 @@ import pytest
 
 from tests.emulators import free_port
 from tests.wizard.cli_run import Cli, reach
-from wizard.cli import build_parser
+from wizard.cli import build_parser, main
 from wizard.deployment import Deployment
 from wizard.session import in_thread
 
@@ -23,6 +23,25 @@ def test_a_closed_port_is_one_sentence_with_what_to_check(
     cli = Cli(Deployment("v6", "dev", "us-east-1"), tmp_path / "workspace", capsys)
     assert cli("preflight") == 3
     assert cli.printed[-1].splitlines()[-1].endswith("Check the network, the region and AWS_ENDPOINT_URL.")
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--plain"], ["--auto"], ["demo"], ["demo", "--auto"], ["deployment", "--json"]], ids=" ".join
+)
+def test_a_log_that_cannot_be_written_is_one_sentence_before_anything_begins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    for file, why in ((tmp_path / "no" / "x.log", "its folder does not exist"), (tmp_path, "Is a directory")):
+        assert main([*words, "--log", str(file)]) == 2
+        told = f"The log cannot be written to {file}: {why}. Give --log another path."
+        printed = capsys.readouterr()
+        assert printed.err.strip() == told and (not printed.out or "--json" in words)
+
+
+def test_a_demo_is_not_begun_in_the_folder_of_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "workspace").mkdir()
+    assert main(["demo", "--auto", "--workspace", str(tmp_path)]) == 2
+    assert "is of another demo, whose AWS is gone" in capsys.readouterr().err
 
 
 def test_the_checkout_may_stand_before_the_command_or_after_it_or_without_one() -> None:

@@ -166,9 +166,12 @@ def test_the_epilogue_says_what_was_done_and_how_to_come_back(session: Session) 
 
 def test_what_is_thrown_away_names_no_files_and_no_way_back(session: Session) -> None:
     run(session, "1", "populate-dry-run")
-    session.lasting = False
+    session.lasting = session.keeps = False
     words = session.epilogue()
     assert "Nothing of this is kept" in words and str(session.log_file) not in words and "Go on" not in words
+    session.keeps = True  # in a folder that was asked for
+    words = session.epilogue()
+    assert "Nothing of its AWS is kept" in words and str(session.log_file) in words and "Go on" not in words
 
 
 def test_the_way_back_is_made_of_the_choice(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from wizard.commands.sandbox import add_seed_options
+from wizard.errors import BadInput
 from wizard.journey import Outcome
 
 
@@ -30,6 +31,10 @@ def run_demo(arguments: argparse.Namespace, context: None = None) -> Outcome:
     from wizard.session import Session
     from wizard.steps import JOURNEY
 
+    if arguments.workspace and (arguments.workspace / "workspace").exists():
+        raise BadInput(
+            f"{arguments.workspace} is of another demo, whose AWS is gone. Give an empty folder, or leave --workspace out."
+        )
     print("Starting an embedded AWS with a seeded deployment…", file=sys.stderr, flush=True)
     with contextlib.ExitStack() as stack:
         folder = arguments.workspace or Path(
@@ -49,7 +54,9 @@ def run_demo(arguments: argparse.Namespace, context: None = None) -> Outcome:
             _gather,
             context=demo.context(Path(folder) / "workspace"),
             resume_command="amplify-migrate demo",
-            lasting=arguments.workspace is not None,
+            lasting=False,
+            keeps=arguments.workspace is not None,
+            log_to=arguments.log,
         )
         arguments.confirm, arguments.yes = demo.confirmations(), True
         code = drive(session, arguments)
