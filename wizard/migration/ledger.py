@@ -96,27 +96,40 @@ class Ledger:
                     pass
             uri = f"{path.absolute().as_uri()}?mode={'rw' if writable else 'ro'}"
             self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
-            found = self._db.execute("PRAGMA user_version").fetchone()[0]
-            tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if found > FORMAT:
-                raise BadInput(f"The ledger {path} was written by a newer amplify-migrate; use that one.")
-            if found == 0 and not tables and not writable:
-                raise Blocked(_NO_PLAN)
-            if found == 0 and tables:
-                raise BadInput(f"{path} is not a ledger of amplify-migrate; move it away or give another --workspace.")
-            if writable:
-                self._db.execute("PRAGMA journal_mode=WAL")  # changes the file: only once it is known to be ours
-                self._db.execute("PRAGMA synchronous=FULL")
-            if writable and found == 0:
-                self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
-            if writable:
-                self._db.execute(_TAKEN)  # ledgers of the first versions lack it
         except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_ROOM:
-                raise Failed(f"The ledger {path} cannot be written ({error}). Nothing is lost; run again.") from error
-            raise BadInput(f"The ledger {path} cannot be opened ({error}); restore it, or move it away.") from error
+            raise self._unusable(error) from error
         except OSError as error:
             raise BadInput(f"The ledger {path} cannot be opened: {error.strerror}.") from error
+        try:
+            self._prepare(writable)
+        except BaseException as error:
+            self._db.close()
+            if isinstance(error, sqlite3.DatabaseError):
+                raise self._unusable(error) from error
+            raise
+
+    def _prepare(self, writable: bool) -> None:
+        """Make sure that the file is a ledger, or becomes one."""
+        found = self._db.execute("PRAGMA user_version").fetchone()[0]
+        tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if found > FORMAT:
+            raise BadInput(f"The ledger {self.path} was written by a newer amplify-migrate; use that one.")
+        if found == 0 and not tables and not writable:
+            raise Blocked(_NO_PLAN)
+        if found == 0 and tables:
+            raise BadInput(f"{self.path} is not a ledger of amplify-migrate; move it away or give another --workspace.")
+        if writable:
+            self._db.execute("PRAGMA journal_mode=WAL")  # changes the file: only once it is known to be ours
+            self._db.execute("PRAGMA synchronous=FULL")
+        if writable and found == 0:
+            self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
+        if writable:
+            self._db.execute(_TAKEN)  # ledgers of the first versions lack it
+
+    def _unusable(self, error: sqlite3.DatabaseError) -> Failed | BadInput:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_ROOM:
+            return Failed(f"The ledger {self.path} cannot be written ({error}). Nothing is lost; run again.")
+        return BadInput(f"The ledger {self.path} cannot be opened ({error}); restore it, or move it away.")
 
     def close(self) -> None:
         self._db.close()

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 Verdict = Literal["match", "differs", "missing", "unknown"]
 BATCH = 500
+LISTED = 500  # changes that do not match and are named; all are counted
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ def verify_plan(context: Context) -> dict[str, Any]:
         plan, ids = open_plan(context, ledger)
         verdicts: Counter[str] = Counter()
         later = 0
-        wrong: list[dict[str, Any]] = []
+        wrong: list[dict[str, Any]] = []  # the first of them; a lost table may have a million
+        wrong_total = 0
         total = sum(ledger.counts(where="state IN ('applied', 'verified')").values())
         done = 0
         ahead = ReadAhead(context)
@@ -148,7 +150,9 @@ def verify_plan(context: Context) -> dict[str, Any]:
                     if entry.state == "applied":
                         ended.append(entry.becomes("verified", entry.note))
                 else:
-                    wrong.append({**shown(entry), "verdict": judgement.verdict, "why": judgement.why})
+                    wrong_total += 1
+                    if len(wrong) < LISTED:
+                        wrong.append({**shown(entry), "verdict": judgement.verdict, "why": judgement.why})
                     if judgement.verdict != "unknown":
                         # The next plan takes it up: what is missing is made again, what differs is looked at again.
                         state = "failed" if judgement.verdict == "missing" else "conflict"
@@ -157,11 +161,12 @@ def verify_plan(context: Context) -> dict[str, Any]:
                 context.feed.emit(Progress("verify", done, total, "changes", "verify"))
             ledger.save(ended)
         left = leftovers(context, ledger, plan, ids)
-        wrong += _new_versions(plan, left)
+        versions = _new_versions(plan, left)
         summary = {
             "verdicts": dict(verdicts),
             "changed_since": later,
-            "wrong": wrong[:500],
+            "wrong": [*versions, *wrong],
+            "wrong_total": len(versions) + wrong_total,
             "leftovers": left,
             "states": ledger.counts(),
             "tables": ledger.table_counts(),

@@ -230,3 +230,15 @@ def test_changes_are_counted_for_each_person_they_concern(tmp_path: Path) -> Non
         ("ann", {"planned": 1, "conflict": 1}),
         ("ben", {"planned": 1}),
     ]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs a list of open files")
+def test_a_file_that_is_refused_is_not_kept_open(tmp_path: Path) -> None:
+    path = tmp_path / "other.sqlite"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE t (x)")
+    other.close()
+    with pytest.raises(BadInput) as caught:
+        Ledger(path)
+    still = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink() and link.resolve() == path]
+    assert (still, "is not a ledger" in str(caught.value)) == ([], True)

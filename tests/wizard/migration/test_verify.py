@@ -13,6 +13,7 @@ from tests.wizard.faults import deny
 from tests.wizard.migration import few, network
 from tests.wizard.migration.few import ACCOUNTS
 from tests.wizard.migration.stage import ANN, BOB, MAP, Item, Stage, n, requests_of, run, s, writes
+from wizard.migration import verify as verifying
 from wizard.migration.entry import Entry
 from wizard.migration.rewrite import Edit
 from wizard.migration.scan import MARK
@@ -70,6 +71,17 @@ def test_a_new_item_that_is_gone_is_missing_and_made_again(stage: Stage) -> None
     assert stage.run("cleanup", "apply").code == 3, "nothing is deleted after a verification that was not clean"
     stage.migrate()
     assert stage.get(ACCESS, "o", "a-100") is not None
+
+
+def test_of_much_that_is_wrong_all_is_counted_and_the_first_is_named(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifying, "LISTED", 1)
+    applied(stage)
+    stage.delete(ACCESS, "o", "a-100")
+    stage.set(CHATS, ("1",), user=s(ANN))
+    document = stage.verify(1)
+    assert (len(document["wrong"]), document["wrong_total"]) == (1, 2)
 
 
 def test_what_cannot_be_read_is_unknown_and_stays_applied(stage: Stage) -> None:
