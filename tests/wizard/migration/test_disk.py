@@ -17,6 +17,7 @@ from tests.wizard.cli_run import SETTINGS, options
 from tests.wizard.migration.few import fill
 from tests.wizard.migration.stage import Dump, Stage, run
 from wizard.aws import is_read
+from wizard.workspace import Workspace
 
 
 class Disk:
@@ -118,12 +119,12 @@ def test_a_disk_that_fills_up_in_the_middle_loses_nothing(
     for step in steps:
         context, seen = stage.context(), 0
 
-        def look(model: Any, **_: Any) -> None:
+        def look(model: Any, workspace: Workspace = context.workspace, **_: Any) -> None:
             nonlocal seen
             seen += not is_read(model.name)
             if seen == 4:
-                size = context.workspace.audit_log.stat().st_size
-                context.workspace.write_audit({"pad": " " * (7_000 - size % 4_096)})
+                size = workspace.audit_log.stat().st_size
+                workspace.write_audit({"pad": " " * (7_000 - size % 4_096)})
                 disk.fill(0)  # but for a thousand bytes of a page that exists
 
         context.account.client("dynamodb").meta.events.register("before-call", look)
