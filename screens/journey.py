@@ -17,7 +17,6 @@ from textual.widgets import Footer, Input, OptionList, Static
 
 from screens.asking import Arrival, Ask, AskForWord, Tell
 from screens.checks import Checks
-from screens.choose import FRAGILE, fragile_line
 from screens.help import HELP
 from screens.results import Tables
 from screens.running import Running
@@ -29,6 +28,7 @@ from screens.widgets.rail import Rail
 from screens.widgets.start import StartForm
 from screens.widgets.step_body import ActionRow, Place, StepBody
 from wizard.errors import Interrupted, MigrateError
+from wizard.face import FRAGILE, fragile_line
 from wizard.forms import filled
 from wizard.journey import Action, Outcome, Step, Values
 from wizard.session import Choice, crash, in_thread

@@ -12,11 +12,11 @@ from functools import partial
 from types import FrameType
 from typing import TypeVar
 
-from screens.choose import FRAGILE, fragile_line
 from screens.plain_results import view
 from screens.prompts import ask_text, choose, confirm, entered, say, told
 from wizard.errors import Interrupted, MigrateError
 from wizard.events import Question
+from wizard.face import FRAGILE, fragile_line
 from wizard.follow import Follower, last_words
 from wizard.forms import complaint, filled
 from wizard.journey import EFFECTS, Action, Outcome, Step, Values

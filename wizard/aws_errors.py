@@ -9,6 +9,7 @@ import botocore.exceptions
 
 from wizard.text import plain
 
+AWS_ERRORS = (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)  # all that a request can end with
 THROTTLED = {
     "ProvisionedThroughputExceededException", "Throttling", "ThrottlingException", "ThrottledException",
     "RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "TooManyRequestsException",

@@ -160,7 +160,6 @@ def connect(choice: Choice, feed: Feed, control: Control, arguments: argparse.Na
         raise Blocked(f"AWS does not say whose account this is: {explain(error)}. Check the credentials.") from error
     workspace = Workspace(Path(arguments.workspace or folder).expanduser())
     workspace.belongs_to(account.id, deployment)
-    account.audit = workspace.write_audit
     endpoint = endpoint_of(account)
     return Context(
         deployment, account, workspace, feed, control, root, max(1, arguments.workers), arguments.yes, arguments.confirm,
@@ -366,7 +365,7 @@ def _gather(context: Context) -> Any:
 
 def drive(session: Session, arguments: argparse.Namespace) -> int:
     """Give a session to the screens, the plain prompts, or to nobody."""
-    from screens.choose import face
+    from wizard.face import face
 
     which = face(arguments.plain, arguments.auto, sys.stdin, sys.stdout, sys.stderr, os.environ)
     if which == "none":

@@ -38,6 +38,9 @@ class Context:
     other_sandbox: bool = False
     endpoint: str = ""
 
+    def __post_init__(self) -> None:
+        self.account.audit = self.workspace.write_audit
+
     @property
     def region(self) -> str:
         return self.deployment.region

@@ -18,10 +18,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import botocore.exceptions
-
 from wizard import __version__, backup_files
-from wizard.aws_errors import explain
+from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.backup_files import DATA, MANIFEST
 from wizard.catalog.bucket_model import CONSOLIDATION
 from wizard.catalog.buckets import BUCKETS
@@ -363,7 +361,7 @@ def _remaining(context: Context) -> dict[str, Any]:
     ):
         try:
             existing = set(listing(context.account))
-        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        except AWS_ERRORS as error:
             found["unknown"].append(f"{kind}: {explain(error)}")
             continue
         found[kind] = [name for name in names if name in existing]

@@ -18,7 +18,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from wizard.aws_errors import ABSENT, code_of
+from wizard.aws_errors import ABSENT, AWS_ERRORS, code_of
 from wizard.context import Context
 from wizard.errors import Blocked, Failed, MigrateError
 from wizard.lease_places import Lease, better, hidden, passing_over, places, read, standing
@@ -64,7 +64,7 @@ def exclusive(context: Context) -> Iterator[None]:
 
         def renew() -> None:
             while not stop.wait(RENEW_SECONDS):
-                with contextlib.suppress(Blocked, botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+                with contextlib.suppress(Blocked, *AWS_ERRORS):
                     hold.renew()
 
         thread = threading.Thread(target=renew, name="lease", daemon=True)
@@ -151,7 +151,7 @@ class _Hold:
                     # Also when the new beat is there already: an answer that was lost makes the client ask twice.
                     _write(*self._place, self._beats[-1], *_stands(self._beats))
                     self._beats, self._renewed = self._beats[-1:], started
-                except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+                except AWS_ERRORS as error:
                     log.warning("the lease could not be renewed: %s", code_of(error))
                     self._lost = code_of(error) in {"ConditionalCheckFailedException"} | ABSENT
                     if not self._lost:
@@ -172,7 +172,7 @@ class _Hold:
                 _patiently(self._context, self.renew)
             else:
                 self.renew()
-        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        except AWS_ERRORS as error:
             if (age := _seconds() - self._renewed) > LEASE_SECONDS:
                 since = time.strftime("%H:%M:%S", time.localtime(time.time() - age))
                 raise Blocked(
@@ -183,7 +183,7 @@ class _Hold:
     def _ask(self) -> None:
         """A read of the item: credentials that have expired meanwhile are asked for there, as at every request."""
         _, table, key, *_ = self._place
-        with contextlib.suppress(botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+        with contextlib.suppress(*AWS_ERRORS):
             self._context.account.call("dynamodb", "get_item", TableName=table, Key=key)
 
     def release(self) -> None:
@@ -193,7 +193,7 @@ class _Hold:
         mine = {"ConditionExpression": condition, "ExpressionAttributeValues": values}
         try:
             _patiently(context, lambda: _send(context, "delete_item", table, key, Key=key, **mine))
-        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError, MigrateError) as error:
+        except (*AWS_ERRORS, MigrateError) as error:
             log.warning("the lock item in %s could not be removed: %s", table, code_of(error))
 
 
@@ -304,7 +304,7 @@ def _send(context: Context, operation: str, table: str, key: Item, **parameters:
     where = {"TableName": table, "Key": key}
     try:
         answer = getattr(client, operation)(TableName=table, **parameters)
-    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+    except AWS_ERRORS as error:
         answer, result = getattr(error, "response", None), code_of(error)
         raise
     finally:

@@ -11,6 +11,7 @@ from pathlib import Path
 from wizard import serverless_command
 from wizard.context import Context
 from wizard.deployment import read_config
+from wizard.face import Face, face, fragile_line
 from wizard.facts import Fact
 
 BASIC_OPS = "amplify-lambda-basic-ops"  # its folder in a checkout that still has the service
@@ -73,20 +74,18 @@ def check_serverless(context: Context) -> Fact:
 
 def check_system(context: Context) -> Fact:
     """Whether this system, terminal and connection carry a long run."""
-    return system_fact(sys.platform, os.environ, (sys.stdin.isatty(), sys.stdout.isatty(), sys.stderr.isatty()))
+    return system_fact(sys.platform, os.environ, face(False, False, sys.stdin, sys.stdout, sys.stderr, os.environ))
 
 
-def system_fact(platform: str, environment: Mapping[str, str], terminals: tuple[bool, bool, bool]) -> Fact:
-    """The verdict on system and terminal. Pure; `terminals` says of stdin, stdout and stderr whether they are one."""
-    term = environment.get("TERM", "")
-    screens = all(terminals) and term not in ("", "dumb") and not environment.get("CI")
-    face = "screens" if screens else "plain prompts" if all(terminals[:2]) else "no questions"
-    found = f"{platform}, TERM={term or 'unset'}: {face}"
-    value = {"platform": platform, "screens": screens}
+def system_fact(platform: str, environment: Mapping[str, str], which: Face) -> Fact:
+    """The verdict on system and terminal, of which `which` face starts there. Pure."""
+    shown = {"textual": "screens", "plain": "plain prompts", "none": "no questions"}[which]
+    found = f"{platform}, TERM={environment.get('TERM') or 'unset'}: {shown}"
+    value = {"platform": platform, "screens": which == "textual"}
     if not platform.startswith(SYSTEMS):
         return Fact("system", "blocked", "System and terminal", f"{found}; this system is not supported",
                     "Use Linux or macOS; on Windows, WSL.", value)  # fmt: skip
-    if environment.get("SSH_CONNECTION") and not (environment.get("TMUX") or environment.get("STY")):
+    if fragile_line(environment):
         return Fact("system", "attention", "System and terminal", f"{found}, over ssh",
                     "Start it inside tmux or screen: a dropped line then interrupts nothing.", value)  # fmt: skip
     return Fact("system", "ok", "System and terminal", found, "", value)

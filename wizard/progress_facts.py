@@ -11,7 +11,7 @@ from wizard import estimate, storage, users, wire
 from wizard.backup_files import read_items
 from wizard.batch_get import batch_get
 from wizard.catalog.model import Ids
-from wizard.catalog.tables import TABLES
+from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.facts import Fact
 from wizard.migration.entry import encode_key
@@ -77,7 +77,7 @@ def count_missing(context: Context, table: str, items: Iterable[Item], key: Sequ
     """Rows of `items` that the user storage table has neither under their own nor under their mapped key."""
     path = map_file(context)
     ids = Ids(users.check_file(path)[0].ids) if path is not None and path.is_file() else Ids()
-    row = next(row for row in TABLES if row.config_key == "USER_DATA_STORAGE_TABLE")
+    row = BY_KEY["USER_DATA_STORAGE_TABLE"]
 
     def absent(batch: tuple[Item, ...]) -> int:
         own = [wire.key_of(item, key) for item in batch]

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import botocore.exceptions
-
 from wizard import role_policies
-from wizard.aws_errors import DENIED, code_of, explain
+from wizard.aws_errors import AWS_ERRORS, DENIED, code_of, explain
 from wizard.checkout import read_checkout
 from wizard.context import Context
 from wizard.events import Finding, Progress
@@ -81,7 +79,7 @@ def examine(context: Context, endpoints: Sequence[str] = ()) -> Health:
 def _guarded(name: str, look: Any) -> tuple[int, list[Finding]]:
     try:
         found: tuple[int, list[Finding]] = look()
-    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+    except AWS_ERRORS as error:
         return 0, [_unknown(name, error)]
     return found
 

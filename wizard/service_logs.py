@@ -14,7 +14,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from wizard.aws_errors import ABSENT, code_of, explain
+from wizard.aws_errors import ABSENT, AWS_ERRORS, code_of, explain
 from wizard.context import Context
 from wizard.errors import Interrupted
 from wizard.log_causes import classify
@@ -83,7 +83,7 @@ def _hits(context: Context, functions: Sequence[str], since: int) -> tuple[list[
                 for event in log_events(context, function, since)
                 if (cause := classify(event["message"]))
             ]
-        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        except AWS_ERRORS as error:
             return error
 
     hits: list[Hit] = []

@@ -16,7 +16,7 @@ from typing import Literal
 
 import botocore.exceptions
 
-from wizard.aws_errors import ABSENT, DENIED, code_of, explain
+from wizard.aws_errors import ABSENT, AWS_ERRORS, DENIED, code_of, explain
 from wizard.batch_get import MOST, batch_get
 from wizard.catalog.model import Table
 from wizard.catalog.tables import TABLES
@@ -250,7 +250,7 @@ def find_missing(
     def count(task: tuple[str, tuple[str, ...]]) -> Counter[str] | str:
         try:
             return _count_ids(context, *task)
-        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        except AWS_ERRORS as error:
             return explain(error)
 
     for (name, _), counts in each(count, tasks, workers=context.workers, control=context.control):

@@ -19,12 +19,12 @@ def loaded_by(module: str) -> set[str]:
     return {name.partition(".")[0] for name in run.stdout.split()}
 
 
-@pytest.mark.parametrize("module", ["screens.app", "screens.plain", "screens.choose", "wizard.session", "wizard.auto"])
+@pytest.mark.parametrize("module", ["screens.app", "screens.plain", "wizard.face", "wizard.session", "wizard.auto"])
 def test_a_face_loads_no_boto3(module: str) -> None:
     assert not loaded_by(module) & {"boto3", "botocore", "moto"}
 
 
-@pytest.mark.parametrize("module", ["wizard.cli", "wizard.session", "wizard.auto", "wizard.steps", "screens.choose"])
+@pytest.mark.parametrize("module", ["wizard.cli", "wizard.session", "wizard.auto", "wizard.steps", "wizard.face"])
 def test_the_engine_loads_no_screens(module: str) -> None:
     assert not loaded_by(module) & {"textual", "questionary", "rich"}
 

@@ -16,6 +16,7 @@ from wizard import machine, preflight, storage
 from wizard.cli import build_parser
 from wizard.context import Context
 from wizard.deployment import Deployment
+from wizard.face import Face
 from wizard.facts import Fact
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
@@ -333,24 +334,22 @@ def test_a_ledger_that_cannot_be_read_is_unknown(context: Context) -> None:
 
 
 @pytest.mark.parametrize(
-    ("platform", "environment", "terminals", "verdict", "face"),
+    ("platform", "environment", "which", "verdict", "shown"),
     [
-        ("linux", {"TERM": "xterm-256color"}, (True, True, True), "ok", "screens"),
-        ("darwin", {"TERM": "xterm"}, (True, True, False), "ok", "plain prompts"),
-        ("linux", {"TERM": "dumb"}, (True, True, True), "ok", "plain prompts"),
-        ("linux", {"TERM": "xterm", "CI": "1"}, (True, True, True), "ok", "plain prompts"),
-        ("linux", {}, (False, False, False), "ok", "no questions"),
-        ("linux", {"TERM": "xterm", "SSH_CONNECTION": "a"}, (True, True, True), "attention", "screens"),
-        ("linux", {"TERM": "screen", "SSH_CONNECTION": "a", "TMUX": "b"}, (True, True, True), "ok", "screens"),
-        ("win32", {"TERM": "xterm"}, (True, True, True), "blocked", "screens"),
+        ("linux", {"TERM": "xterm-256color"}, "textual", "ok", "screens"),
+        ("darwin", {"TERM": "xterm"}, "plain", "ok", "plain prompts"),
+        ("linux", {}, "none", "ok", "no questions"),
+        ("linux", {"TERM": "xterm", "SSH_CONNECTION": "a"}, "textual", "attention", "over ssh"),
+        ("linux", {"TERM": "screen", "SSH_CONNECTION": "a", "TMUX": "b"}, "textual", "ok", "screens"),
+        ("win32", {"TERM": "xterm"}, "textual", "blocked", "screens"),
     ],
 )
 def test_systems_and_terminals(
-    platform: str, environment: dict[str, str], terminals: tuple[bool, bool, bool], verdict: str, face: str
+    platform: str, environment: dict[str, str], which: Face, verdict: str, shown: str
 ) -> None:
-    fact = machine.system_fact(platform, environment, terminals)
+    fact = machine.system_fact(platform, environment, which)
     assert fact.verdict == verdict
-    assert face in fact.found
+    assert shown in fact.found
 
 
 def test_checkout_var_file_and_command(context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,10 +87,12 @@ def _before_apply(arguments: argparse.Namespace, context: Context) -> Sequence[s
     with Ledger(context.workspace.ledger, writable=False) as ledger:
         _, ids = open_plan(context, ledger)
         count = sum(ledger.counts(where="state IN ('planned', 'failed')").values())
-    if not count:
+        taken = len(ledger.taken())
+    if not count and not taken:
         return None
     known = limitations(ids_change=bool(ids.changed))
-    return (f"{plural(count, 'change')} will be made. Afterwards:", *(f"  {line}" for line in known))
+    back = f", {plural(taken, 'item')} that a deletion took will be put back" if taken else ""
+    return (f"{plural(count, 'change')} will be made{back}. Afterwards:", *(f"  {line}" for line in known))
 
 
 def _before_cleanup(arguments: argparse.Namespace, context: Context) -> Sequence[str]:

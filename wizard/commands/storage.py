@@ -7,13 +7,11 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import botocore.exceptions
-
 from wizard import endpoint, recovery, storage, users
-from wizard.aws_errors import explain
+from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.backup_files import DATA
 from wizard.catalog.model import Ids
-from wizard.catalog.tables import TABLES
+from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.errors import BadInput, Blocked, Failed
 from wizard.gate import previewed
@@ -98,7 +96,7 @@ def run_backup(arguments: argparse.Namespace, context: Context) -> Outcome:
             made.append(
                 storage.back_up(context, table, output if one_file else None, folder=None if one_file else output)
             )
-        except (Failed, botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        except (Failed, *AWS_ERRORS) as error:
             if len(tables) == 1:
                 raise
             failed.append(f"{table}: NOT saved: {error if isinstance(error, Failed) else explain(error)}")
@@ -170,7 +168,7 @@ def _mapping(path: Path) -> Callable[[Item], Item]:
             f" `amplify-migrate users check {path}` shows them all."
         )
     ids = Ids(user_map.ids)
-    row = next(row for row in TABLES if row.config_key == "USER_DATA_STORAGE_TABLE")
+    row = BY_KEY["USER_DATA_STORAGE_TABLE"]
     return lambda item: rewrite(row, item, ids).item
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import botocore.exceptions
 
 from wizard.aws import Account
-from wizard.aws_errors import ABSENT, code_of, explain
+from wizard.aws_errors import ABSENT, AWS_ERRORS, code_of, explain
 from wizard.catalog.tables import BY_KEY, TABLES
 from wizard.context import Context
 from wizard.events import Progress
@@ -49,7 +49,6 @@ BATCH = 200  # changes whose results are recorded together; what a kill may repe
 PORTION = 4 * 2**20  # bytes of items that are prepared before they are written; lists of numbers take fifty times that
 TRIES = 5  # of a change whose condition fails because a service writes at the same time
 _REPLACED = "a newer row of the same key took its place"
-_AWS_ERRORS = (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,8 @@ def apply_plan(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
 
     A dry run reads and computes everything and writes nothing, neither in AWS nor in the ledger.
     """
-    context.account.audit = context.workspace.write_audit
     if dry_run:
-        context.account.read_only = True
-        with Ledger(context.workspace.ledger, writable=False) as ledger:
+        with context.account.only_looking(), Ledger(context.workspace.ledger, writable=False) as ledger:
             return _Run(context, ledger, dry_run=True).all()
     with Ledger(context.workspace.ledger) as ledger:
         run = _Run(context, ledger)
@@ -381,7 +378,7 @@ class _Run:
                     return Result(replace(prepared.after(entry), attempts=entry.attempts + 1, intent=False))
             perhaps = lost.repeated or (entry.kind == "item" and entry.action in ("merge", "refresh"))
             return Result(replace(entry, attempts=entry.attempts + 1, intent=perhaps), again=True)
-        except _AWS_ERRORS as error:
+        except AWS_ERRORS as error:
             return Result(replace(_failed(entry, error), intent=sent or _may_be_made(error)))
 
 
@@ -400,7 +397,7 @@ def _target(prepared: Prepared) -> list[tuple[str, str]]:
 def _safely(prepare: Callable[[Entry], Prepared], entry: Entry) -> Prepared:
     try:
         return prepare(entry)
-    except _AWS_ERRORS as error:
+    except AWS_ERRORS as error:
         return Prepared(_failed(entry, error))
 
 

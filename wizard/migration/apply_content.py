@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import botocore.exceptions
-
 from wizard.aws import Account
-from wizard.aws_errors import explain
+from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.catalog.model import Ids, Item
 from wizard.migration.apply_items import Prepared
 from wizard.migration.content import (
@@ -320,7 +318,7 @@ def _disclosures(tools: ContentTools, entry: Entry) -> Prepared:
         undone = put_back(after, changed.written)
         try:
             send(tools.account, [update(entry.target_place, tuple(entry.target_key), after, undone)])
-        except (Lost, botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        except (Lost, *AWS_ERRORS) as error:
             why = f"the PDF was not copied and the row could not be put back ({explain(error)}): {result.detail}"
             return changed.becomes("failed", why, intent=True)
         return entry.becomes("failed", f"the PDF was not copied, the row is as it was: {result.detail}", intent=False)

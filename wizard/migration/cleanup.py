@@ -15,11 +15,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import botocore.exceptions
-
 from wizard import recovery
 from wizard.aws import Account
-from wizard.aws_errors import explain
+from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.catalog.bucket_model import all_mapped
 from wizard.catalog.buckets import BUCKETS
 from wizard.catalog.model import Ids
@@ -53,7 +51,6 @@ SHARES = "SHARES_DYNAMODB_TABLE"
 # What a shares row consists of; anything else in it has no copy anywhere.
 SHARES_HOLD = {"id", "user", "name", "createdAt", "updatedAt", "data", "settings", MARK}
 IDENTITIES = "COGNITO_USERS_DYNAMODB_TABLE"
-_AWS_ERRORS = (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
 
 
 @dataclass(frozen=True)
@@ -124,7 +121,7 @@ def decide(account: Account, ids: Ids, one: Retained) -> Fate:
         if judgement.later and (lost := _lost(account, ids, first, source)):
             return Fate(one, f"its twin was changed since and has no {plain(lost, 120)} any more")
         return Fate(one, "", source)
-    except _AWS_ERRORS as error:
+    except AWS_ERRORS as error:
         return Fate(one, f"it could not be read: {explain(error)}")
 
 
@@ -194,7 +191,6 @@ def plan_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
 
 def apply_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
     """Delete what is proven, one by one on condition, and read back: the old key absent, its twin present."""
-    context.account.audit = context.workspace.write_audit
     with Ledger(context.workspace.ledger) as ledger:
         plan, ids = open_plan(context, ledger)
         require_verified(ledger)
@@ -267,7 +263,7 @@ def _delete(account: Account, ids: Ids, one: Retained) -> Fate:
         except NotPutBack as error:
             log.error("%s: %s", one.place, error)
             return Fate(one, item=error.item, lost=str(error))
-        except _AWS_ERRORS as error:
+        except AWS_ERRORS as error:
             return Fate(one, explain(error))
         if not kept:
             with contextlib.suppress(MigrateError):  # stopped meanwhile: it is gone all the same
@@ -286,14 +282,14 @@ def _try_delete(account: Account, one: Retained, names: tuple[str, ...], item: I
         kept = "it is still there after it was deleted"
     except Lost:
         kept = "it was changed while it was looked at"
-    except _AWS_ERRORS as error:
+    except AWS_ERRORS as error:
         if read(account, one.place, key_of(item, names)) is not None:
             raise
         log.warning("%s: an item is gone, though its deletion was not confirmed: %s", one.place, explain(error))
         return ""
     try:
         return kept if read(account, one.place, key_of(item, names)) is not None else ""
-    except (MigrateError, *_AWS_ERRORS) as error:
+    except (MigrateError, *AWS_ERRORS) as error:
         if not deleted:
             raise
         log.warning("%s: a deletion was confirmed and not read back: %s", one.place, error)
@@ -309,7 +305,7 @@ def verify_cleanup(context: Context) -> dict[str, Any]:
         def look(entry: Entry) -> str:
             try:
                 return _as_cleaned(context.account, entry, copied_on)
-            except _AWS_ERRORS as error:
+            except AWS_ERRORS as error:
                 return f"could not be read: {explain(error)}"
 
         for batch in ledger.batches(("cleaned",), BATCH, where=NEWEST):
@@ -355,7 +351,6 @@ def _as_cleaned(account: Account, entry: Entry, copied_on: Collection[int]) -> s
 
 def mark_retained(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
     """Flag what is retained with an attribute, the guide's alternative to deleting; later checks ignore it."""
-    context.account.audit = context.workspace.write_audit
     with Ledger(context.workspace.ledger, writable=not dry_run) as ledger:
         _, ids = open_plan(context, ledger)
         require_verified(ledger)
@@ -368,7 +363,7 @@ def mark_retained(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
             names = BY_KEY[one.entries[0].row].key.names
             try:
                 send(context.account, [update(one.place, names, fate.item, {**fate.item, MARK: stamp})])
-            except (Lost, *_AWS_ERRORS) as error:
+            except (Lost, *AWS_ERRORS) as error:
                 return Fate(one, f"it could not be marked: {explain(error)}")
             return fate
 

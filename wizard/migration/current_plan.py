@@ -6,9 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-import botocore.exceptions
-
-from wizard.aws_errors import explain
+from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.catalog.model import Ids
 from wizard.context import Context
 from wizard.errors import Blocked
@@ -19,8 +17,6 @@ from wizard.text import plain
 from wizard.usermap import read_map
 
 log = logging.getLogger(__name__)
-
-_AWS_ERRORS = (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
 
 
 def open_plan(context: Context, ledger: Ledger) -> tuple[dict[str, Any], Ids]:
@@ -52,7 +48,7 @@ def check_tables(context: Context, plan: Mapping[str, Any], wanted: set[str]) ->
         known = plan["tables"][name]
         try:
             found = describe(context.account, name)
-        except _AWS_ERRORS as error:
+        except AWS_ERRORS as error:
             # Its changes are each made on condition of what was planned, or fail; the other tables go on.
             log.error("%s could not be looked at: %s", name, plain(explain(error), 300))
             continue

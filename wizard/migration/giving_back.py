@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 
-import botocore.exceptions
-
-from wizard.aws_errors import explain
+from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.context import Context
 from wizard.migration.ledger import Ledger
 from wizard.migration.writes import Lost, put_new, read, send
@@ -24,7 +22,7 @@ def give_back(context: Context, ledger: Ledger) -> list[str]:
     for number, place, names, item in ledger.taken():
         try:
             why = _put_back(context, place, names, item)
-        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        except AWS_ERRORS as error:
             why = explain(error)
         if why:
             left.append(f"{place}: {key_text(key_of(item, names))} is still to be put back: {why}")

@@ -8,9 +8,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-import botocore.exceptions
-
-from wizard.aws_errors import explain
+from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.context import Context
 from wizard.migration.apply_items import finished, went_through
 from wizard.migration.entry import Entry
@@ -42,7 +40,7 @@ def settle(context: Context, ledger: Ledger) -> int:
 def _look(context: Context, entry: Entry) -> Entry:
     try:
         return _settled(context, entry)
-    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+    except AWS_ERRORS as error:
         log.warning("%s: what an interrupted run began cannot be looked at: %s", entry.target_place, explain(error))
         return entry  # its intent stays
 

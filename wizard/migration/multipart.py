@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-import botocore.exceptions
-
 from wizard.aws import Account
+from wizard.aws_errors import AWS_ERRORS
 from wizard.parallel import each
 
 GIB = 1024**3
@@ -99,7 +98,7 @@ def copy_parts(
         )
     except BaseException:
         # Below `account.call`, which would refuse it after a cancel; the first error is the one to report.
-        with contextlib.suppress(botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+        with contextlib.suppress(*AWS_ERRORS):
             account.client("s3").abort_multipart_upload(**place)
             name = {"service": "s3", "operation": "AbortMultipartUpload"}
             account.audit({"time": time.time(), **name, "result": "ok", "Bucket": place["Bucket"], "Key": place["Key"]})

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import botocore.exceptions
 
 from wizard.aws import Account
-from wizard.aws_errors import ABSENT, code_of, explain
+from wizard.aws_errors import ABSENT, AWS_ERRORS, code_of, explain
 from wizard.migration.multipart import LIMITS, Limits, copy_parts, encryption
 from wizard.migration.object_heads import bodies_equal, contents_equal, etag_of, head, samples_equal
 
@@ -30,7 +30,6 @@ State = Literal["copied", "present", "conflict", "failed", "deleted", "kept"]
 Verdict = Literal["match", "differs", "missing", "unknown"]
 
 _REFUSED = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
-_ERRORS = (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def copy_object(
                 raise
             return _refused(account, copy, error, _time_of(source))
         return _written(account, copy, source, response)
-    except _ERRORS as error:
+    except AWS_ERRORS as error:
         return _failure(copy, error)
 
 
@@ -145,7 +144,7 @@ def verify_object(account: Account, copy: ObjectCopy, etag: str = "", version_id
         if _equal(account, copy, source, target):
             return ObjectCheck("match", "", found)
         return ObjectCheck("differs", "size or content is not that of the source", found)
-    except _ERRORS as error:
+    except AWS_ERRORS as error:
         return ObjectCheck("unknown", explain(error))
 
 
@@ -173,7 +172,7 @@ def delete_source(
         if not as_written or not _equal(account, copy, source, target, in_full=not (ours and etag)):
             return ObjectResult("kept", "its target holds something else now", found)
         return _delete(account, copy.source_bucket, copy.source_key, copy.etag)
-    except _ERRORS as error:
+    except AWS_ERRORS as error:
         return _failure(copy, error)
 
 
@@ -185,7 +184,7 @@ def delete_copy(
         if refusal := _not_as_planned(copy, head(account, copy.source_bucket, copy.source_key)):
             return ObjectResult("kept", refusal)
         return delete_written(account, copy.target_bucket, copy.target_key, etag, version_id, dry_run=dry_run)
-    except _ERRORS as error:
+    except AWS_ERRORS as error:
         return _failure(copy, error)
 
 
@@ -225,7 +224,7 @@ def read_object(account: Account, bucket: str, key: str, etag: str) -> bytes | O
         if etag_of(answer) != etag:
             return ObjectResult("conflict", "the source was changed since it was planned")
         return bytes(answer["Body"].read())
-    except _ERRORS as error:
+    except AWS_ERRORS as error:
         if code_of(error) in _REFUSED:
             return ObjectResult("conflict", "the source was changed since it was planned")
         if code_of(error) in ABSENT - {"NoSuchBucket"}:
@@ -242,7 +241,7 @@ def put_new(account: Account, bucket: str, key: str, body: bytes) -> ObjectResul
             ExpectedBucketOwner=owner,
         )  # fmt: skip
         return ObjectResult("copied", "", etag_of(response), response.get("VersionId", ""), _request_id(response))
-    except _ERRORS as error:
+    except AWS_ERRORS as error:
         if code_of(error) not in _REFUSED:
             return ObjectResult("failed", explain(error))
         repeated = _repeated(error)
@@ -251,7 +250,7 @@ def put_new(account: Account, bucket: str, key: str, body: bytes) -> ObjectResul
         if answer["ContentLength"] == len(body) and answer["Body"].read() == body:
             return ObjectResult("copied" if repeated else "present", "", etag_of(answer), answer.get("VersionId", ""))
         return ObjectResult("conflict", "another object is at the target", etag_of(answer))
-    except _ERRORS as error:
+    except AWS_ERRORS as error:
         return ObjectResult("failed", explain(error))
 
 
@@ -357,7 +356,7 @@ def _free_targets(account: Account, copies: Sequence[ObjectCopy]) -> set[str]:
             last = page["Contents"][-1]["Key"].encode() if page.get("IsTruncated") else b"\xff" * 4
             if last >= keys[-1].encode():
                 break
-    except _ERRORS as error:
+    except AWS_ERRORS as error:
         log.warning("The targets were not listed and are looked at one by one: %s", explain(error))
         return set()
     return {key for key in keys if key not in taken and key.encode() <= last}

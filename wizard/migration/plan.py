@@ -15,10 +15,8 @@ from dataclasses import asdict, dataclass, field
 from importlib import resources
 from typing import Any
 
-import botocore.exceptions
-
 from wizard import recovery
-from wizard.aws_errors import explain
+from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.catalog.model import Ids
 from wizard.context import Context
 from wizard.errors import BadInput
@@ -188,7 +186,7 @@ def scan_tables(context: Context, found: Survey, scope: Scope, staging: Staging,
     def page_of(task: ScanTask) -> Page | str:
         try:
             return scan_page(task, context.account, scope)
-        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        except AWS_ERRORS as error:
             return explain(error)
 
     def following(_: ScanTask, page: Page | str) -> Sequence[ScanTask]:

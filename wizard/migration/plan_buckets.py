@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-import botocore.exceptions
-
-from wizard.aws_errors import explain
+from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.catalog.bucket_model import CONSOLIDATION, Bucket
 from wizard.catalog.buckets import BUCKETS, STANDALONE
 from wizard.catalog.model import Ids
@@ -124,7 +122,7 @@ def _list(context: Context, row: Bucket, ids: Ids, staging: Staging, listings: L
                 listings.references[name] += 1
                 listings.examples.setdefault(name, old)
             context.feed.emit(Progress(name, counts["objects"], None, "objects", "plan"))
-    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+    except AWS_ERRORS as error:
         listings.failed.append(name)
         listings.findings.append(
             Finding("unknown", name, f"could not be listed: {explain(error)}", "Grant s3:ListBucket, then plan again.")

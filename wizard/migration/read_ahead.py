@@ -6,9 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-import botocore.exceptions
-
 from wizard.aws import Account
+from wizard.aws_errors import AWS_ERRORS
 from wizard.batch_get import MOST, batch_get
 from wizard.context import Context
 from wizard.errors import Failed
@@ -71,7 +70,7 @@ class ReadAhead:
             for item in batch_get(self._context.account, table, list(unique.values()), patience=_PATIENCE):
                 self._items[table, encode_key(key_of(item, names))] = item
                 sizes.append(footprint(item))
-        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError, Failed):
+        except (*AWS_ERRORS, Failed):
             return
         finally:
             if sizes:

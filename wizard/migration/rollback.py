@@ -11,10 +11,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import botocore.exceptions
-
 from wizard.aws import Account
-from wizard.aws_errors import explain
+from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.catalog.tables import BY_KEY, TABLES
 from wizard.context import Context
 from wizard.errors import Blocked
@@ -42,7 +40,6 @@ log = logging.getLogger(__name__)
 
 BATCH = 200
 LISTED = 500  # changes left that are named
-_AWS_ERRORS = (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
 _UNSEEN = "whether it was copied could not be seen"
 _LEFT = "a service has changed it since; it is left as it is"
 
@@ -61,10 +58,8 @@ class _Undo:
 
 def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
     """Undo everything that is applied. Raises Blocked after a cleanup, and points to the backups."""
-    context.account.audit = context.workspace.write_audit
-    if dry_run:
-        context.account.read_only = True
-    with Ledger(context.workspace.ledger, writable=not dry_run) as ledger:
+    looking = context.account.only_looking() if dry_run else contextlib.nullcontext()
+    with looking, Ledger(context.workspace.ledger, writable=not dry_run) as ledger:
         require_undoable(ledger)
         run = _Run(context, ledger, dry_run)
         if dry_run:
@@ -159,7 +154,7 @@ class _Run:
         except NotPutBack as error:
             self._taken.append((entry, error.item))
             return str(error)
-        except _AWS_ERRORS as error:
+        except AWS_ERRORS as error:
             return explain(error)
 
     def summary(self) -> dict[str, Any]:

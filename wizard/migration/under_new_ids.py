@@ -6,9 +6,7 @@ import sqlite3
 from collections import Counter
 from typing import Any
 
-import botocore.exceptions
-
-from wizard.aws_errors import explain
+from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.catalog.model import Ids
 from wizard.context import Context
 from wizard.errors import Interrupted, MigrateError
@@ -35,7 +33,7 @@ def under_new_ids(context: Context, ledger: Ledger) -> dict[str, Any]:
         return _search(context, ledger)
     except Interrupted:
         raise
-    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+    except AWS_ERRORS as error:
         return _nothing(explain(error))
     except (MigrateError, OSError, sqlite3.Error) as error:
         return _nothing(plain(str(error), 300))

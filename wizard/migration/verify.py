@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-import botocore.exceptions
-
 from wizard.aws import Account
-from wizard.aws_errors import explain
+from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.context import Context
 from wizard.events import Progress
 from wizard.migration.current_plan import open_plan
@@ -69,7 +67,7 @@ def judge(account: Account, entry: Entry, read: Read = read) -> Judgement:
             check = verify_object(account, copy, entry.detail.get("object_etag", ""))
             return Judgement(check.verdict, check.detail, check.later)
         found = read(account, *where)
-    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+    except AWS_ERRORS as error:
         return Judgement("unknown", explain(error))
     if found is None:
         return Judgement("missing", "nothing is at the target")

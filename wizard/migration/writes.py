@@ -14,7 +14,7 @@ from typing import Any
 import botocore.exceptions
 
 from wizard.aws import Account
-from wizard.aws_errors import code_of, explain
+from wizard.aws_errors import AWS_ERRORS, code_of, explain
 from wizard.errors import MigrateError
 from wizard.migration.rewrite import Change, changes
 from wizard.wire import Item, key_of, key_text, same, unchanged_condition
@@ -130,8 +130,8 @@ def _give_back(account: Account, table: str, key_names: Sequence[str], item: Ite
             send(account, [put_new(table, item, key_names)])
         except MigrateError:  # a cancel or a lost lock stops what is to come, not the return of what was taken
             account.client("dynamodb").put_item(**put_new(table, item, key_names)["Put"])
-    except (Lost, MigrateError, botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
-        with suppress(botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+    except (Lost, MigrateError, *AWS_ERRORS) as error:
+        with suppress(*AWS_ERRORS):
             standing = account.client("dynamodb").get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
             if standing is not None and same(standing, item):  # only the answer was lost
                 return

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from screens.choose import face, fragile_line
+from wizard.face import face, fragile_line
 
 
 class Stream:
