@@ -22,7 +22,7 @@ from textual.events import Resize
 from textual.screen import Screen
 from textual.widget import Widget
 
-from screens.asking import Ask, AskForWord, TooSmall, too_small
+from screens.asking import Ask, TooSmall, too_small
 from screens.journey import JourneyScreen
 from screens.keys import KeyByKey
 from screens.running import Running
@@ -127,26 +127,20 @@ class WizardApp(KeyByKey[int]):
 
     @work(group="question")
     async def _answer(self, question: Question) -> None:
-        """Ask what running work asks; a no to a renewal stops the work."""
-        over = question.answer.done
-        if question.kind == "word":
-            agreed = await self.push_screen_wait(AskForWord("The work asks", [question.text], question.word, "Go on"))
-            answer = question.word if agreed else ""
-        elif question.kind == "renew":
-            agreed = await self.push_screen_wait(
-                Ask("Credentials have expired", [question.text], "I renewed them: go on", "Stop the work", over=over)
+        """Ask what running work asks; a no stops it."""
+        agreed = await self.push_screen_wait(
+            Ask(
+                "The work waits for you",
+                [question.text],
+                "It is done: go on",
+                "Stop the work",
+                over=question.answer.done,
             )
-            answer = "renewed"
-            if not agreed:
-                self.session.control.cancel()
-                self._paused = False
-                self.show_where()
-                return
-        else:
-            agreed = await self.push_screen_wait(Ask("The work asks", [question.text], "Yes", "No", over=over))
-            answer = "yes" if agreed else "no"
+        )
+        self._paused = self._paused and agreed
+        self.show_where()
         with contextlib.suppress(InvalidStateError):  # cancelled meanwhile
-            question.answer.set_result(answer)
+            question.answer.set_result(agreed)
 
     # Leaving
 

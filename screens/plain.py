@@ -37,14 +37,9 @@ class Walk:
         self.follower = Follower(session, say, self.answer)
         self.given: dict[str, dict[str, str]] = {}
 
-    def answer(self, question: Question) -> str:
-        """Answer what running work asks; refusing a renewal stops the work."""
-        if question.kind == "word":
-            return ask_text(f"{question.text} Type {question.word}:")
-        agreed = confirm(question.text)
-        if question.kind == "renew" and not agreed:
-            self.session.control.cancel()
-        return "yes" if agreed else "no"
+    def answer(self, question: Question) -> bool:
+        """Whether what running work asks for is done; else it stops."""
+        return confirm(f"{question.text} Done, go on?")
 
     def asked(self, work: Callable[[], Result]) -> Result:
         """Do the work in a thread, and answer here what it asks (expired credentials)."""

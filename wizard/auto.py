@@ -140,5 +140,5 @@ def _run(
     return outcome.code
 
 
-def _nobody(question: Question) -> str:
-    return ""  # never reached: a feed without answers refuses each question where it is asked
+def _nobody(question: Question) -> bool:
+    return False  # never reached: a feed without answers refuses each question where it is asked

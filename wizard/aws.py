@@ -332,7 +332,7 @@ class Account:
                 raise Blocked(text) from error
             self.feed.emit(Paused(text))
             while True:
-                self.feed.ask(Question(text, "renew"), self.control)
+                self.feed.ask(Question(text), self.control)
                 session = self._new_session()
                 try:
                     now = session.client("sts", endpoint_url=self.endpoint_url).get_caller_identity()["Account"]

@@ -34,6 +34,13 @@ def ask(text: str) -> str:
     return sys.stdin.readline().rstrip("\n")
 
 
+def _agreed(text: str) -> bool:
+    """Whether a person goes on; not at the end of the input."""
+    say(plain(text), sys.stderr, end="")
+    line = sys.stdin.readline()
+    return bool(line) and line.strip().lower() not in ("n", "no")
+
+
 def say(text: str, stream: TextIO, end: str = "\n") -> None:
     """Print now. Who stopped to read (`| head -1`), or a terminal that has gone, ends nothing and changes no status.
 
@@ -66,8 +73,7 @@ class Console:
             case Resumed():
                 say("going on", sys.stderr)
             case Question() as question:
-                answer = ask(f"{plain(question.text)} Press Enter when that is done: ")
-                question.answer.set_result(answer or "yes")
+                question.answer.set_result(_agreed(f"{question.text} Press Enter when that is done, or n to stop: "))
             case _:
                 pass
 

@@ -54,30 +54,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Question:
-    """Asked by running work. The front end sets `answer` to a str; `word` is what must be typed for kind "word"."""
+    """Asks the operator to see to something: running work waits until that is done (True), or stops (False)."""
 
     text: str
-    kind: Literal["confirm", "word", "renew"]
-    word: str = ""
-    answer: Future[str] = field(default_factory=Future, compare=False)
-
-
-@dataclass(frozen=True)
-class Started:
-    """An action of a step began."""
-
-    step: str
-    action: str
-
-
-@dataclass(frozen=True)
-class Finished:
-    """An action of a step ended; `code` is the exit status that the same command would have had."""
-
-    step: str
-    action: str
-    code: int
-    text: str
+    answer: Future[bool] = field(default_factory=Future, compare=False)
 
 
 @dataclass(frozen=True)
@@ -92,7 +72,7 @@ class Resumed:
     """Work goes on after `Paused`."""
 
 
-Event = LogLine | Progress | Finding | Question | Started | Finished | Paused | Resumed
+Event = LogLine | Progress | Finding | Question | Paused | Resumed
 
 
 class Feed:
@@ -142,8 +122,11 @@ class Feed:
             self.skipped = 0
         return taken, progress, others, skipped
 
-    def ask(self, question: Question, control: Control) -> str:
-        """Put a question and wait for its answer; raises Blocked where nobody can answer, Interrupted on cancel."""
+    def ask(self, question: Question, control: Control) -> None:
+        """Put a question and wait until it is agreed to.
+
+        Raises Blocked where nobody can answer; a no cancels the work, and a cancel raises Interrupted.
+        """
         if not self.answers:
             raise Blocked(question.text)
         self.emit(question)
@@ -152,7 +135,9 @@ class Feed:
                 question.answer.cancel()
             control.check()
             time.sleep(0.05)
-        return question.answer.result()
+        if not question.answer.result():
+            control.cancel()
+        control.check()
 
 
 class Control:

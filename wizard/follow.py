@@ -57,7 +57,7 @@ def last_words(words: str) -> None:
 class Follower:
     """Prints what the feed brings while a future is not done; questions go to `answer` in the caller's thread."""
 
-    def __init__(self, session: Session, say: Callable[[str], None], answer: Callable[[Question], str]):
+    def __init__(self, session: Session, say: Callable[[str], None], answer: Callable[[Question], bool]):
         self._session, self._say, self._answer = session, say, answer
         self._told: dict[str, float] = {}
 

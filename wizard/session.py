@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from wizard.errors import Blocked, MigrateError, worst
-from wizard.events import Control, Feed, FeedHandler, Finished, Started
+from wizard.events import Control, Feed, FeedHandler
 from wizard.facts import Facts
 from wizard.journey import Action, Journey, Outcome, Status, Step, Values, status
 from wizard.results import Results, of_workspace
@@ -311,7 +311,6 @@ class Session:
 
     def _run(self, action: Action, values: Values) -> Outcome:
         step = self.step_of(action)
-        self.feed.emit(Started(step.id, action.id))
         log.info("$ %s", action.command(values))  # what stands above it in the log is of earlier work
         try:
             if (why := self.refusal(action)) or self.context is None:
@@ -330,7 +329,6 @@ class Session:
         looked = action.effect == "read" and outcome.code in (0, 1)
         self._previewed = (action, dict(values), outcome) if looked else None
         self.history.append(Done(step, action, outcome))
-        self.feed.emit(Finished(step.id, action.id, outcome.code, outcome.text))
         return outcome
 
     def finish(self, seconds: float) -> bool:

@@ -94,8 +94,10 @@ def blocked(context: Context, values: Values) -> Outcome:
 
 
 def asks(context: Context, values: Values) -> Outcome:
-    answer = context.feed.ask(Question("Sixteen rows are newer than the backup. Go on?", "confirm"), context.control)
-    return Outcome(0 if answer == "yes" else 4, f"Answered {answer}.")
+    context.feed.ask(
+        Question("The credentials have expired. Renew them (aws sso login), then continue."), context.control
+    )
+    return Outcome(0, "Gone on with renewed credentials.")
 
 
 def applied(facts: Facts) -> str:

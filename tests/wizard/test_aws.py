@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from tests.wizard.faults import answer, deny
 from wizard import patience
 from wizard.aws import Account, WriteRefused, is_read
 from wizard.aws_errors import code_of, explain
+from wizard.console import Console
 from wizard.errors import BadInput, Blocked, Failed, Interrupted, MigrateError
 from wizard.events import Control, Event, Feed, Paused, Question, Resumed
 from wizard.spending import Budget, Costs
@@ -218,7 +220,7 @@ def test_expired_credentials_pause_until_they_are_renewed(
     def operator(event: Event) -> None:
         events.append(event)
         if isinstance(event, Question):
-            event.answer.set_result("yes")
+            event.answer.set_result(True)
 
     account = own_credentials(feed=Feed(operator, answers=True))
     assert account.id == "123456789012"
@@ -227,6 +229,19 @@ def test_expired_credentials_pause_until_they_are_renewed(
     assert stored(aws) == ["ann"]
     assert [type(event) for event in events] == [Paused, Question, Resumed]
     assert "have expired" in str(events[0])
+
+
+@pytest.mark.parametrize("typed", ["n\n", "No\n", ""])  # the last is the end of the input
+def test_who_does_not_renew_them_ends_the_run_and_is_not_asked_again(
+    aws: Aws, table: str, own_credentials: Callable[..., Account], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], typed: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    account = own_credentials(feed=Feed(Console(), answers=True))
+    fail(account, "PutItem", "ExpiredToken", times=99)
+    with pytest.raises(Interrupted):
+        put(account)
+    assert capsys.readouterr().err.count("or n to stop") == 1 and stored(aws) == []
 
 
 def test_without_anybody_to_renew_them_the_run_ends_resumable(
@@ -242,7 +257,7 @@ def test_renewed_credentials_of_another_account_are_refused(
     aws: Aws, table: str, own_credentials: Callable[..., Account]
 ) -> None:
     account = own_credentials(
-        feed=Feed(lambda e: e.answer.set_result("") if isinstance(e, Question) else None, answers=True)
+        feed=Feed(lambda e: e.answer.set_result(True) if isinstance(e, Question) else None, answers=True)
     )
     account._identity = {"account": "210987654321", "arn": "arn"}
     fail(account, "PutItem", "ExpiredToken", times=99)

@@ -36,7 +36,7 @@ class Operator:
         if isinstance(event, Question):
             self.asked.append(event.text)
             self._answer()
-            event.answer.set_result("yes")
+            event.answer.set_result(True)
 
 
 class Credentials:
