@@ -31,7 +31,7 @@ from wizard.errors import Interrupted, MigrateError
 from wizard.face import FRAGILE, fragile_line
 from wizard.forms import filled
 from wizard.journey import Action, Outcome, Step, Values
-from wizard.session import Choice, crash, in_thread
+from wizard.session import Choice, in_thread
 
 if TYPE_CHECKING:
     from screens.app import WizardApp
@@ -182,8 +182,7 @@ class JourneyScreen(Steady[None]):
         except MigrateError as error:
             return str(error)
         except Exception as error:
-            self.app.session.record_crash("looking at the account", error)
-            return crash(error)
+            return self.app.session.crashed("looking at the account", error)
         return ""
 
     @contextlib.contextmanager
@@ -223,8 +222,7 @@ class JourneyScreen(Steady[None]):
         except MigrateError as error:
             return str(error)
         except Exception as error:
-            self.app.session.record_crash("opening the deployment", error)
-            return crash(error)
+            return self.app.session.crashed("opening the deployment", error)
         for form in self.query(StartForm):
             form.settled = True
         self._given.clear()

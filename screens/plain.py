@@ -8,19 +8,21 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from types import FrameType
 from typing import TypeVar
 
 from screens.plain_results import view
 from screens.prompts import ask_text, choose, confirm, entered, say, told
-from wizard.errors import Interrupted, MigrateError
+from wizard.errors import Interrupted, MigrateError, NoCredentials
 from wizard.events import Question
 from wizard.face import FRAGILE, fragile_line
 from wizard.follow import Follower, last_words
 from wizard.forms import complaint, filled
+from wizard.guidance import CREDENTIALS
 from wizard.journey import EFFECTS, Action, Outcome, Step, Values
-from wizard.session import Choice, Session, crash, in_thread
+from wizard.session import Choice, Look, Session, in_thread
 
 Result = TypeVar("Result")
 
@@ -40,6 +42,17 @@ class Walk:
     def answer(self, question: Question) -> bool:
         """Whether what running work asks for is done; else it stops."""
         return confirm(f"{question.text} Done, go on?")
+
+    def tried(self, doing: str, work: Callable[[], Result]) -> tuple[str, Result | None]:
+        """Why a piece of work cannot be done, or ""; and what it came to."""
+        try:
+            return "", self.asked(work)
+        except NoCredentials as error:
+            return f"{error}\n{CREDENTIALS}", None
+        except MigrateError as error:
+            return str(error), None
+        except Exception as error:
+            return self.session.crashed(doing, error), None
 
     def asked(self, work: Callable[[], Result]) -> Result:
         """Do the work in a thread, and answer here what it asks (expired credentials)."""
@@ -62,52 +75,61 @@ class Walk:
 
     def settled(self) -> bool:
         """Whether options, environment or checkout say already which deployment this is about."""
-        try:
-            self.asked(partial(self.session.choose, self.session.choice))
-        except MigrateError as error:
+        why, _ = self.tried("opening the deployment", partial(self.session.choose, self.session.choice))
+        if why:
             if self.session.choice.dep:
-                told(f"Not possible: {error}")
+                told(f"Not possible: {why}")
             return False
         return True
 
     def settle(self) -> None:
-        """Step 0: profile, region, deployment; until one can be opened."""
-        session = self.session
+        """Step 0: profile, region, deployment; until one can be opened. What was entered is offered again."""
+        session, choice = self.session, self.session.choice
         while True:
             say("\nStep 0: which account and deployment?")
-            profiles = session.profiles()
-            if profiles:
-                say(f"Profiles that boto3 knows: {', '.join(profiles)}")
-            profile = ask_text("Profile (empty: credentials of the environment):", session.choice.profile)
-            region = ask_text("Region (empty: the profile's or the environment's):", session.choice.region)
-            try:
-                look = self.asked(partial(session.look, profile, region))
-                say(f"Found: account {look.account} in {look.region}, as {look.arn}")
-                dep, stage = session.choice.dep, session.choice.stage
-                names = [f"{dep}/{stage}, {count} tables" for dep, stage, count in look.deployments]
-                if look.deployments:
-                    picked = choose("Which deployment?", [*names, "another one, or look elsewhere"])
-                    if picked < len(look.deployments):
-                        dep, stage, _ = look.deployments[picked]
-                else:
-                    say("No Amplify deployment is seen there.")
-                dep, stage = ask_text("DEP_NAME, like v6:", dep), ask_text("STAGE, like dev:", stage)
-                self.asked(partial(session.choose, Choice(dep, stage, look.region, profile)))
+            self.tell_profiles()
+            profile = ask_text("Profile (empty: credentials of the environment):", choice.profile)
+            region = ask_text("Region (empty: the profile's or the environment's):", choice.region)
+            choice = replace(choice, profile=profile, region=region)
+            why, look = self.tried("looking there", partial(session.look, profile, region))
+            if look is not None:
+                choice = self.picked(choice, look)
+                why, _ = self.tried("opening the deployment", partial(session.choose, choice))
+            if not why:
                 return
-            except MigrateError as error:
-                told(f"Not possible: {error}")
-                if not confirm("Try again?"):
-                    raise Leave from error
+            told(f"Not possible: {why}")
+            if not confirm("Try again?"):
+                raise Leave
+
+    def tell_profiles(self) -> None:
+        try:
+            profiles = self.session.profiles()
+        except Exception as error:  # a broken ~/.aws/config must not stop who uses the environment
+            told(f"Attention: the profiles of boto3 could not be read: {error}")
+            return
+        if profiles:
+            say(f"Profiles that boto3 knows: {', '.join(profiles)}")
+
+    def picked(self, choice: Choice, look: Look) -> Choice:
+        """The deployment, of those that were found or by its names."""
+        say(f"Found: account {look.account} in {look.region}, as {look.arn}")
+        choice = replace(choice, region=look.region)
+        if not look.deployments:
+            say("No Amplify deployment is seen there.")
+        else:
+            names = [f"{dep}/{stage}, {count} tables" for dep, stage, count in look.deployments]
+            number = choose("Which deployment?", [*names, "another one: enter its names"])
+            if number < len(look.deployments):
+                return replace(choice, dep=look.deployments[number][0], stage=look.deployments[number][1])
+        return replace(
+            choice, dep=ask_text("DEP_NAME, like v6:", choice.dep), stage=ask_text("STAGE, like dev:", choice.stage)
+        )
 
     def look(self) -> None:
         say("Looking at the account…")
-        try:
-            self.asked(self.session.gather)
-        except MigrateError as error:
-            told(f"The account could not be looked at: {error}")
-        except Exception as error:
-            self.session.record_crash("looking at the account", error)
-            told(f"The account could not be looked at: {crash(error)}")
+        why, _ = self.tried("looking at the account", self.session.gather)
+        if why:
+            told(f"The account could not be looked at: {why}")
 
     def show(self, step: Step) -> None:
         """The step as a person would read it aloud."""
@@ -267,8 +289,7 @@ def run(session: Session) -> int:
             except _Ended:
                 code = Interrupted.exit_code
             except Exception as error:
-                session.record_crash("the plain prompts", error)
-                say(crash(error))
+                say(session.crashed("the plain prompts", error))
                 code = 1
             finally:
                 session.finish(30)

@@ -15,7 +15,7 @@ from textual.widgets import DataTable, Footer, Static
 from screens.shown import text
 from screens.steady import Steady
 from screens.widgets.header import WhereBar
-from wizard.session import crash, in_thread
+from wizard.session import in_thread
 from wizard.text import plain
 
 if TYPE_CHECKING:
@@ -79,8 +79,7 @@ class Sheet(Steady[None]):
         try:
             return await asyncio.wrap_future(in_thread(question))
         except Exception as error:
-            self.app.session.record_crash("reading the results", error)
-            self.note(crash(error))
+            self.note(self.app.session.crashed("reading the results", error))
             return None
 
     def note(self, words: str) -> None:

@@ -1,6 +1,7 @@
 """The way to AWS: session, clients, identity, patience, budget, and the one place that lets a write through.
 
-`Account.call` makes every request. A request that changes something passes the gate first: dry runs refuse it, a
+`Account.call` makes a request with patience; the few that must not wait (the lock's, a renewal's) go by a client of it.
+A request that changes something passes the gate first: dry runs refuse it, a
 pause holds it, the lock must still be ours, the write budget must allow it, and the audit log gets a line.
 """
 
@@ -22,7 +23,7 @@ from botocore.config import Config
 
 from wizard.answers import refuse_broken_answers
 from wizard.aws_errors import EXPIRED, UNKNOWN_KEY, WITHOUT_CODE, code_of, explain
-from wizard.errors import BadInput, Blocked, Failed, MigrateError
+from wizard.errors import BadInput, Blocked, Failed, MigrateError, NoCredentials
 from wizard.events import Control, Feed, Paused, Question, Resumed
 from wizard.patience import Patience
 from wizard.spending import Budget, Costs
@@ -221,9 +222,9 @@ class Account:
             self.lock_held()
 
     def _expired(self, error: BaseException, generation: int) -> bool:
-        """Whether renewing the credentials helps. Raises Blocked where there are none, or none that AWS knows."""
+        """Whether renewing the credentials helps. Raises NoCredentials where there are none, or none that AWS knows."""
         if isinstance(error, botocore.exceptions.NoCredentialsError | botocore.exceptions.PartialCredentialsError):
-            raise Blocked(
+            raise NoCredentials(
                 "No AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run"
                 " `aws configure`, or `aws sso login` and give --profile."
             ) from error
@@ -235,7 +236,7 @@ class Account:
         if self._credentials is not None or code not in EXPIRED | UNKNOWN_KEY:
             return False
         if code in UNKNOWN_KEY and not self._accepted:
-            raise Blocked(
+            raise NoCredentials(
                 f"AWS does not know these credentials ({code}): check the access key, or the profile, and run again."
             ) from error
         return True

@@ -116,7 +116,7 @@ def logged(arguments: argparse.Namespace) -> Iterator[Callable[[Context], None]]
     ours = logging.getLogger("wizard")
     ours.setLevel(logging.DEBUG if arguments.debug else logging.INFO)
     ours.propagate = False
-    from wizard.workspace import PlainFormatter
+    from wizard.workspace import PlainFormatter, log_handler
 
     handlers: list[logging.Handler] = []
     console = logging.StreamHandler(sys.stderr)
@@ -131,7 +131,7 @@ def logged(arguments: argparse.Namespace) -> Iterator[Callable[[Context], None]]
 
     add(console)
     try:
-        yield lambda context: add(context.workspace.log_handler(arguments.log))
+        yield lambda context: add(log_handler(arguments.log or context.workspace.log_file))
     finally:
         for handler in handlers:
             ours.removeHandler(handler)

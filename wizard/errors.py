@@ -23,6 +23,10 @@ class Blocked(MigrateError):
     exit_code = 3
 
 
+class NoCredentials(Blocked):
+    """There are no credentials, or none that AWS knows."""
+
+
 class Declined(MigrateError):
     """The operator said no, or nobody was there to say yes."""
 

@@ -112,6 +112,12 @@ GUIDANCE = {
     ),
 }
 
+CREDENTIALS = """\
+Three ways to give credentials:
+1. Environment: quit, export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… (and AWS_SESSION_TOKEN=…), come back
+2. Credentials file: aws configure --profile NAME
+3. Single sign-on: aws configure sso, then aws sso login --profile NAME"""
+
 TRY_BY_HAND = {
     "login": "Log in as an ordinary user",
     "conversation": "Open an old conversation",

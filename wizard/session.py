@@ -23,6 +23,7 @@ from wizard.facts import Facts
 from wizard.journey import Action, Journey, Outcome, Status, Step, Values, status
 from wizard.results import Results, of_workspace
 from wizard.text import plain, plural, under_home
+from wizard.workspace import log_handler
 
 if TYPE_CHECKING:
     from wizard.context import Context
@@ -270,7 +271,7 @@ class Session:
             self.facts = Facts()
             self._previewed = None
             self._close_log()
-            self._open_log(context)
+            self._open_log()
 
     # Work
 
@@ -320,8 +321,7 @@ class Session:
         except MigrateError as error:
             outcome = Outcome(error.exit_code, str(error))
         except BaseException as error:  # whatever a thread dies of must reach the operator
-            log.exception("%s of step %s failed", action.id, step.id)
-            outcome = Outcome(1, crash(error))
+            outcome = Outcome(1, self.crashed(f"{action.id} of step {step.id}", error))
         finally:
             if self.context is not None:
                 self.context.account.read_only = False
@@ -352,8 +352,7 @@ class Session:
         logging.captureWarnings(True)
         for logger, handler in handlers:
             logger.addHandler(handler)
-        if self.context is not None:
-            self._open_log(self.context)
+        self._open_log()
         try:
             yield
         finally:
@@ -363,10 +362,10 @@ class Session:
             logging.captureWarnings(False)
             self._close_log()
 
-    def _open_log(self, context: Context) -> None:
+    def _open_log(self) -> None:
         # Only our own lines: botocore's show the bodies of requests.
-        if self._file_handler is None:
-            self._file_handler = context.workspace.log_handler(self.log_to)
+        if self._file_handler is None and self.log_file is not None:
+            self._file_handler = log_handler(self.log_file)
             logging.getLogger("wizard").addHandler(self._file_handler)
 
     def _close_log(self) -> None:
@@ -375,9 +374,11 @@ class Session:
             self._file_handler.close()
             self._file_handler = None
 
-    def record_crash(self, doing: str, error: BaseException) -> None:
-        """Put an unforeseen error of a face into the log file, with its traceback."""
+    def crashed(self, doing: str, error: BaseException) -> str:
+        """An unforeseen error in one line, for people; its traceback goes into the log file, where there is one yet."""
         log.error("%s failed", doing, exc_info=error)
+        where = "The log file has the details" if self.log_file else "Start again with --log FILE to have the details"
+        return f"This failed unexpectedly ({plain(f'{type(error).__name__}: {error}', 400)}). {where}."
 
     @property
     def exit_code(self) -> int:
@@ -414,11 +415,6 @@ def _gist(text: str) -> str:
 
 def _mark(code: int) -> str:
     return {0: "done       ", 130: "stopped    ", 4: "declined   ", 3: "blocked    "}.get(code, "not done   ")
-
-
-def crash(error: BaseException) -> str:
-    """An unforeseen error in one line, for people."""
-    return f"This failed unexpectedly ({plain(f'{type(error).__name__}: {error}', 400)}). The log file has the details."
 
 
 def in_thread(work: Callable[[], Result], name: str = "engine") -> Future[Result]:

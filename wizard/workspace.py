@@ -86,6 +86,13 @@ class _LogFile(logging.handlers.RotatingFileHandler):
             log.warning("The log file %s cannot be written: %s", self.baseFilename, sys.exc_info()[1])
 
 
+def log_handler(file: Path) -> logging.Handler:
+    """A handler that writes every line to a file."""
+    handler = _LogFile(file, maxBytes=50_000_000, backupCount=5, encoding="utf-8")
+    handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)-8s %(name)s: %(message)s"))
+    return handler
+
+
 def make_private(folder: Path) -> None:
     """Make a folder, and those above it that are missing, with mode 0700 whatever the umask."""
     if not folder.parent.exists():
@@ -227,12 +234,6 @@ class Workspace:
                 file.write(_json_line(entry) + "\n")
         except OSError as error:
             log.warning("%s cannot be written: %s", self.command_log, error.strerror)
-
-    def log_handler(self, path: Path | None = None) -> logging.Handler:
-        """A handler that writes every line to `path`, else to the workspace's log file."""
-        handler = _LogFile(path or self.log_file, maxBytes=50_000_000, backupCount=5, encoding="utf-8")
-        handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)-8s %(name)s: %(message)s"))
-        return handler
 
 
 def _json_line(entry: Mapping[str, Any]) -> str:

@@ -15,17 +15,12 @@ from textual.widgets.option_list import Option
 
 from screens.shown import LEVELS, button, sign, text
 from screens.widgets.options import Choose, Options
-from wizard.errors import MigrateError
-from wizard.session import Choice, Look, crash, in_thread
+from wizard.errors import MigrateError, NoCredentials
+from wizard.guidance import CREDENTIALS
+from wizard.session import Choice, Look, in_thread
 
 if TYPE_CHECKING:
     from screens.app import WizardApp
-
-CREDENTIALS = """\
-Three ways to give credentials, then press “Look there” again:
-1. Environment: quit, export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… (and AWS_SESSION_TOKEN=…), come back
-2. Credentials file: aws configure --profile NAME
-3. Single sign-on: aws configure sso, then aws sso login --profile NAME"""
 
 
 class StartForm(Vertical):
@@ -104,10 +99,11 @@ class StartForm(Vertical):
         try:
             look = await asyncio.wrap_future(in_thread(lambda: session.look(choice.profile, choice.region)))
         except MigrateError as error:
-            self._tell(sign(LEVELS["blocked"], f"{error}\n{CREDENTIALS}"))
+            ways = f"{CREDENTIALS}\n" if isinstance(error, NoCredentials) else ""
+            self._tell(sign(LEVELS["blocked"], f"{error}\n{ways}Then press “Look there” again."))
             return
         except Exception as error:
-            self._tell(sign(LEVELS["blocked"], crash(error)))
+            self._tell(sign(LEVELS["blocked"], session.crashed("looking there", error)))
             return
         self._show(look)
         if self.entered.region == choice.region:  # else another one is being typed

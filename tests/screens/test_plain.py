@@ -7,6 +7,7 @@ from pathlib import Path
 from screens.plain import Walk
 from tests.screens.stage import gather, session_in
 from wizard.context import Context
+from wizard.errors import NoCredentials
 from wizard.events import Control, Feed, Question
 from wizard.facts import Facts
 from wizard.session import Choice, Session, in_thread
@@ -39,3 +40,25 @@ def test_what_opening_and_looking_ask_is_answered(tmp_path: Path) -> None:
     assert in_thread(walk.settled).result(60)
     in_thread(walk.look).result(60)
     assert asked == ["agreed", "agreed"] and walk.session.facts.known("identity")
+
+
+def test_what_nobody_foresaw_before_a_deployment_is_chosen_names_a_log_only_where_there_is_one(tmp_path: Path) -> None:
+    def fails() -> None:
+        raise RuntimeError("of all things")
+
+    for file in (None, tmp_path / "x.log"):
+        session = session_in(tmp_path / "workspace", chosen=False)
+        session.log_to = file
+        with session.listening():
+            why, _ = Walk(session).tried("looking there", fails)
+        assert "RuntimeError: of all things" in why
+        assert ("Start again with --log FILE" in why) == (file is None)
+    assert "Traceback" in (tmp_path / "x.log").read_text()
+
+
+def test_without_credentials_the_ways_to_give_them_are_said(tmp_path: Path) -> None:
+    def fails() -> None:
+        raise NoCredentials("No AWS credentials were found.")
+
+    why, _ = Walk(session_in(tmp_path)).tried("looking there", fails)
+    assert "Three ways to give credentials:" in why

@@ -17,7 +17,7 @@ from tests.conftest import Aws
 from tests.wizard.cli_run import Cli, reach
 from tests.wizard.migration.few import fill
 from tests.wizard.migration.stage import Dump, Stage
-from wizard.workspace import Workspace
+from wizard.workspace import Workspace, log_handler
 
 COMMANDS = (
     ("migrate", "status"), ("migrate", "apply", "--yes"), ("migrate", "verify"), ("migrate", "show"), ("report",),
@@ -146,7 +146,7 @@ def test_a_log_that_is_full_goes_on_in_a_file_of_the_owners_only(tmp_path: Path)
     before = os.umask(0)
     try:
         workspace = Workspace(tmp_path / "new" / "w")
-        handler = workspace.log_handler()
+        handler = log_handler(workspace.log_file)
         assert isinstance(handler, logging.handlers.RotatingFileHandler)
         handler.maxBytes = 10
         for number in range(3):
