@@ -375,7 +375,8 @@ class _Run:
             if entry.kind == "content" and prepared.after is not None:
                 standing = read(account, entry.target_place, entry.target_key)
                 if standing is not None and digest(standing) == entry.target_digest:  # with the time of our plan in it
-                    return Result(replace(prepared.after(entry), attempts=entry.attempts + 1, intent=False))
+                    entry = prepared.after(replace(entry, intent=False))
+                    return Result(replace(entry, attempts=entry.attempts + 1))
             perhaps = lost.repeated or (entry.kind == "item" and entry.action in ("merge", "refresh"))
             return Result(replace(entry, attempts=entry.attempts + 1, intent=perhaps), again=True)
         except AWS_ERRORS as error:
