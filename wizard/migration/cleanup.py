@@ -11,7 +11,7 @@ import contextlib
 import datetime
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -179,6 +179,7 @@ def plan_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
         _, ids = open_plan(context, ledger)
         require_verified(ledger)
         tally = _Tally()
+        tally.expect(retained(ledger, ids, objects))
         for batch in _chunks(retained(ledger, ids, objects)):
             for _, fate in _each(context, lambda one: decide(context.account, ids, one), batch):
                 tally.add(fate, "deleted")
@@ -200,6 +201,7 @@ def apply_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
             def work() -> None:
                 tally.failed += give_back(context, ledger)
                 _require_nothing_new(context, ledger, plan, ids)
+                tally.expect(retained(ledger, ids, objects))
                 for batch in _chunks(retained(ledger, ids, objects)):
                     _delete_batch(context, ledger, ids, batch, tally)
 
@@ -369,6 +371,7 @@ def mark_retained(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
 
         with context.account.only_looking() if dry_run else exclusive(context):
             tally = _Tally()
+            tally.expect(retained(ledger, ids, False))
             for batch in _chunks(retained(ledger, ids, False)):
                 for _, fate in _each(context, flag, batch):
                     tally.add(fate, "to be marked" if dry_run else "marked")
@@ -378,7 +381,7 @@ def mark_retained(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
 
 def _tell(context: Context, tally: _Tally, fate: Fate, phase: str) -> None:
     place = fate.retained.place
-    context.feed.emit(Progress(place, tally.done[place], None, "records", phase))
+    context.feed.emit(Progress(place, tally.looked[place], tally.totals[place], "records", phase))
 
 
 def _buckets(ledger: Ledger) -> set[str]:
@@ -389,13 +392,20 @@ class _Tally:
     """Counts per place, with a sample of what was kept."""
 
     def __init__(self) -> None:
+        self.totals: Counter[str] = Counter()
+        self.looked: Counter[str] = Counter()
         self.done: Counter[str] = Counter()
         self.kept: Counter[tuple[str, str]] = Counter()
         self.failed: list[str] = []
         self.what = "deleted"
 
+    def expect(self, found: Iterable[Retained]) -> None:
+        """How many there are per place, for the progress."""
+        self.totals = Counter(one.place for one in found)
+
     def add(self, fate: Fate, what: str) -> None:
         self.what = what
+        self.looked[fate.retained.place] += 1
         if fate.lost:
             self.failed.append(f"{fate.retained.place}: {fate.lost}")
         elif fate.kept:

@@ -22,7 +22,7 @@ from wizard.migration.apply_content import KEY
 from wizard.migration.entry import Entry
 from wizard.migration.giving_back import give_back
 from wizard.migration.intents import object_beside, settle, with_archived
-from wizard.migration.ledger import Ledger
+from wizard.migration.ledger import MADE, Ledger
 from wizard.migration.objects import delete_copy, delete_written, verify_object
 from wizard.migration.origins import GONE, Origin, missing, origins_of
 from wizard.migration.recorded import recorded
@@ -106,6 +106,8 @@ class _Run:
         self.undone: Counter[str] = Counter()
         self.left: list[dict[str, Any]] = []
         self.left_total = 0
+        self._looked: Counter[str] = Counter()  # per table and bucket, for the progress
+        self._totals: dict[str, int] = {}
         self._taken: list[tuple[Entry, Item]] = []  # with what a service had added, and not put back
 
     def all(self) -> None:
@@ -113,6 +115,7 @@ class _Run:
         if not self.dry_run:
             give_back(self.context, self.ledger)
             settle(self.context, self.ledger)
+        self._totals = self.ledger.counts("target_place", MADE)
         ranks = {row.config_key: rank for rank, row in enumerate(TABLES)}
         rows = sorted(self.ledger.counts("row", "kind = 'item'"), key=lambda row: -ranks.get(row, 0))
         turns: list[tuple[str, tuple[str, ...]]] = [
@@ -138,8 +141,9 @@ class _Run:
                     else:
                         self.undone[entry.target_place] += entry.undoable or entry.intent
                         ended.append(entry.becomes("rolled back", intent=False))
-                    done = self.undone[entry.target_place]
-                    context.feed.emit(Progress(entry.target_place, done, None, "changes", "rollback"))
+                    place = entry.target_place
+                    self._looked[place] += 1
+                    context.feed.emit(Progress(place, self._looked[place], self._totals[place], "changes", "rollback"))
         finally:
             # What is undone is recorded, also when a cancel or a lost lock ends the batch.
             for entry, item in self._taken:

@@ -130,8 +130,8 @@ def verify_plan(context: Context) -> dict[str, Any]:
         later = 0
         wrong: list[dict[str, Any]] = []  # the first of them; a lost table may have a million
         wrong_total = 0
-        total = sum(ledger.counts(where="state IN ('applied', 'verified')").values())
-        done = 0
+        totals = ledger.counts("target_place", f"state IN ('applied', 'verified') AND {NEWEST}")
+        looked: Counter[str] = Counter()
         ahead = ReadAhead(context)
         judging = partial(_judging, account, ahead)
         for batch in ledger.batches(("applied", "verified"), BATCH, where=NEWEST):
@@ -139,11 +139,13 @@ def verify_plan(context: Context) -> dict[str, Any]:
             items = (entry for entry in batch if entry.kind == "item")
             ahead.take(where for entry in items if (where := row_at_target(entry)))
             for entry, judgement in each(judging, batch, workers=ahead.workers, control=context.control):
+                place = entry.target_place
+                looked[place] += 1
+                context.feed.emit(Progress(place, looked[place], totals[place], "changes", "verify"))
                 if judgement.verdict == "missing" and _is_to_come(ledger, entry):
                     continue
                 verdicts[judgement.verdict] += 1
                 later += judgement.later
-                done += 1
                 if judgement.verdict == "match":
                     if entry.state == "applied":
                         ended.append(entry.becomes("verified", entry.note))
@@ -156,7 +158,6 @@ def verify_plan(context: Context) -> dict[str, Any]:
                         state = "failed" if judgement.verdict == "missing" else "conflict"
                         detail = {**entry.detail, "was_made": True}
                         ended.append(entry.becomes(state, f"verify: {judgement.why}", detail=detail))
-                context.feed.emit(Progress("verify", done, total, "changes", "verify"))
             ledger.save(ended)
         left = leftovers(context, ledger, plan, ids)
         versions = _new_versions(plan, left)

@@ -9,6 +9,7 @@ import pytest
 from tests.wizard.faults import deny
 from tests.wizard.migration import network
 from tests.wizard.migration.stage import ANN, BOB, EVE, MAP, Item, Stage, before, n, requests_of, run, s
+from wizard.events import Event, Feed, Progress
 from wizard.migration.ledger import Ledger
 from wizard.migration.scan import MARK
 from wizard.progress_facts import ledger_facts
@@ -52,6 +53,27 @@ def test_proven_copies_go_and_nothing_else(done: Stage) -> None:
     ended = done.run("cleanup", "verify")
     assert (ended.code, ended.document) == (0, {"checked": 5, "right": 5, "records": 5, "wrong": []})
     assert done.cleanup()["total"] == 0
+
+
+def test_progress_is_told_per_table_with_its_total(done: Stage) -> None:
+    counts = {done.name(USERS): 2, done.name(ACCESS): 2, done.name(TASKS): 1}
+
+    def told(*words: str, phase: str) -> dict[str, tuple[int, int | None]]:
+        events: list[Event] = []
+        context, last = done.context(), {}
+        context.feed = Feed(events.append)
+        assert run(context, *words).code == 0
+        for event in events:
+            if isinstance(event, Progress) and event.phase == phase:
+                last[event.task] = (event.done, event.total)
+        return last
+
+    expected = {name: (count, count) for name, count in counts.items()}
+    assert told("migrate", "verify", phase="verify") == expected
+    assert told("cleanup", "plan", phase="look") == expected
+    assert told("cleanup", "mark", phase="mark") == expected
+    assert told("rollback", "--dry-run", phase="rollback") == expected
+    assert told("cleanup", "apply", phase="cleanup") == expected
 
 
 def test_identities_go_first(done: Stage) -> None:
