@@ -274,7 +274,7 @@ def _without_command(words: list[str]) -> argparse.Namespace | None:
 
 def _command(arguments: argparse.Namespace) -> int:
     control = Control()
-    feed = Feed(Console(), answers=somebody_is_there())
+    feed = Feed(Console(control), answers=somebody_is_there())
     with stopping(control), logged(arguments) as to_file:
         context: Context | None = None
         if arguments.needs == "account":
@@ -287,7 +287,7 @@ def _command(arguments: argparse.Namespace) -> int:
         from wizard.gate import gate
 
         try:
-            gate(arguments, context)
+            gate(arguments, context, control)
             outcome = _run(arguments, context)
         except MigrateError:
             raise

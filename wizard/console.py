@@ -7,6 +7,7 @@ import contextlib
 import errno
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -28,17 +29,13 @@ def somebody_is_there() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def ask(text: str) -> str:
-    """What a person types after `text`; "" at the end of the input."""
+def ask(text: str, control: Control) -> str | None:
+    """What a person types after `text`; None at the end of the input. Raises Interrupted when a signal cancels meanwhile."""
     say(plain(text), sys.stderr, end="")
-    return sys.stdin.readline().rstrip("\n")
-
-
-def _agreed(text: str) -> bool:
-    """Whether a person goes on; not at the end of the input."""
-    say(plain(text), sys.stderr, end="")
+    while not select.select([sys.stdin], [], [], 0.1)[0]:
+        control.check()
     line = sys.stdin.readline()
-    return bool(line) and line.strip().lower() not in ("n", "no")
+    return line.rstrip("\n") if line else None
 
 
 def say(text: str, stream: TextIO, end: str = "\n") -> None:
@@ -58,7 +55,8 @@ def say(text: str, stream: TextIO, end: str = "\n") -> None:
 class Console:
     """Events on stderr: findings at once, progress at most every two seconds per task."""
 
-    def __init__(self) -> None:
+    def __init__(self, control: Control) -> None:
+        self._control = control
         self._last: dict[str, float] = {}
         self._lock = threading.Lock()
 
@@ -73,7 +71,8 @@ class Console:
             case Resumed():
                 say("going on", sys.stderr)
             case Question() as question:
-                question.answer.set_result(_agreed(f"{question.text} Press Enter when that is done, or n to stop: "))
+                typed = ask(f"{question.text} Press Enter when that is done, or n to stop: ", self._control)
+                question.answer.set_result(typed is not None and typed.strip().lower() not in ("n", "no"))
             case _:
                 pass
 

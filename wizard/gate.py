@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from wizard.console import ask, say, somebody_is_there
 from wizard.context import Context
 from wizard.errors import Declined
+from wizard.events import Control
 from wizard.journey import Outcome
 from wizard.text import plain
 
@@ -41,12 +42,12 @@ def previewed(run: Run) -> Announcement:
     return announce
 
 
-def gate(arguments: argparse.Namespace, context: Context | None) -> None:
+def gate(arguments: argparse.Namespace, context: Context | None, control: Control) -> None:
     """Ask before a command that writes or destroys.
 
     First a command's `announce` says what will happen, or that nothing will (None, and nothing is asked); it raises what
     the command itself would raise, so that nobody is asked for what is locked. Raises Declined without a yes or the word,
-    or without anybody to ask.
+    or without anybody to ask, Interrupted when a signal comes instead of an answer.
     """
     if not writes(arguments, context):
         return
@@ -59,12 +60,12 @@ def gate(arguments: argparse.Namespace, context: Context | None) -> None:
         for line in lines:
             say(plain(line), sys.stderr)
     if arguments.effect == "destroy":
-        _word(arguments, word_of(arguments, context), where)
+        _word(arguments, word_of(arguments, context), where, control)
     else:
-        _yes(arguments, where)
+        _yes(arguments, where, control)
 
 
-def _word(arguments: argparse.Namespace, word: str, where: str) -> None:
+def _word(arguments: argparse.Namespace, word: str, where: str, control: Control) -> None:
     forced = arguments.force and arguments.command == "cleanup"  # the guide's spelling, for cleanup alone
     if forced or arguments.confirm == word:
         return
@@ -72,14 +73,14 @@ def _word(arguments: argparse.Namespace, word: str, where: str) -> None:
         raise Declined(f"--confirm must be {word}; nothing was touched.")
     if not somebody_is_there():
         raise Declined(f"This destroys: give --confirm {word}. Nothing was touched.")
-    if ask(f"This cannot be undone{where}. Type {word} to go on: ") != word:
+    if ask(f"This cannot be undone{where}. Type {word} to go on: ", control) != word:
         raise Declined("The word was not typed; nothing was touched.")
 
 
-def _yes(arguments: argparse.Namespace, where: str) -> None:
+def _yes(arguments: argparse.Namespace, where: str, control: Control) -> None:
     if arguments.yes:
         return
     if not somebody_is_there():
         raise Declined("This writes, and nobody is there to ask: give --yes. Nothing was touched.")
-    if ask(f"This writes{where}. Go on? [y/N] ").strip().lower() not in ("y", "yes"):
+    if (ask(f"This writes{where}. Go on? [y/N] ", control) or "").strip().lower() not in ("y", "yes"):
         raise Declined("Declined; nothing was touched.")

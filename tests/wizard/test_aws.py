@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import logging
+import os
+import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -231,13 +232,20 @@ def test_expired_credentials_pause_until_they_are_renewed(
     assert "have expired" in str(events[0])
 
 
-@pytest.mark.parametrize("typed", ["n\n", "No\n", ""])  # the last is the end of the input
+@pytest.mark.parametrize("typed", ["n\n", "No\n", "", None])  # the end of the input; a signal while nothing is typed
 def test_who_does_not_renew_them_ends_the_run_and_is_not_asked_again(
     aws: Aws, table: str, own_credentials: Callable[..., Account], monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str], typed: str,
+    capsys: pytest.CaptureFixture[str], typed: str | None,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
-    account = own_credentials(feed=Feed(Console(), answers=True))
+    reader, writer = os.pipe()
+    monkeypatch.setattr("sys.stdin", os.fdopen(reader))
+    control = Control()
+    if typed is None:
+        threading.Timer(0.5, control.cancel).start()
+    else:
+        os.write(writer, typed.encode())
+        os.close(writer)
+    account = own_credentials(feed=Feed(Console(control), answers=True), control=control)
     fail(account, "PutItem", "ExpiredToken", times=99)
     with pytest.raises(Interrupted):
         put(account)

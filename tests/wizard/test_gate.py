@@ -45,6 +45,14 @@ def test_it_says_where_and_how_much_before_it_asks(stage: Stage) -> None:
     assert f"This cannot be undone {HERE}. Type ROLLBACK to go on: DELETE" in shown
 
 
+def test_a_signal_is_an_answer(stage: Stage) -> None:
+    few.fill(stage).plan()
+    before = stage.dump()
+    code, shown = answered(stage, "\x03", "migrate", "apply")
+    assert code == 130 and "Stopped; the same command goes on from here." in shown
+    assert stage.dump() == before
+
+
 def test_what_is_locked_is_said_before_anything_is_asked(stage: Stage, cli: Cli) -> None:
     for words in (("migrate", "apply"), ("cleanup", "apply"), ("cleanup", "mark"), ("rollback",)):
         assert cli(*words) == 3, words
