@@ -57,7 +57,6 @@ class WizardApp(KeyByKey[int]):
         self.session = session
         self.lines = Lines()
         self.findings: dict[str, list[Finding]] = {}
-        self._step_running = ""
         self._paused = False
         self._journey = JourneyScreen()
 

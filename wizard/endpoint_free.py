@@ -12,7 +12,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from wizard import endpoint, rules, serverless_command, storage
+from wizard import endpoint, locks, serverless_command, storage
 from wizard.aws_errors import ABSENT, code_of, explain
 from wizard.checkout import read_checkout
 from wizard.context import Context
@@ -20,7 +20,6 @@ from wizard.endpoint import EndpointState, physical
 from wizard.errors import BadInput, Blocked, Failed, Interrupted
 from wizard.events import Finding, Progress
 from wizard.journey import Outcome
-from wizard.preflight import gather
 from wizard.stacks import describe_stack
 from wizard.subprocesses import run_lines
 from wizard.text import plain, plural
@@ -114,9 +113,7 @@ def _already(state: EndpointState) -> str:
 
 def require_unlocked(context: Context) -> None:
     """Blocked, naming the step, before steps 1 and 2 stand and before a verified backup of the old table's rows."""
-    facts = gather(context, ("checkout", "parameters", "references", "old_user_storage", "backup"))
-    if reason := rules.endpoint_locked(facts):
-        raise Blocked(f"{endpoint.PATH} cannot be freed yet: {reason}.{facts.causes()}")
+    locks.require(context, "4b")
     storage.require_backup(context, storage.old_table(context.deployment))
 
 

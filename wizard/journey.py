@@ -68,7 +68,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Step:
-    """One step. `applies`, `done` and `locked` each return a reason, or "" for no."""
+    """One step. `skip`, `done` and `locked` each return a reason, or "" for no."""
 
     id: str
     title: str

@@ -11,7 +11,7 @@ from typing import Any
 class Budget:
     """A token bucket of capacity units per second, paid after the fact from what AWS reports as consumed.
 
-    `rate` 0 means unlimited. `reserve` waits while the account is overdrawn, so that the average stays at the rate.
+    `rate` 0 means unlimited. Whoever sends waits for `wait_seconds` while it is overdrawn, so that the average stays at the rate.
     """
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic):

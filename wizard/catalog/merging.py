@@ -1,4 +1,5 @@
-"""What to do when an item under the new id exists already. Each rule is idempotent; `new` is the existing item."""
+"""What to do when an item under the new id exists already. Each rule but `add_numbers` is idempotent; `new` is
+the existing item."""
 
 from __future__ import annotations
 

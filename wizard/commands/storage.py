@@ -1,4 +1,4 @@
-"""`amplify-migrate storage backup | import` and `backup create | show`."""
+"""`amplify-migrate storage backup | import` and `backup create | show | waive`."""
 
 from __future__ import annotations
 

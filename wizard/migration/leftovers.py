@@ -35,7 +35,8 @@ def _unread(ledger: Ledger) -> Iterator[str]:
 
 
 def leftovers(context: Context, ledger: Ledger, plan: dict[str, Any], ids: Ids) -> dict[str, Any]:
-    """`{"count", "tables": {name: count}, "conflicts"}` of the changes that a plan of the same scope would find now."""
+    """What a plan of the same scope would find now: `{"count", "tables": {name: changes}, "unread": [names], "scanned":
+    {name: items}}`."""
     scopes = ledger.scopes()
     tables = any(one["only"] != "buckets" and not one["buckets"] for one in scopes)
     content = any(one["only"] != "tables" for one in scopes)

@@ -54,7 +54,6 @@ class ObjectResult:
     detail: str = ""
     etag: str = ""
     version_id: str = ""
-    request_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -240,7 +239,7 @@ def put_new(account: Account, bucket: str, key: str, body: bytes) -> ObjectResul
             "s3", "put_object", Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfNoneMatch="*",
             ExpectedBucketOwner=owner,
         )  # fmt: skip
-        return ObjectResult("copied", "", etag_of(response), response.get("VersionId", ""), _request_id(response))
+        return ObjectResult("copied", "", etag_of(response), response.get("VersionId", ""))
     except AWS_ERRORS as error:
         if code_of(error) not in _REFUSED:
             return ObjectResult("failed", explain(error))
@@ -284,13 +283,13 @@ def _not_carried_over(account: Account, source: Mapping[str, Any]) -> dict[str, 
 def _written(
     account: Account, copy: ObjectCopy, source: Mapping[str, Any], response: Mapping[str, Any]
 ) -> ObjectResult:
-    etag, version, request = etag_of(response), response.get("VersionId", ""), _request_id(response)
+    etag, version = etag_of(response), response.get("VersionId", "")
     if contents_equal(source, response) is not False:
-        return ObjectResult("copied", "", etag, version, request)
+        return ObjectResult("copied", "", etag, version)
     # Only a server that ignores CopySourceIfMatch comes here: take back what was written from the changed source.
     undone = _delete(account, copy.target_bucket, copy.target_key, etag, version)
     left = "" if undone.state == "deleted" else "; what was written could not be taken back"
-    return ObjectResult("conflict", f"the source was changed while it was copied{left}", "", "", request)
+    return ObjectResult("conflict", f"the source was changed while it was copied{left}")
 
 
 def _standing(account: Account, copy: ObjectCopy, source: Mapping[str, Any], target: Mapping[str, Any]) -> ObjectResult:
@@ -395,7 +394,7 @@ def _delete(account: Account, bucket: str, key: str, etag: str, version_id: str 
         if code_of(error) in _REFUSED:
             return ObjectResult("kept", "it was changed at this moment")
         raise
-    return ObjectResult("deleted", "", "", response.get("VersionId", ""), _request_id(response))
+    return ObjectResult("deleted", "", "", response.get("VersionId", ""))
 
 
 def _failure(copy: ObjectCopy, error: BaseException) -> ObjectResult:
@@ -405,7 +404,3 @@ def _failure(copy: ObjectCopy, error: BaseException) -> ObjectResult:
     if code in ("InvalidObjectState", "ObjectNotInActiveTierError"):
         return ObjectResult("failed", f"it is archived ({copy.storage_class}); restore it in S3, then plan again")
     return ObjectResult("failed", explain(error))
-
-
-def _request_id(response: Mapping[str, Any]) -> str:
-    return str(response.get("ResponseMetadata", {}).get("RequestId", ""))

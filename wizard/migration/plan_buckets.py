@@ -37,7 +37,6 @@ class Listings:
     references: Counter[str] = field(default_factory=Counter)  # by bucket
     examples: dict[str, str] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
-    unmapped: int = 0
 
 
 def wanted_rows(names: tuple[str, ...]) -> list[Bucket]:
@@ -129,7 +128,6 @@ def _list(context: Context, row: Bucket, ids: Ids, staging: Staging, listings: L
         )
         return
     context.feed.emit(Progress(name, counts["objects"], counts["objects"], "objects", "plan"))
-    listings.unmapped += counts["unmapped"]
     for reason, count in kept.items():
         if row.config_key != CONSOLIDATION:
             listings.findings.append(Finding("note", name, f"{plural(count, 'object')} stay: {reason}"))

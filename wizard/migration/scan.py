@@ -55,7 +55,6 @@ class ScanTask:
     segment: int
     segments: int
     start: Any = None
-    read_units: float = 0.0
 
 
 @dataclass(frozen=True)
