@@ -7,7 +7,6 @@ Identities go first: an address resolves to the old id until then.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import logging
 from collections import Counter
@@ -38,10 +37,10 @@ from wizard.migration.recorded import recorded
 from wizard.migration.rewrite import rewrite
 from wizard.migration.scan import MARK, unmarked
 from wizard.migration.verify import judge, row_at_target
-from wizard.migration.writes import Lost, NotPutBack, delete, read, send, update
+from wizard.migration.writes import Lost, NotPutBack, delete, put_again, read, send, update
 from wizard.parallel import each, waves
 from wizard.text import plain, plural
-from wizard.wire import Item, digest, key_of
+from wizard.wire import Item, digest, key_of, key_text
 
 log = logging.getLogger(__name__)
 
@@ -262,17 +261,27 @@ def _delete(account: Account, ids: Ids, one: Retained) -> Fate:
             return fate
         try:
             kept = _try_delete(account, one, names, fate.item)
+            if not kept:
+                return Fate(one, _without_twin(account, one, names, fate.item))
         except NotPutBack as error:
             log.error("%s: %s", one.place, error)
             return Fate(one, item=error.item, lost=str(error))
         except AWS_ERRORS as error:
             return Fate(one, explain(error))
-        if not kept:
-            with contextlib.suppress(MigrateError):  # stopped meanwhile: it is gone all the same
-                if first.kind == "item" and judge(account, first).verdict != "match":
-                    log.error("%s: the twin of a deleted item does not match any more", one.place)
-            return fate
     return Fate(one, kept)
+
+
+def _without_twin(account: Account, one: Retained, names: tuple[str, ...], item: Item) -> str:
+    """Put back what was just deleted where its twin vanished at that moment; returns that, "" where the twin stands."""
+    try:
+        verdicts = {judge(account, entry).verdict for entry in one.entries if entry.state == "verified"}
+    except MigrateError:  # stopped meanwhile: it is gone all the same
+        return ""
+    if not verdicts & {"missing", "differs"}:
+        return ""
+    put_again(account, one.place, names, item, f"the twin of {key_text(key_of(item, names))} vanished")
+    log.warning("%s: the twin of an item vanished at the moment it was deleted; it was put back", one.place)
+    return "its twin vanished at the moment it was deleted; it was put back"
 
 
 def _try_delete(account: Account, one: Retained, names: tuple[str, ...], item: Item) -> str:

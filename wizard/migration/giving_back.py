@@ -28,7 +28,7 @@ def give_back(context: Context, ledger: Ledger) -> list[str]:
             left.append(f"{place}: {key_text(key_of(item, names))} is still to be put back: {why}")
             log.warning("%s", left[-1])
         else:
-            ledger.give_back(number, "a service added to it at the moment it was deleted; it was put back")
+            ledger.give_back(number, "it, or its twin, was changed at the moment it was deleted; it was put back")
     return left
 
 

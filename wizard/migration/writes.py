@@ -119,11 +119,15 @@ def delete(account: Account, table: str, key_names: Sequence[str], item: Item) -
         gone = account.call("dynamodb", "delete_item", **body, ReturnValues="ALL_OLD").get("Attributes")
     if gone is not None and not same(gone, item):
         log.warning("%s: an item was changed at the moment it was deleted; it is put back", table)
-        _give_back(account, table, key_names, gone)
+        put_again(account, table, key_names, gone, f"a service changed {key_text(key_of(gone, key_names))}")
         raise Lost("AddedAttribute")
 
 
-def _give_back(account: Account, table: str, key_names: Sequence[str], item: Item) -> None:
+def put_again(account: Account, table: str, key_names: Sequence[str], item: Item, what: str) -> None:
+    """Put back an item that was deleted, unless another one stands there by now. Raises NotPutBack.
+
+    `what` happened, as a clause that names the key, is told then.
+    """
     key = key_of(item, key_names)
     try:
         try:
@@ -137,7 +141,7 @@ def _give_back(account: Account, table: str, key_names: Sequence[str], item: Ite
                 return
         why = "another item stands there by now" if isinstance(error, Lost) else explain(error)
         raise NotPutBack(
-            f"a service changed {key_text(key)} at the moment it was deleted, and it could not be put back: {why};"
+            f"{what} at the moment it was deleted, and it could not be put back: {why};"
             " it is kept in the ledger, and the next apply, cleanup or rollback puts it back",
             item,
         ) from error

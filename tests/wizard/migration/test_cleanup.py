@@ -9,6 +9,7 @@ import pytest
 from tests.wizard.faults import deny
 from tests.wizard.migration import network
 from tests.wizard.migration.stage import ANN, BOB, EVE, MAP, Item, Stage, before, n, requests_of, run, s
+from tests.wizard.migration.test_intents import refuse
 from wizard.events import Event, Feed, Progress
 from wizard.migration.ledger import Ledger
 from wizard.migration.scan import MARK
@@ -272,6 +273,32 @@ def test_a_row_of_shares_goes_only_when_all_its_content_stands(stage: Stage) -> 
         "it holds \\x1bdrafts besides, which is copied nowhere",
     }
     assert {item["id"]["S"] for item in stage.scan("lambda/")} == {f"{ANN}/2", f"{BOB}/3", f"{EVE}/1"}
+
+
+@pytest.mark.parametrize("denied", [False, True])
+def test_an_item_whose_twin_vanishes_at_that_moment_is_put_back(done: Stage, denied: bool) -> None:
+    context = done.context()
+
+    def vanish(params: dict[str, Any]) -> None:
+        if params["TableName"] == done.name(ACCESS) and params["Key"]["principal_id"] == s(ANN):
+            done.delete(ACCESS, "o", "a-100")
+
+    before(context, "DeleteItem", vanish, times=9)
+    if denied:
+        refuse(context, "dynamodb", "PutItem", lambda request: f'"{done.name(ACCESS)}"'.encode() in request.body)
+    ended = run(context, "cleanup", "apply")
+    assert (ended.code, ended.document["kept_total"], len(ended.document["failed"])) == (
+        1,
+        int(not denied),
+        int(denied),
+    )
+    if denied:
+        assert "the twin of object_id=o, principal_id=ann@example.edu vanished" in ended.document["failed"][0]
+        assert ANN not in principals(done)
+        done.run("cleanup", "apply")  # whatever it ends in, it puts back first
+    else:
+        assert "it was put back" in kept(ended.document)[done.name(ACCESS)]
+    assert done.get(ACCESS, "o", ANN) == access(ANN)
 
 
 def test_objects_are_looked_at_on_both_sides_afterwards(stage: Stage) -> None:
