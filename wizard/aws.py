@@ -22,7 +22,7 @@ from botocore.client import BaseClient
 from botocore.config import Config
 
 from wizard.answers import refuse_broken_answers
-from wizard.aws_errors import EXPIRED, UNKNOWN_KEY, WITHOUT_CODE, code_of, explain
+from wizard.aws_errors import AWS_ERRORS, EXPIRED, UNKNOWN_KEY, WITHOUT_CODE, code_of, explain
 from wizard.errors import BadInput, Blocked, Failed, MigrateError, NoCredentials
 from wizard.events import Control, Feed, Paused, Question, Resumed
 from wizard.patience import Patience
@@ -96,7 +96,7 @@ class Account:
         self._taken: dict[str, float] = {}  # when STS took the credentials after a refusal with this status
         self._accepted = False  # whether AWS has taken these credentials once
         self._refused: MigrateError | None = None  # why no request may be made with the renewed ones
-        self._key_names: dict[str, list[str]] = {}  # of the tables that were described, for the audit log
+        self._key_names: dict[str, list[str]] = {}  # by table, for the audit log
         self._session = self._new_session()
         self.region = self._session.region_name or ""
         if not self.region:
@@ -198,7 +198,7 @@ class Account:
             generation = self._generation
             try:
                 response = cast(dict[str, Any], getattr(self.client(service), operation)(**parameters))
-            except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            except AWS_ERRORS as error:
                 if self._expired(error, generation):
                     self.renew(generation, error)
                     continue
@@ -255,7 +255,7 @@ class Account:
                 self.client("sts").get_caller_identity()
             except _LAPSED:
                 return True
-            except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            except AWS_ERRORS as error:
                 return code_of(error) in EXPIRED | UNKNOWN_KEY
             self._taken[status] = time.monotonic()
             return False
@@ -283,10 +283,13 @@ class Account:
         units = sum(float(entry.get("CapacityUnits") or 0) for entry in entries)
         self.costs.add(f"{service}.{operation}", 0 if write else units, units if write else 0)
         if operation == "describe_table":
-            table = response["Table"]
-            self._key_names[table["TableName"]] = [part["AttributeName"] for part in table["KeySchema"]]
+            self._remember_key(response)
         if units:
             (self.writes if write else self.reads).spend(units)
+
+    def _remember_key(self, described: Mapping[str, Any]) -> None:
+        table = described["Table"]
+        self._key_names[table["TableName"]] = [part["AttributeName"] for part in table["KeySchema"]]
 
     def _audit(
         self, write: bool, service: str, name: str, parameters: Mapping[str, Any], result: str, response: Any
@@ -315,7 +318,11 @@ class Account:
         self.audit(entry)
 
     def _key_of(self, put: Mapping[str, Any]) -> dict[str, Any]:
-        """The key of an item that is put; {} for a table that this run has not described."""
+        """The key of an item that is put; {} where the table may not be described."""
+        if put["TableName"] not in self._key_names:
+            self._key_names[put["TableName"]] = []
+            with contextlib.suppress(*AWS_ERRORS):
+                self._remember_key(self.client("dynamodb").describe_table(TableName=put["TableName"]))
         return {name: put["Item"][name] for name in self._key_names.get(put["TableName"], ()) if name in put["Item"]}
 
     def renew(self, generation: int, error: BaseException) -> None:
@@ -338,7 +345,7 @@ class Account:
                 try:
                     now = session.client("sts", endpoint_url=self.endpoint_url).get_caller_identity()["Account"]
                     break
-                except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as still:
+                except AWS_ERRORS as still:
                     text = f"AWS does not take the credentials yet ({code_of(still)}). {self._how_to_renew(still)}"
             if self._identity is not None and now != self._identity["account"]:
                 self._refused = Failed(

@@ -368,7 +368,6 @@ def test_requests_and_units_are_counted(aws: Aws, table: str) -> None:
 def test_every_write_leaves_a_line_without_what_was_written(aws: Aws, table: str) -> None:
     account, lines = aws.account(), list[dict[str, Any]]()
     account.audit = lines.append
-    account.call("dynamodb", "describe_table", TableName=TABLE)
     put(account)
     with pytest.raises(botocore.exceptions.ClientError):
         put(account, ConditionExpression="attribute_not_exists(#k)", ExpressionAttributeNames={"#k": "user"})

@@ -133,7 +133,9 @@ def put_again(account: Account, table: str, key_names: Sequence[str], item: Item
         try:
             send(account, [put_new(table, item, key_names)])
         except MigrateError:  # a cancel or a lost lock stops what is to come, not the return of what was taken
-            account.client("dynamodb").put_item(**put_new(table, item, key_names)["Put"])
+            put = put_new(table, item, key_names)["Put"]
+            answer = account.client("dynamodb").put_item(**put)
+            account.record("dynamodb", "PutItem", put, "ok", answer)
     except (Lost, MigrateError, *AWS_ERRORS) as error:
         with suppress(*AWS_ERRORS):
             standing = account.client("dynamodb").get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
