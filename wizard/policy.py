@@ -52,7 +52,7 @@ _ACTIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
         "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:CreateBackup", "dynamodb:DescribeBackup",
         "dynamodb:UpdateContinuousBackups", "dynamodb:ConditionCheckItem",
     ),
-    # cost rows are summed and the old row removed in one transaction; rollback removes what apply wrote
+    # cost rows are summed, and the old row is removed right after; rollback removes what apply wrote
     (APPLY, "tables with sums"): ("dynamodb:DeleteItem",),
     (APPLY, "objects"): (
         "s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload", "s3:DeleteObject", "s3:DeleteObjectVersion",

@@ -124,11 +124,8 @@ def newest_members(attribute: str, clock: str) -> Clash:
     return Clash(rule)
 
 
-def add_numbers(*attributes: str, begun: tuple[str, ...] = ()) -> Clash:
-    """Fill gaps, and add numbers and lists of numbers member by member. Not idempotent: for `retire="remove"` only.
-
-    `begun`: other attributes that a service may give an item at any moment.
-    """
+def add_numbers(*attributes: str) -> Clash:
+    """Fill gaps, and add numbers and lists of numbers member by member. Not idempotent: for `retire="remove"` only."""
 
     def added(mine: Item, theirs: Item) -> Item:
         if "N" in mine and "N" in theirs:
@@ -146,7 +143,7 @@ def add_numbers(*attributes: str, begun: tuple[str, ...] = ()) -> Clash:
                 merged[attribute] = added(new[attribute], old[attribute])
         return merged
 
-    return Clash(rule, begun=(*attributes, *begun))
+    return Clash(rule, sums=attributes)
 
 
 def later(new: Item, old: Item, attributes: Sequence[str]) -> bool:

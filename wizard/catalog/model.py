@@ -169,12 +169,18 @@ class Clash:
 
     `merge(existing, rewritten old)` gives what the item under the new id becomes; merging again changes nothing.
     With `keeps_loser`, an old item that loses as a whole is somebody's content and no copy: cleanup leaves it.
-    `begun` are attributes that services may begin at any moment; a sum takes the old item away only while it lacks them.
+    `sums` are the attributes that are added up.
     """
 
     merge: Callable[[Item, Item], Item]
     keeps_loser: bool = False
-    begun: tuple[str, ...] = ()
+    sums: tuple[str, ...] = ()
+
+
+def _zero(value: dict[str, Any]) -> dict[str, Any]:
+    if "N" in value:
+        return {"N": "0"}
+    return {"L": [_zero(member) for member in value["L"]]} if "L" in value else value
 
 
 # (old item, rewritten item, map) -> the attributes to set in addition, in wire form.
@@ -182,7 +188,7 @@ Fix = Callable[[Item, Item, Ids], Item]
 
 Retire = Literal[
     "keep",  # the old item stays until cleanup
-    "remove",  # summed into the new one and removed in the same transaction
+    "remove",  # summed into the new one and set to zero in the same transaction, and removed right after
     "remove on clash",  # kept where it was simply copied; as "remove" where an item under the new id existed
     "deactivate",  # stays until cleanup with `active` 0, in the same transaction
 ]
@@ -234,6 +240,11 @@ class Table:
     def merged(self, existing: Item, rewritten: Item) -> Item:
         """What the item under the new id becomes when an old one is to take its place."""
         return self.clash.merge(existing, rewritten) if self.clash is not None else existing
+
+    def spent(self, item: Item) -> Item:
+        """The item once its sums are added to another one: they are zero, so that it counts for nothing."""
+        sums = self.clash.sums if self.clash is not None else ()
+        return {name: _zero(value) if name in sums else value for name, value in item.items()}
 
     @property
     def whole_ids(self) -> tuple[str, ...]:

@@ -225,7 +225,7 @@ TABLES: tuple[Table, ...] = (
         Key("id", "accountInfo"),
         ids=(whole("id"),),
         keep=("accountInfo",),
-        clash=add_numbers("dailyCost", "monthlyCost", "hourlyCost", begun=("record_type", "timestamp")),
+        clash=add_numbers("dailyCost", "monthlyCost", "hourlyCost"),
         retire="remove",
     ),
     Table(
@@ -234,7 +234,7 @@ TABLES: tuple[Table, ...] = (
         Key("userDate", "accountInfo"),
         ids=(prefix("userDate", "#"),),
         keep=("accountInfo",),
-        clash=add_numbers("dailyCost", "monthlyCost", begun=("record_type", "timestamp")),  # by a backfill job
+        clash=add_numbers("dailyCost", "monthlyCost"),
         retire="remove on clash",
     ),
     Table(

@@ -22,7 +22,7 @@ from wizard.context import Context
 from wizard.events import Progress
 from wizard.lease import exclusive, remove_left
 from wizard.migration.apply_content import ContentTools, prepare_content
-from wizard.migration.apply_items import Prepared, Readiness, Ready, prepare_item, reads_of
+from wizard.migration.apply_items import Prepared, Readiness, Ready, is_spent, prepare_item, reads_of
 from wizard.migration.current_plan import check_tables, open_plan
 from wizard.migration.entry import Entry, encode_key
 from wizard.migration.giving_back import give_back
@@ -37,10 +37,10 @@ from wizard.migration.targets import (
     bucket_name,
     names_of,
 )
-from wizard.migration.writes import Lost, read, send
+from wizard.migration.writes import Lost, NotPutBack, read, send
 from wizard.parallel import each, waves
 from wizard.text import plain, plural
-from wizard.wire import digest
+from wizard.wire import Item, digest
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ class Result:
     entry: Entry
     again: bool = False
     occupied: bool = False  # an item appeared under the new key
+    taken: Item | None = None  # an old item that a service added to as it was removed, to be put back
 
 
 def apply_plan(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
@@ -305,6 +306,10 @@ class _Run:
         finally:
             # What AWS confirmed is recorded, also when a cancel or a lost lock ends the batch.
             final = [result.entry for result in results if not result.again and not result.occupied]
+            for result in results:
+                if result.taken is not None:
+                    names = BY_KEY[result.entry.row].key.names
+                    self.ledger.add_taken([result.entry.id], result.entry.source_place, names, result.taken)
             self._save([*final, *self._losers(final)])
         yield from final
         again += [result.entry for result in results if result.again]
@@ -360,6 +365,8 @@ class _Run:
             return Result(replace(entry, attempts=entry.attempts + 1))
         except Lost as lost:
             # The answer of a write that was made may be lost, and the client's own repetition refused.
+            if entry.action == "add" and is_spent(entry, read(account, entry.source_place, entry.source_key)):
+                return Result(replace(entry, attempts=entry.attempts + 1, intent=True), again=True)
             if entry.action in ("copy", "add") and entry.kind == "item":
                 standing = read(account, entry.target_place, entry.target_key)
                 made = standing is not None and digest(standing) == entry.target_digest
@@ -379,8 +386,12 @@ class _Run:
                     return Result(replace(entry, attempts=entry.attempts + 1))
             perhaps = lost.repeated or (entry.kind == "item" and entry.action in ("merge", "refresh"))
             return Result(replace(entry, attempts=entry.attempts + 1, intent=perhaps), again=True)
+        except NotPutBack as error:
+            done = entry.becomes("applied", str(error), attempts=entry.attempts + 1, intent=False)
+            return Result(done, taken=error.item)
         except AWS_ERRORS as error:
-            return Result(replace(_failed(entry, error), intent=sent or _may_be_made(error)))
+            summed = entry.action == "add" and entry.intent and not prepared.writes  # its old item is to go still
+            return Result(replace(_failed(entry, error), intent=sent or summed or _may_be_made(error)))
 
 
 def _source_followed(account: Account, entry: Entry) -> bool:

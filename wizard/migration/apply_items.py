@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from wizard.aws import Account
@@ -14,7 +15,7 @@ from wizard.migration.entry import Entry
 from wizard.migration.read_ahead import Read
 from wizard.migration.rewrite import Edit, changes, rewrite
 from wizard.migration.scan import switched_on, unmarked
-from wizard.migration.writes import Write, delete_unchanged, put_new, read, update
+from wizard.migration.writes import Lost, Write, delete, put_new, read, update
 from wizard.wire import Item, digest, item_size, same
 
 _BESIDE = "another item stands under the new id; this one stays beside it"
@@ -62,6 +63,8 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness,
     row = BY_KEY[entry.row]
     source = read(account, entry.source_place, entry.source_key)
     if went_through(account, entry, source, read):
+        if entry.action == "add" and source is not None:
+            return Prepared(entry, first=partial(_remove_spent, account, source))
         return Prepared(finished(entry, "was done when the run was interrupted"))
     if source is None:
         return Prepared(entry.becomes("conflict", "the item is gone"))
@@ -72,19 +75,37 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness,
         return Prepared(entry.becomes("conflict", "the item under the new id is gone"))
     if entry.action == "refresh" and existing is not None and digest(existing) != entry.detail.get("follows"):
         return Prepared(entry.becomes("conflict", "the item under the new id was changed since the plan"))
-    return _move(row, ids, entry, source, existing, readiness)
+    return _move(account, row, ids, entry, source, existing, readiness)
 
 
 def went_through(account: Account, entry: Entry, source: Item | None, read: Read = read) -> bool:
     """Whether a write whose answer never came was made: what stands is what it was to leave, and rollback knows it."""
     if entry.action == "add":
-        return entry.intent and source is None
+        return entry.intent and (source is None or is_spent(entry, source))
     if not entry.intent or entry.action == "update" or source is None:
         return False
     if digest(unmarked(source)) != entry.source_digest:
         return False
     existing = read(account, entry.target_place, entry.target_key)
     return existing is not None and digest(existing) == entry.target_digest
+
+
+def is_spent(entry: Entry, source: Item | None) -> bool:
+    """Whether the old item of a sum is as the sum left it, to be removed."""
+    if entry.removed is None or source is None:
+        return False
+    spent = BY_KEY[entry.row].spent(entry.removed)
+    return same(source, spent) and not same(source, entry.removed)
+
+
+def _remove_spent(account: Account, spent: Item, entry: Entry) -> Entry:
+    """Remove an old item whose sums were added to the new one; what a service has put there since stays."""
+    try:
+        delete(account, entry.source_place, BY_KEY[entry.row].key.names, spent)
+    except Lost:
+        if read(account, entry.source_place, entry.source_key) is not None:
+            return entry.becomes("applied", "a service wrote to the old item at that moment: plan and apply again")
+    return entry.becomes("applied", entry.note)
 
 
 def _accepting(entry: Entry, readiness: Readiness) -> tuple[Callable[[Edit], Edit | None], list[Edit]]:
@@ -159,7 +180,15 @@ def _update(row: Table, ids: Ids, entry: Entry, source: Item, readiness: Readine
     return Prepared(recorded, (update(entry.source_place, row.key.names, source, new.item),), note=_held_note(held))
 
 
-def _move(row: Table, ids: Ids, entry: Entry, source: Item, existing: Item | None, readiness: Readiness) -> Prepared:
+def _move(
+    account: Account,
+    row: Table,
+    ids: Ids,
+    entry: Entry,
+    source: Item,
+    existing: Item | None,
+    readiness: Readiness,
+) -> Prepared:
     accept, held = _accepting(entry, readiness)
     rewritten = rewrite(row, switched_on(unmarked(source), entry.switched_off), ids, accept)
     if entry.action == "copy" and _third_values(entry, rewritten.edits, held, source):
@@ -176,9 +205,9 @@ def _move(row: Table, ids: Ids, entry: Entry, source: Item, existing: Item | Non
     left = source
     was_off = bool(entry.detail.get("was_made") and entry.detail.get("deactivated"))  # rollback switches it on again
     removes = entry.action == "add"
-    if removes:
-        begun = row.clash.begun if row.clash is not None else ()
-        writes.append(delete_unchanged(entry.source_place, key_names, source, begun))
+    if removes and row.spent(source) != source:
+        # Not deleted here: a transaction does not tell what it took, and a service may be adding an attribute.
+        writes.append(update(entry.source_place, key_names, source, row.spent(source)))
     elif row.retire == "deactivate" and source.get("active") == {"N": "1"}:
         left = {**source, "active": {"N": "0"}}
         writes.append(update(entry.source_place, key_names, source, left))
@@ -192,6 +221,12 @@ def _move(row: Table, ids: Ids, entry: Entry, source: Item, existing: Item | Non
         removed=source if removes else None,
         detail={**entry.detail, "created": existing is None, "deactivated": left is not source or was_off},
     )
+    if removes:
+        remove = partial(_remove_spent, account, row.spent(source))
+        recorded = replace(
+            recorded, note=_held_note(held), detail={**recorded.detail, "spent": digest(row.spent(after))}
+        )
+        return Prepared(recorded, tuple(writes), after=remove) if writes else Prepared(recorded, first=remove)
     if not writes:
         return Prepared(recorded.becomes("applied", "was merged already"))
     return Prepared(recorded, tuple(writes), note=_held_note(held))

@@ -19,6 +19,7 @@ from wizard.errors import Blocked
 from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.apply_content import KEY
+from wizard.migration.apply_items import is_spent
 from wizard.migration.entry import Entry
 from wizard.migration.giving_back import give_back
 from wizard.migration.intents import object_beside, settle, with_archived
@@ -31,7 +32,7 @@ from wizard.migration.scan import unmarked
 from wizard.migration.show import shown
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.under_new_ids import under_new_ids
-from wizard.migration.writes import Lost, NotPutBack, Write, delete, delete_unchanged, put_new, read, send, update
+from wizard.migration.writes import Lost, NotPutBack, Write, delete, put_new, read, send, update
 from wizard.parallel import each, waves
 from wizard.text import plain, plural
 from wizard.wire import Item, digest, same
@@ -48,11 +49,12 @@ _LEFT = "a service has changed it since; it is left as it is"
 class _Undo:
     """What undoes a change: first an item goes that we made, then the writes are made, all or none.
 
-    `left` says what is not undone.
+    `emptied` is what the writes leave of an item that we made, and goes after them. `left` says what is not undone.
     """
 
     made: Item | None = None
     writes: tuple[Write, ...] = ()
+    emptied: Item | None = None
     left: str = ""
 
 
@@ -189,7 +191,7 @@ def _undo(context: Context, entry: Entry, origins: Sequence[Origin], dry_run: bo
         return None if result.state == "deleted" else result.detail or result.state
     for _ in range(3):
         undo = _of_content(context, entry) if entry.kind == "content" else _of_item(account, entry)
-        takes = undo.made or undo.writes or entry.detail.get("archived")
+        takes = undo.made or undo.writes or undo.emptied or entry.detail.get("archived")
         if takes and not undo.left and (why := missing(account, origins)):
             undo = _Undo(left=why)
         if undo.left or dry_run:
@@ -199,6 +201,8 @@ def _undo(context: Context, entry: Entry, origins: Sequence[Origin], dry_run: bo
                 delete(account, entry.target_place, tuple(entry.target_key), undo.made)
             if undo.writes:
                 send(account, undo.writes)
+            if undo.emptied is not None:
+                delete(account, entry.target_place, tuple(entry.target_key), undo.emptied)
             break
         except Lost:
             continue
@@ -218,13 +222,16 @@ def _of_item(account: Account, entry: Entry) -> _Undo:
     if entry.action == "update":
         return _put_back(entry, names, target)
     made: Item | None = None
+    emptied: Item | None = None
     writes: list[Write] = []
     source = read(account, entry.source_place, entry.source_key)
     if entry.detail.get("created"):
-        if target is not None and digest(target) != entry.target_digest:
+        if target is not None and digest(target) not in (entry.target_digest, entry.detail.get("spent")):
             return _Undo(left=_LEFT)
         if target is not None and entry.removed is not None:
-            writes.append(delete_unchanged(entry.target_place, names, target))  # a sum never stands twice
+            emptied = row.spent(target)
+            if emptied != target:
+                writes.append(update(entry.target_place, names, target, emptied))  # a sum never stands twice
         else:
             made = target
     else:
@@ -235,6 +242,8 @@ def _of_item(account: Account, entry: Entry) -> _Undo:
     if entry.removed is not None:
         if source is None:
             writes.append(put_new(entry.source_place, entry.removed, names))
+        elif is_spent(entry, source):
+            writes.append(update(entry.source_place, names, source, entry.removed))
         elif not same(source, entry.removed):
             return _Undo(left="another item stands where the removed one was")
     elif source is None:
@@ -247,7 +256,7 @@ def _of_item(account: Account, entry: Entry) -> _Undo:
             restored["active"] = {"N": "1"}
         if restored != source:
             writes.append(update(entry.source_place, names, source, restored))
-    return _Undo(made, tuple(writes))
+    return _Undo(made, tuple(writes), emptied)
 
 
 def _put_back(entry: Entry, names: tuple[str, ...], target: Item | None) -> _Undo:

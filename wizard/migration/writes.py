@@ -1,7 +1,7 @@
 """Conditional writes of items: each goes through only while what it was computed from still stands. Pure.
 
-A write is a TransactWriteItems member, `{"Put": …}`, `{"Update": …}` or `{"Delete": …}`; a single one is sent as the
-plain operation of the same meaning.
+A write is a TransactWriteItems member, `{"Put": …}` or `{"Update": …}`; a single one is sent as the plain operation of
+the same meaning. Nothing is deleted in a transaction, which does not tell what it took.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Write = dict[str, dict[str, Any]]
 _LONGEST = 3_500  # characters; DynamoDB takes expressions of 4 KB
 _MOST = 100  # changed places in one expression; DynamoDB takes 300 operators
 _LOST = {"ConditionalCheckFailedException", "TransactionCanceledException"}
-_SINGLE = {"Put": "put_item", "Update": "update_item", "Delete": "delete_item"}
+_SINGLE = {"Put": "put_item", "Update": "update_item"}
 
 
 class Lost(Exception):
@@ -102,21 +102,18 @@ def _update(table: str, key: Item, differences: Sequence[Change]) -> Write:
     return {"Update": {**body, "ExpressionAttributeValues": values} if values else body}
 
 
-def delete_unchanged(table: str, key_names: Sequence[str], item: Item, also: Sequence[str] = ()) -> Write:
-    """Delete an item that is still what was read; attributes of `also` that it lacks must not have been added."""
-    names = dict.fromkeys((*key_names, *also, *item))
-    return {"Delete": {"TableName": table, "Key": key_of(item, key_names), **unchanged_condition(item, names)}}
-
-
 def delete(account: Account, table: str, key_names: Sequence[str], item: Item) -> None:
     """Delete an item that is still what was read. Raises Lost when it is not.
 
     A condition names attributes, so it cannot see one that a service adds between reading and deleting: the answer
     tells what was deleted, and an item that was more than what was read is put back. Raises NotPutBack when that fails.
     """
-    ((_, body),) = delete_unchanged(table, key_names, item).items()
+    unchanged = unchanged_condition(item, dict.fromkeys((*key_names, *item)))
     with _losing():
-        gone = account.call("dynamodb", "delete_item", **body, ReturnValues="ALL_OLD").get("Attributes")
+        answer = account.call(
+            "dynamodb", "delete_item", TableName=table, Key=key_of(item, key_names), ReturnValues="ALL_OLD", **unchanged
+        )
+    gone = answer.get("Attributes")
     if gone is not None and not same(gone, item):
         log.warning("%s: an item was changed at the moment it was deleted; it is put back", table)
         put_again(account, table, key_names, gone, f"a service changed {key_text(key_of(gone, key_names))}")
