@@ -30,6 +30,7 @@ from screens.widgets.step_body import ActionRow, Place, StepBody
 from wizard.errors import Interrupted, MigrateError
 from wizard.face import FRAGILE, fragile_line
 from wizard.forms import filled
+from wizard.guidance import NOT_RENEWED
 from wizard.journey import Action, Outcome, Step, Values
 from wizard.session import Choice, in_thread
 
@@ -218,7 +219,7 @@ class JourneyScreen(Steady[None]):
         try:
             await asyncio.wrap_future(in_thread(lambda: self.app.session.choose(choice)))
         except Interrupted:
-            return "Not opened, since the credentials were not renewed. Renew them, then press “Use this deployment”."
+            return f"{NOT_RENEWED} Then press “Use this deployment” again."
         except MigrateError as error:
             return str(error)
         except Exception as error:

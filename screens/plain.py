@@ -20,7 +20,7 @@ from wizard.events import Question
 from wizard.face import FRAGILE, fragile_line
 from wizard.follow import Follower, last_words
 from wizard.forms import complaint, filled
-from wizard.guidance import CREDENTIALS
+from wizard.guidance import CREDENTIALS, NOT_RENEWED
 from wizard.journey import EFFECTS, Action, Outcome, Step, Values
 from wizard.session import Choice, Look, Session, in_thread
 
@@ -49,6 +49,8 @@ class Walk:
             return "", self.asked(work)
         except NoCredentials as error:
             return f"{error}\n{CREDENTIALS}", None
+        except Interrupted:  # only a renewal that was declined stops what is done here
+            return NOT_RENEWED, None
         except MigrateError as error:
             return str(error), None
         except Exception as error:

@@ -118,6 +118,8 @@ Three ways to give credentials:
 2. Credentials file: aws configure --profile NAME
 3. Single sign-on: aws configure sso, then aws sso login --profile NAME"""
 
+NOT_RENEWED = "The credentials were not renewed. Renew them, or choose another profile."
+
 TRY_BY_HAND = {
     "login": "Log in as an ordinary user",
     "conversation": "Open an old conversation",

@@ -15,8 +15,8 @@ from textual.widgets.option_list import Option
 
 from screens.shown import LEVELS, button, sign, text
 from screens.widgets.options import Choose, Options
-from wizard.errors import MigrateError, NoCredentials
-from wizard.guidance import CREDENTIALS
+from wizard.errors import Interrupted, MigrateError, NoCredentials
+from wizard.guidance import CREDENTIALS, NOT_RENEWED
 from wizard.session import Choice, Look, in_thread
 
 if TYPE_CHECKING:
@@ -98,6 +98,9 @@ class StartForm(Vertical):
         self._tell(text("Looking…"))
         try:
             look = await asyncio.wrap_future(in_thread(lambda: session.look(choice.profile, choice.region)))
+        except Interrupted:
+            self._tell(sign(LEVELS["blocked"], f"{NOT_RENEWED} Then press “Look there” again."))
+            return
         except MigrateError as error:
             ways = f"{CREDENTIALS}\n" if isinstance(error, NoCredentials) else ""
             self._tell(sign(LEVELS["blocked"], f"{error}\n{ways}Then press “Look there” again."))
