@@ -49,7 +49,8 @@ _LEFT = "a service has changed it since; it is left as it is"
 class _Undo:
     """What undoes a change: first an item goes that we made, then the writes are made, all or none.
 
-    `emptied` is what the writes leave of an item that we made, and goes after them. `left` says what is not undone.
+    `emptied` is what the writes leave of an item that we made, and goes after them. `left` says what is not undone; writes
+    beside it undo the rest.
     """
 
     made: Item | None = None
@@ -192,9 +193,9 @@ def _undo(context: Context, entry: Entry, origins: Sequence[Origin], dry_run: bo
     for _ in range(3):
         undo = _of_content(context, entry) if entry.kind == "content" else _of_item(account, entry)
         takes = undo.made or undo.writes or undo.emptied or entry.detail.get("archived")
-        if takes and not undo.left and (why := missing(account, origins)):
+        if takes and (undo.writes or not undo.left) and (why := missing(account, origins)):
             undo = _Undo(left=why)
-        if undo.left or dry_run:
+        if dry_run:
             break
         try:
             if undo.made is not None:
@@ -220,7 +221,8 @@ def _of_item(account: Account, entry: Entry) -> _Undo:
     names = row.key.names
     target = read(account, entry.target_place, entry.target_key)
     if entry.action == "update":
-        return _put_back(entry, names, target)
+        undo = _put_back(entry, names, target)
+        return _put_back_partly(entry, names, target) if target is not None and undo.left else undo
     made: Item | None = None
     emptied: Item | None = None
     writes: list[Write] = []
@@ -271,6 +273,24 @@ def _put_back(entry: Entry, names: tuple[str, ...], target: Item | None) -> _Und
         return _Undo(left=_LEFT)
     restored = put_back(target, entry.written)
     return _Undo(writes=(update(entry.target_place, names, target, restored),))
+
+
+def _put_back_partly(entry: Entry, names: tuple[str, ...], target: Item) -> _Undo:
+    """Attributes that are wholly as we left them get back what was there before; the others are left, and named."""
+    of_attribute: dict[str, list[Change]] = {}
+    for change in entry.written:
+        of_attribute.setdefault(change.path[0], []).append(change)
+    ours: list[Change] = []
+    theirs: list[str] = []
+    for name, changed in of_attribute.items():
+        if all(holds(target, change) for change in changed):
+            ours += changed
+        elif not all(holds(target, Change(change.path, change.after, change.before)) for change in changed):
+            theirs.append(name)
+    if len(theirs) == len(of_attribute):
+        return _Undo(left=_LEFT)
+    left = f"a service has changed {plain(', '.join(theirs), 120)} since, which is left as it is" if theirs else ""
+    return _Undo(writes=(update(entry.target_place, names, target, put_back(target, ours)),) if ours else (), left=left)
 
 
 def _of_content(context: Context, entry: Entry) -> _Undo:

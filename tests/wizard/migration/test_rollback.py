@@ -120,6 +120,26 @@ def test_what_a_service_changed_since_is_left_and_listed(full: Stage) -> None:
     assert full.get(ACCESS, "o", BOB) == access(BOB), "the old one stands all the same"
 
 
+def test_of_an_item_changed_in_place_what_is_still_ours_is_put_back(stage: Stage) -> None:
+    """Attribute by attribute: of a map that a service has changed nothing is put back, and the rest of the item is."""
+    groups = "object-access/amplify-groups"
+    members = {ANN: s("admin"), BOB: s("read"), EVE: s("read")}
+    stage.put(groups, {"group_id": s("g"), "createdBy": s(ANN), "members": {"M": members}})
+    stage.plan()
+    stage.apply()
+    new = {"a-100": s("write"), "b-200": s("read"), EVE: s("read")}
+    stage.set(groups, ("g",), members={"M": new})
+    for _ in range(2):
+        document = back(stage, 1)
+        assert [one["why"] for one in document["left"]] == [
+            "a service has changed members since, which is left as it is"
+        ]
+        assert stage.get(groups, "g") == {"group_id": s("g"), "createdBy": s(ANN), "members": {"M": new}}
+    stage.set(groups, ("g",), members={"M": {**new, "a-100": s("admin")}})
+    back(stage)
+    assert stage.get(groups, "g") == {"group_id": s("g"), "createdBy": s(ANN), "members": {"M": members}}
+
+
 def test_other_attributes_that_a_service_wrote_stay(full: Stage) -> None:
     full.plan()
     full.apply()
