@@ -26,6 +26,7 @@ from screens.asking import Ask, TooSmall, too_small
 from screens.journey import JourneyScreen
 from screens.keys import KeyByKey
 from screens.running import Running
+from screens.themes import DARK, LIGHT, theme_for
 from screens.widgets.header import WhereBar
 from screens.widgets.log_panel import Lines, LogPanel
 from wizard.events import Event, Finding, Paused, Question, Resumed
@@ -54,6 +55,8 @@ class WizardApp(KeyByKey[int]):
 
     def __init__(self, session: Session):
         super().__init__()
+        self.register_theme(LIGHT)
+        self.theme = theme_for(os.environ)
         self.session = session
         self.lines = Lines()
         self.findings: dict[str, list[Finding]] = {}
@@ -180,7 +183,7 @@ class WizardApp(KeyByKey[int]):
             self.notify("Ctrl+Q quits.", markup=False)
 
     def action_theme(self) -> None:
-        self.theme = "textual-light" if self.current_theme.dark else "textual-dark"
+        self.theme = LIGHT.name if self.current_theme.dark else DARK
 
     def copy(self, words: str, what: str) -> None:
         """Copy through the terminal, and show it, since not every terminal takes it."""

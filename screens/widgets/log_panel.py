@@ -67,6 +67,8 @@ def _within(line: str, width: int) -> int:
 class LogPanel(Log):
     """Shows `Lines`, the long ones in several rows; text can be selected and copied as it was written."""
 
+    COMPONENT_CLASSES = {"log-panel--time"}  # noqa: RUF012 - Textual reads a plain set
+
     def __init__(self, lines: Lines, *, id: str | None = None):
         super().__init__(max_lines=KEPT, id=id)
         self._source = lines
@@ -115,7 +117,7 @@ class LogPanel(Log):
         line = self._process_line(self._lines[y])
         if line[2:3] + line[5:6] != "::" or isinstance(self._lines[y], Rest):
             return Strip([Segment(line, rich_style)], cell_len(line))
-        time = rich_style + self.app.console.get_style("log.time")
+        time = rich_style + self.get_component_rich_style("log-panel--time", partial=True)
         return Strip([Segment(line[:8], time), Segment(line[8:], rich_style)], cell_len(line))
 
     def catch_up(self) -> None:

@@ -16,7 +16,7 @@ Wait = Callable[[Callable[[], bool]], Awaitable[None]]
 
 @pytest.fixture(autouse=True)
 def quiet_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("NO_COLOR", "SSH_CONNECTION", "TMUX", "STY"):
+    for name in ("NO_COLOR", "SSH_CONNECTION", "TMUX", "STY", "COLORFGBG", "TEXTUAL_THEME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
 

@@ -487,9 +487,7 @@ async def test_help_theme_and_copy(app: WizardApp, monkeypatch: pytest.MonkeyPat
         await until(pilot, lambda: isinstance(app.screen, Tell))
         await pilot.press("escape", "t", "c")
         await pilot.pause(0.1)
-        assert app.theme == "textual-light" and copied == [
-            "amplify-migrate parameters populate --dry-run --prefix /amplify"
-        ]
+        assert app.theme == "light" and copied == ["amplify-migrate parameters populate --dry-run --prefix /amplify"]
 
 
 async def test_step_0_chooses_and_goes_to_the_first_open_step(tmp_path: Path) -> None:
