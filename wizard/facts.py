@@ -63,6 +63,7 @@ class Facts:
     backup              {"verified": bool, "rows": int, "file": path} of the newest backup of the old table, or {}
     import              {"missing": rows of the backup that are not yet in the new table}, {} without a backup
     verified_services   whether step V found nothing wrong since the last deployment
+    quiet_logs          whether step V found no error a day or more after the last deployment and apply
     user_map            {"rows": int, "scenario": "a" | "b", "errors": int, "digest": str, "file": path}, or {}
     waivers             names that the operator decided to do without
     kept                whether the operator chose to keep the old records

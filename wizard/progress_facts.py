@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from wizard.text import plural
 from wizard.wire import Item
 
 WAIVERS = "waivers"  # setting of the workspace: names that the operator decided to do without
+A_DAY = timedelta(days=1)  # what the guide asks of quiet logs before a cleanup, at least
 PLANNED_USERS = "users.csv"  # the map that all plans of the workspace were made from, in its folder
 
 
@@ -127,6 +129,21 @@ def check_verified_services(context: Context) -> Fact:
         f"nothing wrong on {found.get('time', '')[:16]}" if ok else "not since the last deployment",
         "" if ok else "Step V looks at stacks, functions and logs.", ok,
     )  # fmt: skip
+
+
+def check_quiet_logs(context: Context) -> Fact:
+    """Whether step V found no error in the logs a day or more after the last deployment and the last apply."""
+    settings = context.workspace.settings()
+    verified = settings.get("services_verified", {})
+    changes = [
+        datetime.fromisoformat(one["changed"]) for one in settings.get("deployed", {}).values() if one["changed"]
+    ]
+    if context.workspace.ledger.exists():
+        with Ledger(context.workspace.ledger, writable=False) as ledger:
+            changes += [datetime.fromtimestamp(run["started"], UTC) for run in ledger.runs() if run["step"] == "6c"]
+    quiet = bool(verified.get("ok") and changes) and datetime.fromisoformat(verified["time"]) - max(changes) >= A_DAY
+    found = "no errors a day after the last change" if quiet else "not looked at a day after the last change"
+    return Fact("quiet_logs", "ok", "Logs of the services", found, "", quiet)
 
 
 def check_sandbox(context: Context) -> Fact:

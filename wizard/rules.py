@@ -249,6 +249,10 @@ def verified_done(facts: Facts) -> str:
     return "nothing wrong was found since the last deployment" if facts.value("verified_services") is True else ""
 
 
+def logs_quiet(facts: Facts) -> str:
+    return "no errors a day after the last change" if facts.value("quiet_logs") is True else ""
+
+
 # Step 6 and the cleanup
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,7 @@ def recovery_on(aws: Aws) -> None:
         ("import", nothing, "ok", {}),
         ("user_map", nothing, "attention", {}),
         ("verified_services", nothing, "attention", False),
+        ("quiet_logs", nothing, "ok", False),
         ("kept", nothing, "ok", False),
         ("waivers", nothing, "ok", []),
         ("sandbox", nothing, "ok", False),
@@ -350,6 +352,26 @@ def test_systems_and_terminals(
     fact = machine.system_fact(platform, environment, which)
     assert fact.verdict == verdict
     assert shown in fact.found
+
+
+@pytest.mark.parametrize(
+    ("verified", "ok", "applied", "quiet"),
+    [
+        ("2026-03-03T12:00:00+00:00", True, "2026-03-02T11:00:00+00:00", True),
+        ("2026-03-03T12:00:00+00:00", False, "2026-03-02T11:00:00+00:00", False),
+        ("2026-03-03T12:00:00+00:00", True, "2026-03-03T11:00:00+00:00", False),
+        ("2026-03-01T18:00:00+00:00", True, "", False),
+    ],
+)
+def test_logs_are_quiet_a_day_after_the_last_deployment_and_apply(
+    context: Context, verified: str, ok: bool, applied: str, quiet: bool
+) -> None:
+    changed = {"a": {"digest": "", "changed": "2026-03-01 12:00:00+00:00"}}
+    context.workspace.remember({"deployed": changed, "services_verified": {"ok": ok, "time": verified}})
+    if applied:
+        with Ledger(context.workspace.ledger) as ledger:
+            ledger.add_run("6c", datetime.fromisoformat(applied).timestamp(), 0, "", {})
+    assert look(context, "quiet_logs").value is quiet
 
 
 def test_checkout_var_file_and_command(context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

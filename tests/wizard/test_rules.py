@@ -54,6 +54,7 @@ READY: dict[str, Any] = {
     "import": {},
     "services": {"object-access": "UPDATE_COMPLETE"},
     "verified_services": True,
+    "quiet_logs": True,
     "user_map": {"rows": 2, "scenario": "a", "errors": 0, "file": "m.csv"},
     "plan": {"id": 1, "changes": 0, "fresh": True, "counts": {"verified": 5}},
     "safeguard": {"waived": False, "missing": []},
@@ -187,9 +188,9 @@ def test_a_map_that_was_made_is_offered_to_be_checked() -> None:
 def test_the_cleanup_ticks_what_can_be_checked_and_nothing_else() -> None:
     apply = next(action for action in JOURNEY["7"].actions if action.id == "apply")
     ticked = {field.name for field in apply.fields if field.default(facts(**READY)) == "yes"}
-    assert ticked == {"deployed", "backups"}
+    assert ticked == {"deployed", "quiet", "backups"}
     outdated = facts(**{**READY, "services": {"object-access": "outdated"}})
-    assert {field.name for field in apply.fields if field.default(outdated) == "yes"} == {"backups"}
+    assert {field.name for field in apply.fields if field.default(outdated) == "yes"} == {"quiet", "backups"}
 
 
 def test_freeing_by_the_resource_alone_does_not_speak_of_lost_tables() -> None:
