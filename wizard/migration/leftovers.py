@@ -51,8 +51,8 @@ def leftovers(context: Context, ledger: Ledger, plan: dict[str, Any], ids: Ids) 
     )  # fmt: skip
     counts: Counter[str] = Counter()
     with Staging(context.workspace.folder / "staging.sqlite") as staging:
-        census = Census()
-        listings = list_buckets(context, ids, buckets, staging) if scope.content else None
+        census, listed = Census(), plan["summary"].get("listed", {})
+        listings = list_buckets(context, ids, buckets, staging, listed) if scope.content else None
         scan_tables(context, found, scope, staging, census)
         try:
             with ledger.transaction():

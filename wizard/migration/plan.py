@@ -59,6 +59,7 @@ class Census:
     owners: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)  # tables and buckets that could not be read whole
+    objects: dict[str, int] = field(default_factory=dict)  # how many were listed, by bucket
 
     def add(self, place: str, page: Page) -> None:
         self.items[place] += page.items
@@ -76,6 +77,7 @@ class Census:
         """Add what the listings of the buckets found."""
         self.findings.extend(listings.findings)
         self.failed.extend(listings.failed)
+        self.objects = listings.objects
         for bucket, count in listings.references.items():
             where = (bucket, "key", "id")
             self.references[where] += count
@@ -144,7 +146,9 @@ def make_plan(context: Context, request: Request) -> dict[str, Any]:
         census = Census(findings=list(found.findings))
         for finding in found.findings:
             context.feed.emit(finding)
-        listings = list_buckets(context, ids, request.buckets, staging) if scope.listed else Listings()
+        listed = ((ledger.latest_plan() or {}).get("summary") or {}).get("listed", {})
+        listings = list_buckets(context, ids, request.buckets, staging, listed) if scope.listed else Listings()
+        listings.objects = {**listed, **listings.objects}
         census.take(listings)
         scan_tables(context, found, scope, staging, census)
         summary = _record(context, request, ledger, staging, found, scope, census, listings, started)
@@ -183,6 +187,8 @@ def scan_tables(context: Context, found: Survey, scope: Scope, staging: Staging,
         for segment in range(segments)
     ]
 
+    left = Counter(task.place for task in tasks)
+
     def page_of(task: ScanTask) -> Page | str:
         try:
             return scan_page(task, context.account, scope)
@@ -210,8 +216,10 @@ def scan_tables(context: Context, found: Survey, scope: Scope, staging: Staging,
             staging.add_origins(page.origins)
             staging.add_moves(rank, scope.names.get("USER_DATA_STORAGE_TABLE", ""), page.moves)
         done = census.items[task.place]
-        total = None if page.following else done
-        context.feed.emit(Progress(task.place, done, total or max(done, totals[task.place]), "items", "plan"))
+        left[task.place] -= page.following is None
+        # AWS counts items every six hours only: until the last segment has ended there may be more.
+        total = done if not left[task.place] else totals[task.place] if totals[task.place] > done else None
+        context.feed.emit(Progress(task.place, done, total, "items", "plan"))
 
 
 def _worth_a_scan(table: Found, scope: Scope) -> bool:
@@ -323,6 +331,7 @@ def summarise(ledger: Ledger, plan: int, scope: Scope, census: Census, only: str
         "kept": ledger.counts(where=f"state = 'kept' AND plan = {plan}").get("kept", 0),
         "tables": ledger.table_counts(),
         "scanned": dict(census.items),
+        "listed": census.objects,
         "users": {"in_map": len(scope.ids), "with_changes": len(per_user), "without_data": without[:1000]},
         "largest_share": [
             {"user": user, "changes": count, "share": round(count / total, 3)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wizard.aws_errors import AWS_ERRORS, explain
@@ -37,6 +38,7 @@ class Listings:
     references: Counter[str] = field(default_factory=Counter)  # by bucket
     examples: dict[str, str] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
+    objects: dict[str, int] = field(default_factory=dict)  # how many were listed, by bucket
 
 
 def wanted_rows(names: tuple[str, ...]) -> list[Bucket]:
@@ -58,8 +60,13 @@ def homes(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(route.new.partition("{")[0] for route in routes)
 
 
-def list_buckets(context: Context, ids: Ids, names: tuple[str, ...], staging: Staging) -> Listings:
-    """List each bucket once into the staging; the consolidation bucket always, to know what stands there."""
+def list_buckets(
+    context: Context, ids: Ids, names: tuple[str, ...], staging: Staging, before: Mapping[str, int]
+) -> Listings:
+    """List each bucket once into the staging; the consolidation bucket always, to know what stands there.
+
+    `before`: how many objects the last plan found in each bucket. S3 does not tell, and it serves for the progress.
+    """
     listings = Listings()
     wanted = wanted_rows(names)
     rows = wanted if consolidation_row() in wanted else [consolidation_row(), *wanted]
@@ -101,11 +108,11 @@ def list_buckets(context: Context, ids: Ids, names: tuple[str, ...], staging: St
         )
     listings.standing = any(row.config_key == CONSOLIDATION for row in present)
     for row in sorted(present, key=BUCKETS.index):
-        _list(context, row, ids if row in wanted else Ids(), staging, listings)
+        _list(context, row, ids if row in wanted else Ids(), staging, listings, before.get(bucket_name(context, row)))
     return listings
 
 
-def _list(context: Context, row: Bucket, ids: Ids, staging: Staging, listings: Listings) -> None:
+def _list(context: Context, row: Bucket, ids: Ids, staging: Staging, listings: Listings, before: int | None) -> None:
     name, rank = bucket_name(context, row), BUCKETS.index(row) - len(BUCKETS)
     kept: Counter[str] = Counter()
     counts: Counter[str] = Counter()
@@ -120,13 +127,16 @@ def _list(context: Context, row: Bucket, ids: Ids, staging: Staging, listings: L
             for _, old in page.unknown:
                 listings.references[name] += 1
                 listings.examples.setdefault(name, old)
-            context.feed.emit(Progress(name, counts["objects"], None, "objects", "plan"))
+            # While pages come the end is not reached, whatever was there before.
+            total = before if before is not None and before > counts["objects"] else None
+            context.feed.emit(Progress(name, counts["objects"], total, "objects", "plan"))
     except AWS_ERRORS as error:
         listings.failed.append(name)
         listings.findings.append(
             Finding("unknown", name, f"could not be listed: {explain(error)}", "Grant s3:ListBucket, then plan again.")
         )
         return
+    listings.objects[name] = counts["objects"]
     context.feed.emit(Progress(name, counts["objects"], counts["objects"], "objects", "plan"))
     for reason, count in kept.items():
         if row.config_key != CONSOLIDATION:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.wizard.faults import deny
 from tests.wizard.migration.stage import ANN, BOB, EVE, MAP, Stage, n, requests_of, run, s, writes
+from wizard.events import Event, Feed, Progress
 from wizard.migration.scan import segments_for
 
 ACCESS, USERS, TAGS = "object-access/object-access", "object-access/cognito-users", "lambda/user-tags"
@@ -27,6 +28,34 @@ def found(document: dict[str, Any], place: str) -> list[str]:
 
 
 # --- what is found ----------------------------------------------------------------------------------------------------
+
+
+def test_progress_is_done_with_the_last_page_and_knows_the_objects_of_the_last_plan(stage: Stage) -> None:
+    stage.put(ACCESS, access(ANN), access(BOB), access(EVE))
+    stage.bucket("lambda/consolidation")
+    chats = stage.bucket("lambda/user-conversations")
+    for number in range(4):
+        stage.aws.client("s3").put_object(Bucket=chats, Key=f"{ANN}/{number}", Body=b"x")
+
+    def told() -> dict[str, list[tuple[int, int | None]]]:
+        events: list[Event] = []
+        context, seen = stage.context(), dict[str, list[tuple[int, int | None]]]()
+        context.feed = Feed(events.append)
+        for service, operation, page in (("dynamodb", "Scan", {"Limit": 1}), ("s3", "ListObjectsV2", {"MaxKeys": 2})):
+            context.account.client(service).meta.events.register(
+                f"provide-client-params.{service}.{operation}", lambda params, page=page, **_: {**params, **page}
+            )
+        assert run(context, "migrate", "plan", "--csv-file", stage.csv()).document["listed"][chats] == 4
+        for event in events:
+            if isinstance(event, Progress):
+                seen.setdefault(event.task, []).append((event.done, event.total))
+        return seen
+
+    first, second = told(), told()
+    for seen, known in ((first, None), (second, 4)):
+        assert (seen[chats][0], seen[chats][-1]) == ((2, known), (4, 4))
+        assert seen[stage.name(ACCESS)][-1] == (3, 3)
+        assert all(done != total for task in seen.values() for done, total in task[:-1] if task[-1] != (done, total))
 
 
 def test_only_items_of_the_map_are_planned(stage: Stage) -> None:
