@@ -228,6 +228,11 @@ class Account:
                 "No AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run"
                 " `aws configure`, or `aws sso login` and give --profile."
             ) from error
+        if isinstance(error, botocore.exceptions.MissingDependencyException):  # a profile of `aws login`
+            raise Blocked(
+                f"The credentials cannot be read: {plain(error)} Install it where amplify-migrate is installed, or give"
+                " another --profile."
+            ) from error
         if isinstance(error, _LAPSED):
             return True
         code = code_of(error)

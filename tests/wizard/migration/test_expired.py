@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.compat
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import LoginRefreshRequired
@@ -215,6 +216,17 @@ def test_a_process_or_a_login_that_gives_no_credentials_any_more_counts_as_expir
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     credentials.path.write_text("")
     with pytest.raises(Blocked, match=r"expired, or could not be had.*Renew them.*credential_process"):
+        _ = account().id
+
+
+@pytest.mark.skipif(botocore.compat.HAS_CRT, reason="what is missing is there")
+def test_a_profile_of_aws_login_names_the_package_that_it_needs(
+    aws: Aws, credentials: Credentials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").write_text("[profile work]\nlogin_session = arn:aws:iam::123456789012:user/ann\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    credentials.path.write_text("")
+    with pytest.raises(Blocked, match=r"botocore\[crt\].*Install it where amplify-migrate is installed"):
         _ = account().id
 
 
