@@ -93,7 +93,7 @@ class Account:
         self._identity: dict[str, str] | None = None
         self._renewing = threading.Lock()
         self._generation = 0
-        self._taken: dict[str, float] = {}  # when STS took the credentials after a refusal with this status
+        self._taken: dict[str, float] = {}  # when STS was asked after a refusal with this status, and found nothing
         self._accepted = False  # whether AWS has taken these credentials once
         self._refused: MigrateError | None = None  # why no request may be made with the renewed ones
         self._key_names: dict[str, list[str]] = {}  # by table, for the audit log
@@ -261,7 +261,8 @@ class Account:
             except _LAPSED:
                 return True
             except AWS_ERRORS as error:
-                return code_of(error) in EXPIRED | UNKNOWN_KEY
+                if code_of(error) in EXPIRED | UNKNOWN_KEY:
+                    return True  # else it could not tell
             self._taken[status] = time.monotonic()
             return False
 
