@@ -268,6 +268,29 @@ def test_what_was_written_and_could_not_be_read_back_is_still_undone(workflow: S
     assert workflow.dump() == seeded
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_row_that_a_service_changes_before_it_is_read_back_is_not_forgotten(workflow: Stage, again: bool) -> None:
+    seeded = workflow.dump()
+    workflow.plan()
+    context = workflow.context()
+
+    def change(parsed: Any, **_: Any) -> None:
+        for row in workflow.scan(STORAGE):
+            workflow.put(STORAGE, {**row, "added": s("by a service")})
+
+    context.account.client("dynamodb").meta.events.register("after-call.dynamodb.PutItem", change)
+    assert run(context, "migrate", "apply").code == 1
+    if again:
+        workflow.plan()
+        workflow.apply()
+        workflow.plan()  # the pointer that was held follows
+        workflow.apply()
+        workflow.verify()
+    ended = workflow.run("rollback")
+    assert (ended.code, ended.document["left_total"], len(workflow.scan(STORAGE))) == (1, 1, 1)
+    assert workflow.dump()[workflow.name(WORKFLOWS)] == seeded[workflow.name(WORKFLOWS)]
+
+
 @pytest.fixture
 def few(stage: Stage) -> Stage:
     stage.put(ACCOUNTS, *({"user": s(user)} for user in MAP))
