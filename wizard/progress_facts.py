@@ -24,6 +24,7 @@ from wizard.wire import Item
 
 WAIVERS = "waivers"  # setting of the workspace: names that the operator decided to do without
 A_DAY = timedelta(days=1)  # what the guide asks of quiet logs before a cleanup, at least
+IMPORT_MAP = "import_map"  # setting of the workspace: the user map that rows were last imported with
 PLANNED_USERS = "users.csv"  # the map that all plans of the workspace were made from, in its folder
 
 
@@ -76,18 +77,20 @@ def check_import(context: Context) -> Fact:
 
 
 def count_missing(context: Context, table: str, items: Iterable[Item], key: Sequence[str]) -> int:
-    """Rows of `items` that the user storage table has neither under their own nor under their mapped key."""
-    path = map_file(context)
-    ids = Ids(users.check_file(path)[0].ids) if path is not None and path.is_file() else Ids()
+    """Rows of `items` that the user storage table has neither under their own key nor under one that a map gives them: the
+    chosen one, or the one that they were imported with."""
+    used = context.workspace.settings().get(IMPORT_MAP)
+    paths = dict.fromkeys(path for path in (map_file(context), Path(used) if used else None) if path is not None)
+    maps = [None, *(Ids(users.check_file(path)[0].ids) for path in paths if path.is_file())]
     row = BY_KEY["USER_DATA_STORAGE_TABLE"]
 
     def absent(batch: tuple[Item, ...]) -> int:
-        own = [wire.key_of(item, key) for item in batch]
-        there = present_keys(context, table, own)
-        left = [item for item, one in zip(batch, own, strict=True) if encode_key(one) not in there]
-        mapped = [wire.key_of(rewrite(row, item, ids).item, key) for item in left]
-        there = present_keys(context, table, mapped)
-        return sum(encode_key(one) not in there for one in mapped)
+        left: Sequence[Item] = batch
+        for ids in maps:
+            keys = [wire.key_of(item if ids is None else rewrite(row, item, ids).item, key) for item in left]
+            there = present_keys(context, table, keys)
+            left = [item for item, one in zip(left, keys, strict=True) if encode_key(one) not in there]
+        return len(left)
 
     source = iter(items)
     batches = iter(lambda: tuple(itertools.islice(source, 100)), ())

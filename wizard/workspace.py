@@ -27,6 +27,7 @@ FORMAT = 1  # of settings.json and of the folder; raised when an older program c
 
 _SHAPES = {  # of what is remembered, so that a file that was edited by hand is told and not stumbled over
     "format": int, "version": str, "account": str, "region": str, "dep": str, "stage": str, "id": str, "csv_file": str,
+    "import_map": str,
     "backups": list, "waivers": list, "tried": list, "deployed": dict, "services_verified": dict,
 }  # fmt: skip
 _CALLED = {int: "number", str: "text", list: "list of texts", dict: "object"}

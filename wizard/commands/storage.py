@@ -19,7 +19,7 @@ from wizard.import_sources import Source, open_source
 from wizard.journey import Outcome
 from wizard.migration.ledger import Ledger
 from wizard.migration.rewrite import rewrite
-from wizard.progress_facts import WAIVERS
+from wizard.progress_facts import IMPORT_MAP, WAIVERS
 from wizard.storage_import import Imported, import_rows, unchanged
 from wizard.text import plain, plural
 from wizard.wire import Item
@@ -141,6 +141,8 @@ def run_import(arguments: argparse.Namespace, context: Context) -> Outcome:
     source = open_source(arguments.file)
     table = arguments.table or _target(context, source)
     transform = _mapping(arguments.csv_file) if arguments.csv_file else unchanged
+    if arguments.csv_file and not arguments.dry_run:
+        context.workspace.remember({IMPORT_MAP: str(arguments.csv_file.absolute())})
     done = import_rows(context, source, table, transform, dry_run=arguments.dry_run)
     details = {**done.record(), "dry_run": arguments.dry_run, "source": source.kind, "file": str(source.path)}
     return Outcome(1 if done.counts["failed"] else 0, _told(done, arguments.dry_run), details)

@@ -17,6 +17,7 @@ from wizard.context import Context
 from wizard.errors import BadInput, Blocked
 from wizard.journey import Outcome
 from wizard.migration.ledger import Ledger
+from wizard.progress_facts import check_import
 from wizard.storage import backups
 from wizard.wire import Item
 
@@ -105,6 +106,7 @@ def test_several_tables_go_to_several_files(client: Any, context: Context, tmp_p
 def test_rows_go_to_their_mapped_key(client: Any, context: Context, tmp_path: Path) -> None:
     file = call(context, "storage", "backup").details["backups"][0]["file"]
     call(context, "storage", "import", file, "--csv-file", user_map(tmp_path, "doej1,u-1"))
+    assert check_import(context).value == {"missing": 0}  # though no map was chosen yet
     assert [item["PK"]["S"] for item in scan(client, NEW)] == ["bob#notes#note", "u-1#notes#note"]
     assert [item["appId"]["S"] for item in scan(client, NEW)] == ["bob#notes", "u-1#notes"]
 
