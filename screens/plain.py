@@ -233,7 +233,6 @@ class Walk:
 
     def run(self, action: Action, values: Values) -> Outcome:
         """Run to its end; Ctrl-C asks, and a second one stops without a question."""
-        say(f"$ {action.command(values)}")
         future = self.session.start(action, values)
         while True:
             try:

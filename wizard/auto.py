@@ -131,7 +131,6 @@ def _step(
 def _run(
     session: Session, action: Action, values: Mapping[str, str], out: Callable[[str], None], follower: Follower
 ) -> int:
-    out(f"  $ {action.command(values)}")
     for warning in action.warning(session.facts, values):
         out(f"  ! {plain(warning)}")
     outcome: Outcome = follower.follow(session.start(action, values))

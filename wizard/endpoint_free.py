@@ -67,9 +67,10 @@ def free(
     if _is_going(state, how):
         return _go_on(context, stack, how, dry_run, poll)
     if _is_done(state, how):
-        return Outcome(0, _already(state), {"state": state.record(), "how": how})
+        return Outcome(0, _already(state), {"state": state.record(), "how": how, "dry_run": dry_run})
     if how == "wait":
-        return Outcome(0, "Would watch until the path is free.", {"how": how}) if dry_run else wait(context, poll)
+        details = {"state": state.record(), "how": how, "dry_run": True}
+        return Outcome(0, "Would watch until the path is free.", details) if dry_run else wait(context, poll)
     if not state.free and state.owner not in (endpoint.BASIC_OPS, endpoint.ORPHAN):
         raise Blocked(
             f"{endpoint.PATH} belongs to the stack {state.owner}, which is not of this migration: ask its owner."
@@ -91,7 +92,8 @@ def _go_on(context: Context, stack: str, how: str, dry_run: bool, poll: float) -
     """A deletion that is under way, begun by an earlier run or by somebody else, is watched to its end."""
     description = describe_stack(context, stack)
     if dry_run:
-        return Outcome(0, f"{stack} is being deleted: would watch until it is gone.", {"how": how, "dry_run": True})
+        details = {"state": endpoint.look(context).record(), "how": how, "dry_run": True}
+        return Outcome(0, f"{stack} is being deleted: would watch until it is gone.", details)
     if description is not None:
         log.info("%s is being deleted already", stack)
         follow_deletion(context, stack, description["StackId"], set(), poll)
@@ -338,4 +340,4 @@ def wait(context: Context, poll: float) -> Outcome:
         before = now
         context.feed.emit(Progress(endpoint.PATH, 0, unit="", phase=f"waiting; {state.owner} owns it"))
         context.control.sleep(poll)
-    return Outcome(0, _already(state), {"state": state.record(), "how": "wait"})
+    return Outcome(0, _already(state), {"state": state.record(), "how": "wait", "dry_run": False})

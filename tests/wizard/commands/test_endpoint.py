@@ -51,6 +51,12 @@ def test_show_of_a_free_path_is_short(context: Context) -> None:
     assert outcome.details["by_hand"] == []
 
 
+@pytest.mark.parametrize("words", [("stack",), ("stack", "--dry-run"), ("wait", "--dry-run"), ("wait",)], ids=" ".join)
+def test_with_nothing_to_free_the_document_has_the_same_fields(context: Context, words: tuple[str, ...]) -> None:
+    details = call(context, "endpoint", "free", "--how", *words).details
+    assert set(details) == {"state", "how", "dry_run"} and details["dry_run"] == ("--dry-run" in words)
+
+
 def test_free_is_locked_before_steps_1_and_2(aws: Aws, context: Context) -> None:
     teach()
     deployed = Deployed(aws)
