@@ -202,15 +202,15 @@ def delete_written(
     if dry_run:
         return ObjectResult("deleted")
     undone = _delete(account, bucket, key, etag_of(target), target.get("VersionId", ""))
-    while undone.state == "deleted" and target.get("VersionId") and not honours_conditions(account):
-        # A copy whose answer was lost is made twice where `IfNoneMatch` is ignored: the first one stands again.
-        beneath = head(account, bucket, key)
-        if beneath is None or (etag_of(beneath), beneath["ContentLength"]) != (
-            etag_of(target),
-            target["ContentLength"],
-        ):
+    while undone.state == "deleted" and target.get("VersionId"):
+        stands = head(account, bucket, key)
+        if stands is None:
             break
-        undone = _delete(account, bucket, key, etag_of(beneath), beneath.get("VersionId", ""))
+        # A copy whose answer was lost is made twice where `IfNoneMatch` is ignored: the first one stands again.
+        equal = (etag_of(stands), stands["ContentLength"]) == (etag_of(target), target["ContentLength"])
+        if honours_conditions(account) or not equal:
+            return ObjectResult("kept", "it was written again at this moment; what stands is left", etag_of(stands))
+        undone = _delete(account, bucket, key, etag_of(stands), stands.get("VersionId", ""))
     return undone
 
 

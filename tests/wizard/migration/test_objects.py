@@ -380,6 +380,16 @@ def test_rollback_takes_back_only_what_was_written(s3: Any, account: Account) ->
     assert objects.delete_copy(account, copy, result.etag, result.version_id).state == "kept"
     s3.delete_object(Bucket=TARGET, Key=copy.target_key)
     result = objects.copy_object(account, copy)
+
+    def write(**_: Any) -> None:
+        s3.put_object(Bucket=TARGET, Key=copy.target_key, Body=b"at this moment")
+
+    account.client("s3").meta.events.register("before-send.s3.DeleteObject", write)
+    assert objects.delete_copy(account, copy, result.etag, result.version_id).state == "kept"
+    assert body_of(s3, copy.target_key) == b"at this moment"
+    account.client("s3").meta.events.unregister("before-send.s3.DeleteObject", write)
+    s3.delete_object(Bucket=TARGET, Key=copy.target_key)
+    result = objects.copy_object(account, copy)
     assert objects.delete_copy(account, copy, result.etag, result.version_id).state == "deleted"
     assert body_of(s3, copy.target_key) is None
     assert objects.delete_copy(account, copy, result.etag, result.version_id).state == "deleted"
