@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -139,6 +139,10 @@ class _Run:
             if finished[place] % BATCH == 0 or finished[place] == totals[place]:
                 log.info("%s: %s of %s tried", place, f"{finished[place]:,}", plural(totals[place], kind))
 
+    def _record_intent(self, entries: Iterable[Entry]) -> None:
+        if not self.dry_run:
+            self.ledger.save([replace(entry, intent=True) for entry in entries])
+
     def _save(self, results: Sequence[Entry]) -> None:
         if not self.dry_run:
             self.ledger.save(results)
@@ -180,7 +184,7 @@ class _Run:
         size = SLICE
         for number, batch in enumerate(batches):
             # The intent is on disk before the copy: after a kill, an equal object at the target is known to be ours.
-            self._save([replace(entry, intent=True) for entry in batch])
+            self._record_intent(batch)
             if number == 0 and len(batch) < BATCH:
                 size = max(1, -(-len(batch) // self.context.workers))  # few objects: something for every worker
             ordered = sorted(batch, key=lambda entry: str(entry.target_key))
@@ -295,7 +299,8 @@ class _Run:
     def _write_portion(self, prepared: list[Prepared], ended: list[Entry], again: list[Entry]) -> Iterator[Entry]:
         """Write a portion and record it; what is to be tried once more is added to `again`."""
         # The intent is on disk before the call: after a kill, a source that is gone was moved by us.
-        self._save([*ended, *(replace(one.entry, intent=True) for one in prepared)])
+        self._save(ended)
+        self._record_intent(one.entry for one in prepared)
         yield from ended
         results: list[Result] = []
         try:
