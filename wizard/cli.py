@@ -88,7 +88,9 @@ def build_parser(groups: tuple[str, ...] = _GROUPS) -> argparse.ArgumentParser:
     faces.add_argument("--plain", action="store_true", help="plain prompts instead of screens")
     faces.add_argument("--auto", action="store_true", help="ask nothing")
     parser.add_argument("--root", metavar="DIR", type=Path, help="the backend's checkout (default: this folder)")
-    parser.set_defaults(run=None, effect="read", needs="account", word="", announce=None, dry_run=False, live=False)
+    parser.set_defaults(
+        run=None, effect="read", needs="account", word="", announce=None, preview=None, dry_run=False, live=False
+    )
     # A command's own copy of the common options must not reset what stood before it.
     inherited = common_options()
     for action in inherited._actions:
@@ -180,17 +182,24 @@ def run_words(words: Sequence[str], context: Context) -> Outcome:
     return _run(arguments, context)
 
 
-def _run(arguments: argparse.Namespace, context: Context | None) -> Outcome:
+def _run(arguments: argparse.Namespace, context: Context | None, asking: Control | None = None) -> Outcome:
+    """Run a command and record it; `asking` puts its question first."""
+    from wizard.gate import gate, writes
+
+    writing = writes(arguments, context)
     if context is None:
+        if writing and asking is not None:
+            gate(arguments, context, asking)
         outcome: Outcome = arguments.run(arguments, context)
         return outcome
-    from wizard.gate import writes
-
     was, root = context.account.read_only, context.root
     context.account.read_only = was or arguments.dry_run
     try:
-        alone = context.workspace.alone() if writes(arguments, context) else contextlib.nullcontext()
-        with alone, _recorded(arguments, context) as ended:
+        with _recorded(arguments, context) as ended, contextlib.ExitStack() as held:
+            if writing and asking is not None:
+                gate(arguments, context, asking)
+            if writing:
+                held.enter_context(context.workspace.alone())
             outcome = arguments.run(arguments, context)
             ended["code"] = outcome.code
             return outcome
@@ -284,11 +293,8 @@ def _command(arguments: argparse.Namespace) -> int:
                 context = connect(_choice(arguments), feed, control, arguments)
         if context is not None:
             to_file(context)
-        from wizard.gate import gate
-
         try:
-            gate(arguments, context, control)
-            outcome = _run(arguments, context)
+            outcome = _run(arguments, context, asking=control)
         except MigrateError:
             raise
         except Exception:

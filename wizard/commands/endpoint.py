@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wizard import endpoint, endpoint_free
 from wizard.context import Context
-from wizard.gate import previewed
+from wizard.gate import Preview
 from wizard.journey import Outcome
 from wizard.text import plain, sentences
 
@@ -36,7 +36,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: a
         help="with serverless: the checkout that basic-ops was deployed from, where it is not the one of --root",
     )
     free.add_argument("--dry-run", action="store_true", help="make every check and say what would be done")
-    free.set_defaults(run=run_free, effect="destroy", word=word, announce=previewed(run_free), live=True)
+    free.set_defaults(run=run_free, effect="destroy", word=word, preview=Preview(run_free), live=True)
 
 
 def word(arguments: argparse.Namespace, context: Context) -> str:

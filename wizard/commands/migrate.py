@@ -86,38 +86,50 @@ def add(commands: Subparsers[argparse.ArgumentParser], common: argparse.Argument
 def _before_apply(arguments: argparse.Namespace, context: Context) -> Sequence[str] | None:
     with Ledger(context.workspace.ledger, writable=False) as ledger:
         _, ids = open_plan(context, ledger)
-        count = sum(ledger.counts(where="state IN ('planned', 'failed')").values())
-        taken = len(ledger.taken())
-    if not count and not taken:
+        count, back = sum(ledger.counts(where="state IN ('planned', 'failed')").values()), _to_put_back(ledger)
+    if not count and not back:
         return None
     known = limitations(ids_change=bool(ids.changed))
-    back = f", {plural(taken, 'item')} that a deletion took will be put back" if taken else ""
-    return (f"{plural(count, 'change')} will be made{back}. Afterwards:", *(f"  {line}" for line in known))
+    return (f"{plural(count, 'change')} will be made. Afterwards:", *(f"  {line}" for line in known), *back)
 
 
-def _before_cleanup(arguments: argparse.Namespace, context: Context) -> Sequence[str]:
+def _before_cleanup(arguments: argparse.Namespace, context: Context) -> Sequence[str] | None:
     objects = bool(context.workspace.settings().get("cleanup_objects"))
+    count, back = _retained(context)
+    if not count and not objects and not back:
+        return None
     also = ", and source objects in S3," if objects else ""
-    return (f"{_retained(context)}{also} will be deleted where the copy exists and matches at that moment.",)
+    told = (
+        f"Up to {plural(count, 'old record')}{also} will be deleted where the copy exists and matches at that moment."
+    )
+    return (told, *back)
 
 
 def _before_mark(arguments: argparse.Namespace, context: Context) -> Sequence[str]:
-    return (f"{_retained(context)} will be kept, flagged with an attribute.",)
+    return (f"Up to {plural(_retained(context)[0], 'old record')} will be kept, flagged with an attribute.",)
 
 
-def _retained(context: Context) -> str:
-    """Up to how many old records stand; raises what cleanup would raise."""
+def _retained(context: Context) -> tuple[int, Sequence[str]]:
+    """How many old records stand at most, and what is to be put back; raises what cleanup would raise."""
     with Ledger(context.workspace.ledger, writable=False) as ledger:
         open_plan(context, ledger)
         cleanup.require_verified(ledger)
-        return f"Up to {plural(ledger.records(RETAINED), 'old record')}"
+        return ledger.records(RETAINED), _to_put_back(ledger)
 
 
-def _before_rollback(arguments: argparse.Namespace, context: Context) -> Sequence[str]:
+def _before_rollback(arguments: argparse.Namespace, context: Context) -> Sequence[str] | None:
     with Ledger(context.workspace.ledger, writable=False) as ledger:
         rollback.require_undoable(ledger)
-        count = sum(ledger.counts(where=UNDOABLE).values())
-    return (f"{plural(count, 'change')} will be undone; what a service has changed since is left, and listed.",)
+        count, back = sum(ledger.counts(where=UNDOABLE).values()), _to_put_back(ledger)
+    if not count and not back:
+        return None
+    return (f"{plural(count, 'change')} will be undone; what a service has changed since is left, and listed.", *back)
+
+
+def _to_put_back(ledger: Ledger) -> Sequence[str]:
+    """A line of what earlier deletions took and could not put back."""
+    count = len(ledger.taken())
+    return (f"{plural(count, 'item')} that a deletion took will be put back.",) if count else ()
 
 
 def run_plan(arguments: argparse.Namespace, context: Context) -> Outcome:

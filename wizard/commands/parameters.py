@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wizard import parameters
 from wizard.context import Context
-from wizard.gate import previewed
+from wizard.gate import Preview
 from wizard.journey import Outcome
 
 
@@ -18,7 +18,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: a
     populate = actions.add_parser("populate", parents=[common], help="store what the services of a checkout read")
     _root(populate)
     populate.add_argument("--dry-run", action="store_true", help="show create, update (old → new) and unchanged only")
-    populate.set_defaults(run=run_populate, effect="write", announce=previewed(run_populate))
+    populate.set_defaults(run=run_populate, effect="write", preview=Preview(run_populate))
 
     verify = actions.add_parser("verify", parents=[common], help="check every parameter and every ${ssm:…} reference")
     _root(verify)
@@ -26,7 +26,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: a
 
     restore = actions.add_parser("restore", parents=[common], help="put back the values that populate replaced")
     restore.add_argument("--dry-run", action="store_true", help="show what would be put back")
-    restore.set_defaults(run=run_restore, effect="write", announce=previewed(run_restore))
+    restore.set_defaults(
+        run=run_restore, effect="write", preview=Preview(run_restore, idle=lambda details: not details["restored"])
+    )
 
 
 def _root(parser: argparse.ArgumentParser) -> None:

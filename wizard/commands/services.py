@@ -103,8 +103,6 @@ def _chosen(arguments: argparse.Namespace, context: Context) -> tuple[Order, lis
 
 
 def _before_deploy(arguments: argparse.Namespace, context: Context) -> Sequence[str]:
-    if arguments.yes:  # the locks are gathered anew by the deployment itself
-        return ()
     _, chosen = _chosen(arguments, context)
     same = " Those deployed and unchanged are skipped." if arguments.all else ""
     return (f"Will be deployed, in this order: {', '.join(service.name for service in chosen)}.{same}",)

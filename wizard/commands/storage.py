@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from wizard import endpoint, recovery, storage, users
 from wizard.aws_errors import AWS_ERRORS, explain
@@ -14,7 +15,7 @@ from wizard.catalog.model import Ids
 from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.errors import BadInput, Blocked, Failed
-from wizard.gate import previewed
+from wizard.gate import Preview
 from wizard.import_sources import Source, open_source
 from wizard.journey import Outcome
 from wizard.migration.ledger import Ledger
@@ -50,7 +51,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: a
     importing.add_argument("--csv-file", metavar="MAP", type=Path, help="a user map: rows go to their new key at once")
     importing.add_argument("--table", metavar="NAME", help="the table to import into (default: the new user storage)")
     importing.add_argument("--dry-run", action="store_true", help="say what would be written, write nothing")
-    importing.set_defaults(run=run_import, effect="write", announce=previewed(run_import))
+    importing.set_defaults(run=run_import, effect="write", preview=Preview(run_import, idle=_writes_nothing))
 
     group = commands.add_parser("backup", help="recovery of the tables that the plan changes", description="Step 6b'.")
     actions = group.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -134,6 +135,10 @@ def _going(context: Context) -> list[str]:
     old = storage.old_table(context.deployment)
     there = [old] if storage.describe(context.account, old) is not None else []
     return list(dict.fromkeys([*there, *endpoint.tables_with_rows(context)]))
+
+
+def _writes_nothing(details: Mapping[str, Any]) -> bool:
+    return not details["counts"]["written"] + details["counts"]["replaced"]
 
 
 def run_import(arguments: argparse.Namespace, context: Context) -> Outcome:
