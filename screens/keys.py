@@ -18,7 +18,7 @@ from textual.message_pump import MessagePump
 Result = TypeVar("Result")
 
 ROUNDS = 2  # a key, and the message that it made its widget send
-LONGEST = 1.0  # seconds that a key waits for the one before it; what is taken away meanwhile never answers
+LONGEST = 10.0  # seconds that a key waits for the one before it; on a busy machine to draw a step anew takes its time
 
 
 class KeyByKey(App[Result]):
@@ -60,5 +60,8 @@ class KeyByKey(App[Result]):
 
 async def _has_handled(pump: MessagePump) -> None:
     done = asyncio.Event()
-    if pump.call_later(done.set):
-        await done.wait()
+    if not pump.call_later(done.set):
+        return
+    while not done.is_set() and pump.is_running:  # what is taken away meanwhile may never answer
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(done.wait(), 0.2)
