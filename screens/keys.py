@@ -22,8 +22,8 @@ LONGEST = 10.0  # seconds that a key waits for the one before it; on a busy mach
 
 
 class KeyByKey(App[Result]):
-    """`turn` is held while a key is handled. Who draws anew what may have the focus takes it, and so loses no key; but
-    never who handles a key or a message, for whom the key before waits."""
+    """`turn` is held while a key is handled. A worker that draws anew what may have the focus takes it, and so loses no
+    key; never who handles a key or a message (and draws for it): the key before waits for that one."""
 
     def __init__(self) -> None:
         super().__init__()

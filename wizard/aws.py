@@ -96,6 +96,7 @@ class Account:
         self._taken: dict[str, float] = {}  # when STS was asked after a refusal with this status, and found nothing
         self._accepted = False  # whether AWS has taken these credentials once
         self._refused: MigrateError | None = None  # why no request may be made with the renewed ones
+        self._naming = threading.Lock()
         self._key_names: dict[str, list[str]] = {}  # by table, for the audit log
         self._session = self._new_session()
         self.region = self._session.region_name or ""
@@ -325,10 +326,11 @@ class Account:
 
     def _key_of(self, put: Mapping[str, Any]) -> dict[str, Any]:
         """The key of an item that is put; {} where the table may not be described."""
-        if put["TableName"] not in self._key_names:
-            self._key_names[put["TableName"]] = []
-            with contextlib.suppress(*AWS_ERRORS):
-                self._remember_key(self.client("dynamodb").describe_table(TableName=put["TableName"]))
+        with self._naming:
+            if put["TableName"] not in self._key_names:
+                with contextlib.suppress(*AWS_ERRORS):
+                    self._remember_key(self.client("dynamodb").describe_table(TableName=put["TableName"]))
+                self._key_names.setdefault(put["TableName"], [])
         return {name: put["Item"][name] for name in self._key_names.get(put["TableName"], ()) if name in put["Item"]}
 
     def renew(self, generation: int, error: BaseException) -> None:

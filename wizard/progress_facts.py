@@ -135,7 +135,7 @@ def check_verified_services(context: Context) -> Fact:
 
 
 def check_quiet_logs(context: Context) -> Fact:
-    """Whether step V found no error in the logs a day or more after the last deployment and the last apply."""
+    """Whether step V found no error in the logs a day or more after the last deployment, apply and rollback."""
     settings = context.workspace.settings()
     verified = settings.get("services_verified", {})
     changes = [
@@ -143,7 +143,8 @@ def check_quiet_logs(context: Context) -> Fact:
     ]
     if context.workspace.ledger.exists():
         with Ledger(context.workspace.ledger, writable=False) as ledger:
-            changes += [datetime.fromtimestamp(run["started"], UTC) for run in ledger.runs() if run["step"] == "6c"]
+            runs = [run for run in ledger.runs() if run["step"] in ("6c", "rollback")]
+            changes += [datetime.fromtimestamp(run["ended"], UTC) for run in runs]
     quiet = bool(verified.get("ok") and changes) and datetime.fromisoformat(verified["time"]) - max(changes) >= A_DAY
     found = "no errors a day after the last change" if quiet else "not looked at a day after the last change"
     return Fact("quiet_logs", "ok", "Logs of the services", found, "", quiet)

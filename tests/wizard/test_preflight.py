@@ -370,7 +370,8 @@ def test_logs_are_quiet_a_day_after_the_last_deployment_and_apply(
     context.workspace.remember({"deployed": changed, "services_verified": {"ok": ok, "time": verified}})
     if applied:
         with Ledger(context.workspace.ledger) as ledger:
-            ledger.add_run("6c", datetime.fromisoformat(applied).timestamp(), 0, "", {})
+            ledger.add_run("6c", 0.0, 0, "", {})
+            ledger._db.execute("UPDATE runs SET ended = ?", (datetime.fromisoformat(applied).timestamp(),))
     assert look(context, "quiet_logs").value is quiet
 
 

@@ -110,12 +110,17 @@ def _abort_left_behind(account: Account, target: Mapping[str, str]) -> None:
 
     S3 names who began an upload by the ARN that STS tells; one of a service may just be under way.
     """
-    us = account.identity["arn"]
+    us = _without_session(account.identity["arn"])
     bucket, key, owner = target["Bucket"], target["Key"], target["ExpectedBucketOwner"]
     for page in account.pages("s3", "list_multipart_uploads", Bucket=bucket, Prefix=key, ExpectedBucketOwner=owner):
         for upload in page.get("Uploads", ()):
-            if upload["Key"] == key and upload.get("Initiator", {}).get("ID") == us:
+            if upload["Key"] == key and _without_session(upload.get("Initiator", {}).get("ID", "")) == us:
                 account.call("s3", "abort_multipart_upload", **target, UploadId=upload["UploadId"])
+
+
+def _without_session(arn: str) -> str:
+    """The role of an assumed role, whose sessions boto3 names anew for each process."""
+    return arn.rsplit("/", 1)[0] if ":assumed-role/" in arn else arn
 
 
 def _created_with(account: Account, bucket: str, key: str, source: Mapping[str, Any]) -> dict[str, Any]:

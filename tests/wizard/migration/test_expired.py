@@ -188,7 +188,10 @@ def test_a_head_that_is_refused_without_a_code_is_recognised(
         assert "failed" not in states
 
 
-def test_heads_that_are_denied_ask_sts_once(aws: Aws, credentials: Credentials, tmp_path: Path) -> None:
+def test_heads_that_are_denied_ask_sts_once(
+    aws: Aws, credentials: Credentials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wizard.aws._TAKEN_SECONDS", 600.0)  # however slow the machine is
     stage, of = Stage(aws, tmp_path), account(Operator(credentials.renew).feed)
     conversations(stage, 6)
     assert command(stage, of, "migrate", "plan", "--csv-file", stage.csv()).code == 0

@@ -266,11 +266,13 @@ def test_what_a_killed_run_left_of_a_large_copy_is_aborted(s3: Any, account: Acc
     copy = plan(s3, "big")
     ours, service = (s3.create_multipart_upload(Bucket=TARGET, Key=copy.target_key)["UploadId"] for _ in range(2))
     other = s3.create_multipart_upload(Bucket=TARGET, Key=copy.target_key + "-other")["UploadId"]
+    role = "arn:aws:sts::123456789012:assumed-role/admin"  # whose sessions boto3 names anew for each process
+    account._identity = {**account.identity, "arn": f"{role}/botocore-session-2"}
 
     def name(parsed: dict[str, Any], **_: Any) -> None:  # moto says the same of all uploads
         for upload in parsed["Uploads"]:
             upload["Initiator"] = {
-                "ID": account.identity["arn"] if upload["UploadId"] != service else "arn:aws:sts::1:x"
+                "ID": f"{role}/botocore-session-1" if upload["UploadId"] != service else "arn:aws:sts::1:x"
             }
 
     account.client("s3").meta.events.register("after-call.s3.ListMultipartUploads", name)
