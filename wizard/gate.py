@@ -48,7 +48,7 @@ def gate(arguments: argparse.Namespace, context: Context | None, control: Contro
     `preview` is shown as well. Raises Declined without a yes or the word, or without anybody to ask, Blocked where the
     preview is, and Interrupted when a signal comes instead of an answer.
     """
-    where, lines = "", list[str]()
+    where, lines, blocked = "", list[str](), False
     if context is not None:
         where = f" in {context.deployment.label} of account {context.account.id}"
         announced = arguments.announce(arguments, context) if arguments.announce else ()
@@ -61,13 +61,14 @@ def gate(arguments: argparse.Namespace, context: Context | None, control: Contro
     if context is not None and arguments.preview and not answered and (word or somebody_is_there()):
         with context.account.only_looking():
             seen = arguments.preview.run(argparse.Namespace(**{**vars(arguments), "dry_run": True}), context)
-        if seen.code == Blocked.exit_code:
-            raise Blocked(seen.text)
         if arguments.preview.idle(seen.details):
             return
         lines += seen.text.splitlines()
+        blocked = seen.code == Blocked.exit_code
     for line in lines:
         say(plain(line), sys.stderr)
+    if blocked:
+        raise Blocked("It cannot be done as long as that stands.")
     if answered:
         return
     if word:

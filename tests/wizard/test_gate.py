@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from tests.screens.terminal import Terminal
@@ -68,12 +71,29 @@ def test_what_is_locked_is_said_before_anything_is_asked(stage: Stage, cli: Cli)
     assert "old records will be deleted where the copy exists" in cli.printed[-1]
 
 
+def test_a_blocked_preview_is_no_question(stage: Stage, cli: Cli, tmp_path: Path) -> None:
+    service = tmp_path / "checkout" / "amplify-a"
+    service.mkdir(parents=True)
+    (service / "serverless.yml").write_text(
+        "service: amplify-v6-a\nprovider:\n  environment:\n"
+        "    # Locally Defined Variables\n    X: y\n    # Imported Variables\n"
+        "    Y: ${ssm:/amplify/dev/amplify-v6-b/NOWHERE}\n"
+    )
+    with Terminal(
+        "wizard", "parameters", "populate", "--root", str(service.parent),
+        *options(stage.deployment, cli.workspace), columns=160, **SETTINGS, AWS_ENDPOINT_URL=stage.aws.endpoint,
+    ) as terminal:  # fmt: skip
+        assert terminal.ends(60) == 3 and "It cannot be done as long as that stands." in terminal.text
+
+
 def test_one_workspace_has_one_writer(stage: Stage, cli: Cli) -> None:
     few.fill(stage).plan()
     with Workspace(cli.workspace).alone():
         for words in (("backup", "create"), ("parameters", "restore"), ("migrate", "apply")):
             assert cli(*words, "--yes") == 3, words
             assert "is in use by process" in cli.printed[-1]
+        told = [json.loads(line) for line in (cli.workspace / "commands.jsonl").read_text().splitlines()]
+        assert [line["code"] for line in told if "code" in line][-3:] == [3, 3, 3], "a refused command is on record"
         assert cli("migrate", "apply", "--dry-run") == 0 and cli("endpoint", "show") == 0, "looking is always possible"
 
 
@@ -86,6 +106,7 @@ def test_an_error_nobody_foresaw_is_one_sentence_and_a_traceback_in_the_log(stag
 
 def test_where_nothing_is_to_do_nothing_is_asked(stage: Stage, cli: Cli) -> None:
     few.fill(stage).plan()
+    assert cli("rollback") == 0 and cli("parameters", "restore", "--yes") == 0
     assert cli("migrate", "apply", "--yes") == 0
     assert cli("migrate", "apply") == 0
     assert cli("endpoint", "free", "--how", "stack") == 0
