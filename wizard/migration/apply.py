@@ -22,7 +22,7 @@ from wizard.context import Context
 from wizard.events import Progress
 from wizard.lease import exclusive, remove_left
 from wizard.migration.apply_content import ContentTools, prepare_content
-from wizard.migration.apply_items import Prepared, Readiness, Ready, is_spent, prepare_item, reads_of
+from wizard.migration.apply_items import UNSEEN_SUM, Prepared, Readiness, Ready, is_spent, prepare_item, reads_of
 from wizard.migration.current_plan import check_tables, open_plan
 from wizard.migration.entry import Entry, encode_key
 from wizard.migration.giving_back import give_back
@@ -273,7 +273,10 @@ class _Run:
             if again:
                 self.context.control.sleep(0.05 * 2**attempt)
             todo = again
-        exhausted = [entry.becomes("conflict", "a service keeps writing to it", intent=False) for entry in todo]
+        exhausted = [
+            entry.becomes("conflict", "a service keeps writing to it", intent=entry.intent and entry.action == "add")
+            for entry in todo
+        ]
         self._save(exhausted)
         yield from exhausted
 
@@ -289,7 +292,8 @@ class _Run:
                 prepared.append(one)
                 size += one.size
             else:
-                intent = entry.intent and one.entry.state == "failed"  # not looked at: what a kill left open stays so
+                # Not looked at, or not to be seen: what a kill left open stays so.
+                intent = entry.intent and (one.entry.state == "failed" or one.entry.note == UNSEEN_SUM)
                 ended.append(replace(one.entry, attempts=entry.attempts + 1, intent=intent))
             if size > PORTION:
                 yield prepared, ended
@@ -395,8 +399,7 @@ class _Run:
             done = entry.becomes("applied", str(error), attempts=entry.attempts + 1, intent=False)
             return Result(done, taken=error.item)
         except AWS_ERRORS as error:
-            summed = entry.action == "add" and entry.intent and not prepared.writes  # its old item is to go still
-            return Result(replace(_failed(entry, error), intent=sent or summed or _may_be_made(error)))
+            return Result(replace(_failed(entry, error), intent=sent or _may_be_made(error)))
 
 
 def _source_followed(account: Account, entry: Entry) -> bool:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from wizard.aws import Account
+from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.catalog.model import Ids, Table
 from wizard.catalog.tables import BY_KEY
+from wizard.errors import MigrateError
 from wizard.migration.entry import Entry
 from wizard.migration.read_ahead import Read
-from wizard.migration.rewrite import Edit, changes, rewrite
+from wizard.migration.rewrite import Change, Edit, changes, holds, rewrite
 from wizard.migration.scan import switched_on, unmarked
 from wizard.migration.writes import Lost, Write, delete, put_new, read, update
 from wizard.wire import Item, digest, item_size, same
 
+log = logging.getLogger(__name__)
+
+UNSEEN_SUM = (
+    "a run was interrupted as it summed this, and services wrote since: compare both rows, then `migrate resolve` it"
+)
+_CHANGED = "a service wrote to the old item at that moment: plan and apply again"
 _BESIDE = "another item stands under the new id; this one stays beside it"
 
 # Whether a pointer may change: a text is the value it gets instead of the planned one, a function is asked when needed.
@@ -62,9 +72,14 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness,
     """Read what stands and compute the writes, or why there are none."""
     row = BY_KEY[entry.row]
     source = read(account, entry.source_place, entry.source_key)
-    if went_through(account, entry, source, read):
+    through = went_through(account, entry, source, read)
+    if through is None:
+        return Prepared(entry.becomes("conflict", UNSEEN_SUM))
+    if through:
+        if is_spent(entry, source):
+            return Prepared(entry, first=partial(_remove_spent, account, source or {}))
         if entry.action == "add" and source is not None:
-            return Prepared(entry, first=partial(_remove_spent, account, source))
+            return Prepared(finished(entry, _CHANGED))
         return Prepared(finished(entry, "was done when the run was interrupted"))
     if source is None:
         return Prepared(entry.becomes("conflict", "the item is gone"))
@@ -78,16 +93,38 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness,
     return _move(account, row, ids, entry, source, existing, readiness)
 
 
-def went_through(account: Account, entry: Entry, source: Item | None, read: Read = read) -> bool:
-    """Whether a write whose answer never came was made: what stands is what it was to leave, and rollback knows it."""
+def went_through(account: Account, entry: Entry, source: Item | None, read: Read = read) -> bool | None:
+    """Whether a write whose answer never came was made: what stands is what it was to leave, and rollback knows it.
+
+    None for a sum of which that cannot be seen any more.
+    """
     if entry.action == "add":
-        return entry.intent and (source is None or is_spent(entry, source))
+        return entry.intent and _summed(account, entry, source, read)
     if not entry.intent or entry.action == "update" or source is None:
         return False
     if digest(unmarked(source)) != entry.source_digest:
         return False
     existing = read(account, entry.target_place, entry.target_key)
     return existing is not None and digest(existing) == entry.target_digest
+
+
+def _summed(account: Account, entry: Entry, source: Item | None, read: Read) -> bool | None:
+    """Whether the transaction of a sum was made, also where services went on with either row; None: nothing tells."""
+    if source is None or is_spent(entry, source):
+        return True
+    if entry.removed is None or same(source, entry.removed):
+        return False
+    target = read(account, entry.target_place, entry.target_key)
+    if entry.detail.get("created"):
+        return False if target is None else digest(target) == entry.target_digest or None
+    if not entry.written:
+        return False  # nothing was to be summed
+    if target is None:
+        return None
+    if all(holds(target, change) for change in entry.written):
+        return True
+    before = (Change(change.path, change.after, change.before) for change in entry.written)
+    return False if all(holds(target, change) for change in before) else None
 
 
 def is_spent(entry: Entry, source: Item | None) -> bool:
@@ -103,8 +140,16 @@ def _remove_spent(account: Account, spent: Item, entry: Entry) -> Entry:
     try:
         delete(account, entry.source_place, BY_KEY[entry.row].key.names, spent)
     except Lost:
-        if read(account, entry.source_place, entry.source_key) is not None:
-            return entry.becomes("applied", "a service wrote to the old item at that moment: plan and apply again")
+        with suppress(MigrateError, *AWS_ERRORS):
+            if read(account, entry.source_place, entry.source_key) is None:
+                return entry.becomes("applied", entry.note)
+        return entry.becomes("applied", _CHANGED)
+    except (MigrateError, *AWS_ERRORS) as error:
+        # The sum stands and is recorded, whatever ends the run now: only then can it be undone.
+        log.warning("%s: a summed row, at zero by now, still stands: %s", entry.source_place, explain(error))
+        return entry.becomes(
+            "applied", f"its old item, at zero by now, still stands ({explain(error)}): plan and apply again"
+        )
     return entry.becomes("applied", entry.note)
 
 

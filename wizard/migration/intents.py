@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.context import Context
-from wizard.migration.apply_items import finished, went_through
+from wizard.migration.apply_items import UNSEEN_SUM, finished, went_through
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
 from wizard.migration.object_heads import head
@@ -66,7 +66,10 @@ def _settled(context: Context, entry: Entry) -> Entry:
                 or (bool(entry.written) and all(holds(source, change) for change in entry.written))
             )
         else:
-            made = went_through(account, entry, source)
+            through = went_through(account, entry, source)
+            if through is None:
+                return entry.becomes("conflict", UNSEEN_SUM)  # its intent stays, and with it what rollback needs
+            made = through
         return replace(finished(entry, note), intent=False) if made else open_again
     if beside := object_beside(context, entry):
         check = verify_object(account, beside)

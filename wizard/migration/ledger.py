@@ -224,7 +224,8 @@ class Ledger:
         """
         before = self.find(entry.kind, entry.source_place, entry.source_key, entry.target_place, entry.target_key)
         if before is not None:
-            entry = replace(entry, turn=before.turn + before.undoable)
+            # A sum that may have been made keeps its record as well: it holds the only copy of the old row.
+            entry = replace(entry, turn=before.turn + (before.undoable or bool(before.intent and before.removed)))
             if before.undoable and before.state in ("conflict", "failed"):
                 # What verify found wrong is taken up by the new turn; the record of what was written stays.
                 self._db.execute("UPDATE changes SET state = 'applied' WHERE id = ?", (before.id,))

@@ -10,12 +10,15 @@ import pytest
 from botocore.httpsession import URLLib3Session
 
 from tests.wizard.migration import network
-from tests.wizard.migration.stage import ANN, MAP, Stage, n, run, s
+from tests.wizard.migration.stage import ANN, MAP, Stage, before, n, run, s
 from wizard.migration import apply as applying
 
 ACCOUNTS, STORAGE, VERSIONS = "lambda/accounts", "lambda/user-data-storage", "data-disclosure/versions"
 ARTIFACTS, WORKFLOWS = "artifacts/user-artifacts", "agent-loop/workflow-registry"
 KEYS = "object-access/api-keys"
+
+
+COSTS = "lambda/cost-calculations"
 
 
 class Killed(BaseException):
@@ -343,3 +346,58 @@ def test_what_another_workspace_copied_is_not_taken_back(few: Stage) -> None:
     assert few.run("rollback", workspace="second").code == 0
     assert few.dump() == applied
     few.verify()
+
+
+@pytest.mark.parametrize("fault", ["denied", "cancelled", "killed"])
+def test_a_sum_whose_old_row_could_not_go_is_never_forgotten(stage: Stage, fault: str) -> None:
+    old, new = (
+        {"id": s(user), "accountInfo": s("c"), "dailyCost": n(cost)} for user, cost in ((ANN, "0.5"), (MAP[ANN], "0.2"))
+    )
+    stage.put(COSTS, old, new)
+    stage.plan()
+    context = stage.context()
+    if fault == "denied":
+        refuse(context, "dynamodb", "DeleteItem", lambda request: b"cost-calculations" in request.body)
+        run(context, "migrate", "apply")
+    elif fault == "cancelled":
+        before(context, "TransactWriteItems", lambda _: context.control.cancel())
+        assert run(context, "migrate", "apply").code == 130
+    else:
+        hook = "after-call.dynamodb.TransactWriteItems"
+        context.account.client("dynamodb").meta.events.register_last(hook, _die_once_answered())
+        with pytest.raises(Killed):
+            run(context, "migrate", "apply")
+    assert (stage.get(COSTS, ANN, "c") or {})["dailyCost"] == n(0)
+    stage.set(COSTS, (ANN, "c"), dailyCost=n("0.07"))  # a service goes on
+    left = stage.run("rollback")
+    assert (left.code, left.document["left_total"], left.document["total"]) == (1, 1, 0)
+    stage.plan()
+    stage.apply()
+    assert stage.scan(COSTS) == [{**new, "dailyCost": n("0.77")}]
+    assert stage.run("rollback").code == 1
+    assert stage.get(COSTS, ANN, "c") == {**old, "dailyCost": n("0.07")}
+    stage.set(COSTS, (ANN, "c"), dailyCost=n(0))
+    assert stage.run("rollback").code == 0
+    assert [stage.get(COSTS, user, "c") for user in (ANN, MAP[ANN])] == [old, new]
+
+
+def test_a_sum_of_which_nothing_tells_whether_it_was_made_is_a_conflict_and_keeps_its_record(stage: Stage) -> None:
+    rows = ({"id": s(user), "accountInfo": s("c"), "dailyCost": n("0.5")} for user in (ANN, MAP[ANN]))
+    stage.put(COSTS, *rows)
+    stage.plan()
+    context = stage.context()
+    context.account.client("dynamodb").meta.events.register_last(
+        "after-call.dynamodb.TransactWriteItems", _die_once_answered()
+    )
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+    for user in (ANN, MAP[ANN]):
+        stage.set(COSTS, (user, "c"), dailyCost=n("0.07"))
+    stage.apply(3)
+    assert stage.run("rollback").code == 1
+    stage.plan()
+    stage.apply(3)
+    assert [row["dailyCost"] for row in stage.scan(COSTS)] == [n("0.07")] * 2, (
+        "nothing is summed before they are compared"
+    )
+    assert [(entry.removed or {}).get("dailyCost") for entry in stage.entries()] == [n("0.5")]
