@@ -388,6 +388,9 @@ class Ledger:
 
     def taken(self) -> list[tuple[int, str, list[str], Item]]:
         """(number, table, names of its key, item) of what is to be put back."""
+        # A ledger of the first versions that is only looked at lacks the table.
+        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'taken'").fetchone():
+            return []
         records = self._db.execute("SELECT id, place, names, item FROM taken ORDER BY id")
         return [(number, place, json.loads(names), from_json_line(item)) for number, place, names, item in records]
 

@@ -242,3 +242,13 @@ def test_a_file_that_is_refused_is_not_kept_open(tmp_path: Path) -> None:
         Ledger(path)
     still = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink() and link.resolve() == path]
     assert (still, "is not a ledger" in str(caught.value)) == ([], True)
+
+
+def test_one_of_a_version_that_knew_nothing_of_taken_items_can_be_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    Ledger(path).close()
+    with sqlite3.connect(path) as old:
+        old.execute("DROP TABLE taken")
+    old.close()
+    with Ledger(path, writable=False) as ledger:
+        assert ledger.taken() == []
