@@ -373,33 +373,41 @@ class _Run:
                 entry = entry.becomes("applied", prepared.note or entry.note)
             return Result(replace(entry, attempts=entry.attempts + 1))
         except Lost as lost:
-            # The answer of a write that was made may be lost, and the client's own repetition refused.
-            if entry.action == "add" and is_spent(entry, read(account, entry.source_place, entry.source_key)):
-                return Result(replace(entry, attempts=entry.attempts + 1, intent=True), again=True)
-            if entry.action in ("copy", "add") and entry.kind == "item":
-                standing = read(account, entry.target_place, entry.target_key)
-                made = standing is not None and digest(standing) == entry.target_digest
-                if made and entry.action == "copy" and not lost.repeated and len(prepared.writes) == 1:
-                    # Somebody else made the same copy: it is right, and not ours to take back.
-                    theirs = {**entry.detail, "created": False}
-                    entry = entry.becomes("applied", "was there already", detail=theirs)
-                    return Result(replace(entry, attempts=entry.attempts + 1, intent=False))
-                if made and _source_followed(account, entry):
-                    return Result(entry.becomes("applied", attempts=entry.attempts + 1, intent=False))
-                if standing is not None and entry.action == "copy":
-                    return Result(entry, occupied=True)
-            if entry.kind == "content" and prepared.after is not None:
-                standing = read(account, entry.target_place, entry.target_key)
-                if standing is not None and digest(standing) == entry.target_digest:  # with the time of our plan in it
-                    entry = prepared.after(replace(entry, intent=False))
-                    return Result(replace(entry, attempts=entry.attempts + 1))
-            perhaps = lost.repeated or (entry.kind == "item" and entry.action in ("merge", "refresh"))
-            return Result(replace(entry, attempts=entry.attempts + 1, intent=perhaps), again=True)
+            try:
+                return self._refused(prepared, entry, lost)
+            except AWS_ERRORS as error:  # what stands could not be read
+                return Result(replace(_failed(entry, error), intent=True))
         except NotPutBack as error:
             done = entry.becomes("applied", str(error), attempts=entry.attempts + 1, intent=False)
             return Result(done, taken=error.item)
         except AWS_ERRORS as error:
             return Result(replace(_failed(entry, error), intent=sent or _may_be_made(error)))
+
+    def _refused(self, prepared: Prepared, entry: Entry, lost: Lost) -> Result:
+        """What a lost condition means, by what stands now. Raises what botocore raises."""
+        account = self.context.account
+        # The answer of a write that was made may be lost, and the client's own repetition refused.
+        if entry.action == "add" and is_spent(entry, read(account, entry.source_place, entry.source_key)):
+            return Result(replace(entry, attempts=entry.attempts + 1, intent=True), again=True)
+        if entry.action in ("copy", "add") and entry.kind == "item":
+            standing = read(account, entry.target_place, entry.target_key)
+            made = standing is not None and digest(standing) == entry.target_digest
+            if made and entry.action == "copy" and not lost.repeated and len(prepared.writes) == 1:
+                # Somebody else made the same copy: it is right, and not ours to take back.
+                theirs = {**entry.detail, "created": False}
+                entry = entry.becomes("applied", "was there already", detail=theirs)
+                return Result(replace(entry, attempts=entry.attempts + 1, intent=False))
+            if made and _source_followed(account, entry):
+                return Result(entry.becomes("applied", attempts=entry.attempts + 1, intent=False))
+            if standing is not None and entry.action == "copy":
+                return Result(entry, occupied=True)
+        if entry.kind == "content" and prepared.after is not None:
+            standing = read(account, entry.target_place, entry.target_key)
+            if standing is not None and digest(standing) == entry.target_digest:  # with the time of our plan in it
+                entry = prepared.after(replace(entry, intent=False))
+                return Result(replace(entry, attempts=entry.attempts + 1))
+        perhaps = lost.repeated or (entry.kind == "item" and entry.action in ("merge", "refresh"))
+        return Result(replace(entry, attempts=entry.attempts + 1, intent=perhaps), again=True)
 
 
 def _source_followed(account: Account, entry: Entry) -> bool:

@@ -401,3 +401,22 @@ def test_a_sum_of_which_nothing_tells_whether_it_was_made_is_a_conflict_and_keep
         "nothing is summed before they are compared"
     )
     assert [(entry.removed or {}).get("dailyCost") for entry in stage.entries()] == [n("0.5")]
+
+
+def test_what_cannot_be_looked_at_after_a_lost_condition_stops_nothing_else(stage: Stage) -> None:
+    stage.put(ACCOUNTS, {"user": s(ANN)})
+    stage.put(KEYS, {"api_owner_id": s("k"), "owner": s(ANN)})
+    stage.plan()
+    context, met = stage.context(), list[bool]()
+
+    def meet(params: dict[str, Any]) -> None:
+        if params["TableName"] == stage.name(ACCOUNTS):
+            met.append(True)
+            stage.put(ACCOUNTS, {"user": s(MAP[ANN]), "x": s("newer")})
+
+    before(context, "PutItem", meet, times=9)
+    refuse(context, "dynamodb", "GetItem", lambda request: bool(met) and b"lambda-dev-accounts" in request.body)
+    ended = run(context, "migrate", "apply")
+    assert (ended.code, len(ended.document["failed"]), ended.document["done"]) == (1, 1, 1)
+    assert (stage.get(KEYS, "k") or {})["owner"] == s(MAP[ANN])
+    assert stage.get(ACCOUNTS, MAP[ANN]) == {"user": s(MAP[ANN]), "x": s("newer")}
