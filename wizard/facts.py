@@ -69,6 +69,7 @@ class Facts:
     kept                whether the operator chose to keep the old records
     plan                {"id": int, "changes": open ones, "fresh": bool, "counts": {state: int},
                         "made": changes that rollback would undo, also where verify found it wrong,
+                        "still_to_put_back": items that a deletion took and that do not stand again,
                         "estimate": {"seconds", "dollars", "basis"} of applying what is planned} or {}
     safeguard           {"waived": bool, "missing": [tables of the plan without recovery or a backup]} or {}
     verification        {"clean": bool}: everything applied was verified since the last apply; {} without a plan

@@ -178,6 +178,7 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
         )
         retained = ledger.records(RETAINED)
         made = sum(ledger.counts(where=UNDOABLE).values())
+        back = ledger.still_to_put_back()
         waiting = ledger.counts("kind", "state IN ('planned', 'failed')")
     if plan is None:
         return _no_plan()
@@ -189,7 +190,7 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
             "plan", "ok" if fresh else "attention", "Plan", f"plan {plan['id']}: {told}",
             "" if fresh else "The user map changed, or it was rolled back: plan again (6b).",
             {"id": plan["id"], "changes": sum(counts.get(state, 0) for state in OPEN), "fresh": fresh, "counts": counts,
-             "made": made, "estimate": estimate.of_apply(runs, waiting)},
+             "made": made, "still_to_put_back": len(back), "estimate": estimate.of_apply(runs, waiting)},
         ),
         safeguard(context, unsaved, without_recovery),
         Fact(

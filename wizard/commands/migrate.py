@@ -208,12 +208,14 @@ def run_verify(arguments: argparse.Namespace, context: Context) -> Outcome:
 
 def run_status(arguments: argparse.Namespace, context: Context) -> Outcome:
     if not context.workspace.ledger.exists():
-        return Outcome(0, "There is no plan yet.", {"plan": None, "states": {}, "tables": []})
+        return Outcome(0, "There is no plan yet.", {"plan": None, "states": {}, "tables": [], "still_to_put_back": []})
     with Ledger(context.workspace.ledger, writable=False) as ledger:
         latest, states, tables = ledger.latest_plan(), ledger.counts(), ledger.table_counts()
+        back = ledger.still_to_put_back()
     header = f"Plan {latest['id']}" if latest else "There is no plan yet."
-    return Outcome(0, "\n".join([header, *_table_lines(tables)]), {
-        "plan": latest["id"] if latest else None, "states": states, "tables": tables,
+    lines = [header, *_table_lines(tables), *(f"Still to be put back: {one}" for one in back)]
+    return Outcome(0, "\n".join(lines), {
+        "plan": latest["id"] if latest else None, "states": states, "tables": tables, "still_to_put_back": back,
     })  # fmt: skip
 
 
@@ -270,8 +272,9 @@ def run_cleanup_verify(arguments: argparse.Namespace, context: Context) -> Outco
         f"{summary['right']:,} of {plural(summary['checked'], 'cleaned change')} are as they should be;"
         f" they had {plural(summary['records'], 'old record')}",
         *summary["wrong"][:20],
+        *(f"Still to be put back: {one}" for one in summary["still_to_put_back"]),
     ]
-    return Outcome(1 if summary["wrong"] else 0, "\n".join(lines), summary)
+    return Outcome(1 if summary["wrong"] or summary["still_to_put_back"] else 0, "\n".join(lines), summary)
 
 
 def run_mark(arguments: argparse.Namespace, context: Context) -> Outcome:
@@ -286,6 +289,7 @@ def _cleanup_text(summary: Mapping[str, Any], header: str) -> str:
     lines = [header, *(f"  {count:,} in {place}" for place, count in summary["tables"].items())]
     lines += [f"  kept in {one['place']}: {one['count']:,}: {one['why']}" for one in summary["kept"]]
     lines += [f"  failed: {one}" for one in summary["failed"]]
+    lines += [f"  still to be put back: {one}" for one in summary["still_to_put_back"]]
     lines += [f"  {one['level']}: {one['place']}: {one['text']}" for one in summary.get("findings", ())]
     return "\n".join(lines)
 

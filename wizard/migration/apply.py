@@ -123,6 +123,7 @@ class _Run:
             "tables": self.ledger.table_counts(),
             "conflicts": [shown(entry) for entry in self.ledger.select(("conflict",), limit=200)],
             "failed": [shown(entry) for entry in self.ledger.select(("failed",), limit=200)],
+            "still_to_put_back": self.ledger.still_to_put_back(),
         }
 
     def _phase(self, kind: str, rows: Sequence[str], carry: Callable[[Iterator[list[Entry]]], Iterator[Entry]]) -> None:
@@ -318,6 +319,7 @@ class _Run:
             for result in results:
                 if result.taken is not None:
                     names = BY_KEY[result.entry.row].key.names
+                    log.error("%s: %s", result.entry.source_place, result.entry.note)
                     self.ledger.add_taken([result.entry.id], result.entry.source_place, names, result.taken)
             self._save([*final, *self._losers(final)])
         yield from final
@@ -443,9 +445,9 @@ def _may_be_made(error: BaseException) -> bool:
 
 
 def code(summary: Mapping[str, Any]) -> int:
-    """The exit status of an apply: 3 with conflicts, 1 with failures, else 0."""
+    """The exit status of an apply: 3 with conflicts, 1 with failures or what is still to be put back, else 0."""
     states = summary["states"]
-    return 3 if states.get("conflict") else 1 if states.get("failed") else 0
+    return 3 if states.get("conflict") else 1 if states.get("failed") or summary["still_to_put_back"] else 0
 
 
 def text(summary: Mapping[str, Any]) -> str:
@@ -456,4 +458,6 @@ def text(summary: Mapping[str, Any]) -> str:
         for state, name in (("conflict", "conflict"), ("failed", "failure"))
         if states.get(state)
     ]
+    if back := summary["still_to_put_back"]:
+        left.append(f"{plural(len(back), 'item')} still to be put back")
     return f"{plural(summary['done'], 'change')} made" + (f"; {', '.join(left)}" if left else "; nothing is left")

@@ -183,7 +183,7 @@ def plan_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
             for _, fate in _each(context, lambda one: decide(context.account, ids, one), batch):
                 tally.add(fate, "deleted")
                 _tell(context, tally, fate, "look")
-        summary = tally.summary(context)
+        summary = tally.summary(ledger)
         tables = [name for name in summary["tables"] if name not in _buckets(ledger)]
         findings = recovery.findings(recovery.show(context, tables))
         return {**summary, "findings": [asdict(finding) for finding in findings]}
@@ -204,7 +204,7 @@ def apply_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:
                 for batch in _chunks(retained(ledger, ids, objects)):
                     _delete_batch(context, ledger, ids, batch, tally)
 
-            return recorded(context.account, ledger, "7", work, lambda: tally.summary(context), code, text)
+            return recorded(context.account, ledger, "7", work, lambda: tally.summary(ledger), code, text)
 
 
 def _require_nothing_new(context: Context, ledger: Ledger, plan: dict[str, Any], ids: Ids) -> None:
@@ -333,6 +333,7 @@ def verify_cleanup(context: Context) -> dict[str, Any]:
         records = ledger.records("state = 'cleaned'")
         return {
             "checked": sum(counts.values()), "right": counts["right"], "records": records, "wrong": wrong,
+            "still_to_put_back": ledger.still_to_put_back(),
         }  # fmt: skip
 
 
@@ -385,7 +386,7 @@ def mark_retained(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
                 for _, fate in _each(context, flag, batch):
                     tally.add(fate, "to be marked" if dry_run else "marked")
                     _tell(context, tally, fate, "mark")
-        return tally.summary(context)
+        return tally.summary(ledger)
 
 
 def _tell(context: Context, tally: _Tally, fate: Fate, phase: str) -> None:
@@ -422,7 +423,7 @@ class _Tally:
         else:
             self.done[fate.retained.place] += 1
 
-    def summary(self, context: Context) -> dict[str, Any]:
+    def summary(self, ledger: Ledger) -> dict[str, Any]:
         return {
             "action": self.what,
             "tables": dict(self.done),
@@ -430,12 +431,13 @@ class _Tally:
             "kept": [{"place": place, "why": why, "count": count} for (place, why), count in self.kept.items()],
             "kept_total": sum(self.kept.values()),
             "failed": self.failed,
+            "still_to_put_back": ledger.still_to_put_back(),
         }
 
 
 def code(summary: Mapping[str, Any]) -> int:
     """1 when something was kept that was to go, or an item was lost, else 0."""
-    return 1 if summary["kept_total"] or summary["failed"] else 0
+    return 1 if summary["kept_total"] or summary["failed"] or summary["still_to_put_back"] else 0
 
 
 def text(summary: Mapping[str, Any]) -> str:

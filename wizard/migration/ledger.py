@@ -18,7 +18,7 @@ from typing import Any
 
 from wizard.errors import BadInput, Blocked, Failed
 from wizard.migration.entry import COLUMNS, TRACES, Entry, encode_key, from_record, to_record
-from wizard.wire import Item, from_json_line, to_json_line
+from wizard.wire import Item, from_json_line, key_of, key_text, to_json_line
 from wizard.workspace import private_opener
 
 FORMAT = 1
@@ -393,6 +393,10 @@ class Ledger:
             return []
         records = self._db.execute("SELECT id, place, names, item FROM taken ORDER BY id")
         return [(number, place, json.loads(names), from_json_line(item)) for number, place, names, item in records]
+
+    def still_to_put_back(self) -> list[str]:
+        """Table and key of what a deletion took and what does not stand again, as text."""
+        return [f"{place}: {key_text(key_of(item, names))}" for _, place, names, item in self.taken()]
 
     def give_back(self, number: int, note: str) -> None:
         """Forget an item that stands again; what counted as cleaned for it is retained as before."""

@@ -35,7 +35,7 @@ from wizard.migration.under_new_ids import under_new_ids
 from wizard.migration.writes import Lost, NotPutBack, Write, delete, put_new, read, send, update
 from wizard.parallel import each, waves
 from wizard.text import plain, plural
-from wizard.wire import Item, digest, same
+from wizard.wire import Item, digest, key_text, same
 
 log = logging.getLogger(__name__)
 
@@ -150,6 +150,7 @@ class _Run:
         finally:
             # What is undone is recorded, also when a cancel or a lost lock ends the batch.
             for entry, item in self._taken:
+                log.error("%s: %s is still to be put back", entry.target_place, key_text(entry.target_key))
                 self.ledger.add_taken([entry.id], entry.target_place, tuple(entry.target_key), item)
             self._taken.clear()
             if not self.dry_run:
@@ -171,6 +172,7 @@ class _Run:
             "total": self.undone.total(),
             "left": self.left,
             "left_total": self.left_total,
+            "still_to_put_back": self.ledger.still_to_put_back(),
         }
 
 
@@ -339,8 +341,8 @@ def _objects_of_content(context: Context, entry: Entry, dry_run: bool) -> str | 
 
 
 def code(summary: Mapping[str, Any]) -> int:
-    """1 when something was left, else 0."""
-    return 1 if summary["left_total"] else 0
+    """1 when something was left or is still to be put back, else 0."""
+    return 1 if summary["left_total"] or summary["still_to_put_back"] else 0
 
 
 def text(summary: Mapping[str, Any]) -> str:
@@ -353,4 +355,6 @@ def text(summary: Mapping[str, Any]) -> str:
         if others
         else ""
     )
-    return f"{plural(summary['total'], 'change')} {would}{left}{new}"
+    back = summary["still_to_put_back"]
+    taken = f"; {plural(len(back), 'item')} still to be put back" if back else ""
+    return f"{plural(summary['total'], 'change')} {would}{left}{taken}{new}"

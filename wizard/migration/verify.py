@@ -169,6 +169,7 @@ def verify_plan(context: Context) -> dict[str, Any]:
             "leftovers": left,
             "states": ledger.counts(),
             "tables": ledger.table_counts(),
+            "still_to_put_back": ledger.still_to_put_back(),
         }
         detail = {"verdicts": dict(verdicts), "leftovers": left, "costs": account.costs.since(before)}
         ledger.add_run("6d", started, code(summary), text(summary), detail)
@@ -196,11 +197,11 @@ def _new_versions(plan: Mapping[str, Any], left: Mapping[str, Any]) -> list[dict
 
 
 def code(summary: Mapping[str, Any]) -> int:
-    """0 only if all matches and nothing is left."""
+    """0 only if all matches, nothing is left, and all that a deletion took stands again."""
     states = summary["states"]
     undone = sum(states.get(state, 0) for state in ("planned", "conflict", "failed"))
     left = summary["leftovers"]
-    return 1 if summary["wrong"] or undone or left["count"] or left["unread"] else 0
+    return 1 if summary["wrong"] or undone or left["count"] or left["unread"] or summary["still_to_put_back"] else 0
 
 
 def text(summary: Mapping[str, Any]) -> str:
@@ -216,6 +217,8 @@ def text(summary: Mapping[str, Any]) -> str:
         parts.append(f"{undone:,} not applied")
     if unread := summary["leftovers"]["unread"]:
         parts.append(f"{', '.join(unread)} could not be read: grant dynamodb:Scan and s3:ListBucket, then verify again")
+    if back := summary["still_to_put_back"]:
+        parts.append(f"{plural(len(back), 'item')} still to be put back: apply again")
     if not left:
         parts.append("nothing is left under old ids")
     elif undone > 0:

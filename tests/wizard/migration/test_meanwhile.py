@@ -10,6 +10,7 @@ from tests.wizard.faults import deny
 from tests.wizard.migration import few
 from tests.wizard.migration.few import ACCESS, ACCOUNTS, CHATS, COSTS
 from tests.wizard.migration.stage import ANN, BOB, MAP, Item, Stage, before, n, run, s
+from wizard.progress_facts import ledger_facts
 
 LEFT = "a service has changed it since; it is left as it is"
 
@@ -114,6 +115,14 @@ def test_what_cannot_be_put_back_at_the_moment_of_its_deletion_is_told(stage: St
     assert "secret-content" not in str(ended)
     assert ended.document["total"] == 1
     assert len(stage.scan(ACCOUNTS)) == 2
+    taken = ended.document["still_to_put_back"]
+    assert [one.partition(": user=")[0] for one in taken] == [stage.name(ACCOUNTS)]
+    commands = [("migrate", "status"), ("cleanup", "verify")]
+    for command in commands + [("migrate", "verify")] * (words[0] == "cleanup"):
+        told_again = stage.run(*command)
+        assert (told_again.document["still_to_put_back"], told_again.code) == (taken, int(command[1] == "verify"))
+    (plan,) = (fact for fact in ledger_facts(stage.context()) if fact.name == "plan")
+    assert plan.value["still_to_put_back"] == 1
     stage.apply()  # nothing else is to be done
     assert [item["x"] for item in stage.scan(ACCOUNTS) if item.get("added") == s("secret-content")] == [s("1")]
     assert run(stage.context(), *words).code == (3 if words[0] == "cleanup" else 1)  # to the migration it is new by now
