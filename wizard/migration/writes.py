@@ -141,7 +141,7 @@ def put_again(account: Account, table: str, key_names: Sequence[str], item: Item
         why = "another item stands there by now" if isinstance(error, Lost) else explain(error)
         raise NotPutBack(
             f"{what} at the moment it was deleted, and it could not be put back: {why};"
-            " it is kept in the ledger, and the next apply, cleanup or rollback puts it back",
+            " it is kept in the ledger, and the next `migrate apply` puts it back",
             item,
         ) from error
 
