@@ -10,7 +10,9 @@ from tests.wizard.faults import deny
 from tests.wizard.migration import few
 from tests.wizard.migration.few import ACCESS, ACCOUNTS, CHATS, COSTS
 from tests.wizard.migration.stage import ANN, BOB, MAP, Item, Stage, before, n, run, s
+from wizard.migration.ledger import Ledger
 from wizard.progress_facts import ledger_facts
+from wizard.wire import from_json_line
 
 LEFT = "a service has changed it since; it is left as it is"
 
@@ -178,3 +180,21 @@ def test_what_services_write_during_a_rollback_stays_and_is_listed(done: Stage) 
     )
     assert done.get(COSTS, "a-100", "c")["dailyCost"] == n(99)
     assert done.run("rollback").document["left_total"] == 5, "what is left is listed again"
+
+
+def test_what_cannot_stand_again_beside_a_newer_item_is_merged_or_set_aside(stage: Stage) -> None:
+    stage.put(ACCOUNTS, {"user": s(ANN), "x": s("1")}, {"user": s(BOB), "x": s("1")})
+    stage.migrate()
+    with Ledger(stage.folder / "workspace" / "ledger.sqlite") as ledger:
+        for user in (ANN, BOB):
+            ledger.add_taken([], stage.name(ACCOUNTS), ("user",), {"user": s(user), "x": s("1"), "added": s("y")})
+    stage.put(ACCOUNTS, {"user": s(ANN), "x": s("1"), "newer": s("z")}, {"user": s(BOB), "x": s("2")})
+    stage.apply()
+    assert stage.get(ACCOUNTS, ANN) == {"user": s(ANN), "x": s("1"), "newer": s("z"), "added": s("y")}
+    assert stage.get(ACCOUNTS, BOB) == {"user": s(BOB), "x": s("2")}
+    (file,) = (stage.folder / "workspace" / "backups").glob("not-put-back-*")
+    assert from_json_line(file.read_text()) == {"user": s(BOB), "x": s("1"), "added": s("y")}
+    assert file.stat().st_mode & 0o777 == 0o600
+    with Ledger(stage.folder / "workspace" / "ledger.sqlite") as ledger:
+        assert ledger.taken() == []
+        assert str(file) in ledger.findings()[-1]["text"]
