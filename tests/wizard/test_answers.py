@@ -81,7 +81,7 @@ def test_half_an_error_is_asked_for_again(account: Account, share: float) -> Non
         sent += 1
         return cut(share)(request) if sent == 1 else None
 
-    account.client("dynamodb").meta.events.register_first("before-send", weather)
+    account.client("dynamodb").meta.events.register_first("before-send.dynamodb.PutItem", weather)
     with pytest.raises(ClientError) as caught:
         account.call("dynamodb", "put_item", TableName=TABLE, Item=KEY, ConditionExpression="attribute_not_exists(#u)",
                      ExpressionAttributeNames={"#u": "user"})  # fmt: skip

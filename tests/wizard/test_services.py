@@ -228,7 +228,7 @@ def test_a_command_that_fails_before_cloudformation_is_quoted_and_its_output_is_
     assert main(["services", "deploy", "amplify-lambda", *common]) == 1
     out, err = capfd.readouterr()
     assert out == "amplify-lambda was not deployed: Nothing of the kind. Run it again then: it goes on here.\n"
-    assert err.splitlines()[:2] == ["amplify-lambda: serverless amplify-lambda:deploy --stage dev", "working"]
+    assert err.splitlines()[1:3] == ["amplify-lambda: serverless amplify-lambda:deploy --stage dev", "working"]
 
 
 def test_a_service_of_another_name_is_found_by_its_stack(ready: Context, aws: Aws) -> None:
@@ -264,8 +264,6 @@ def test_the_checkout_of_one_command_is_not_that_of_the_next(ready: Context, tmp
 def test_locks_name_the_step(ready: Context) -> None:
     with pytest.raises(Blocked, match=r"Step 4c is locked: not every reference .* \(step 2\)"):
         locks.require(ready, "4c")
-    with pytest.raises(Blocked, match="Step 7 is locked"):
-        locks.require(ready, "7")
     ready.account.client("ssm").meta.events.register_first(
         "before-send.ssm", lambda request, **_: network.reply(request, 400, "ExpiredTokenException", "no longer")
     )

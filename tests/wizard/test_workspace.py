@@ -162,7 +162,7 @@ def test_a_log_that_is_full_goes_on_in_a_file_of_the_owners_only(tmp_path: Path)
 def test_a_log_that_the_disk_does_not_take_is_told_once_and_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    handler = Workspace(tmp_path / "w").log_handler(Path("/dev/full"))
+    handler = log_handler(Path("/dev/full"))
     logging.getLogger("wizard").addHandler(handler)
     try:
         for number in range(3):
