@@ -90,9 +90,9 @@ def test_files_are_written_and_read_in_flat_memory(tmp_path: Path) -> None:
     path = tmp_path / "many.json.gz"
     tracemalloc.start()
     with backup_files.writing(path) as writer:
-        for index in range(40_000):
-            writer.write(row("doej1", str(index), text={"S": "x" * 1_000}))
-    assert sum(1 for _ in backup_files.read_items(path)) == 40_000
+        for index in range(10_000):
+            writer.write(row("doej1", str(index), text={"S": "x" * 4_000}))
+    assert sum(1 for _ in backup_files.read_items(path)) == 10_000
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 20_000_000  # of 40 MB written; other threads of the test session are counted as well
