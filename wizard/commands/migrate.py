@@ -16,6 +16,7 @@ from wizard.migration import apply, cleanup, plan, rollback, verify
 from wizard.migration.current_plan import open_plan
 from wizard.migration.ledger import RETAINED, STATES, UNDOABLE, Ledger
 from wizard.migration.show import shown
+from wizard.migration.verify_cleanup import verify_cleanup
 from wizard.second_look import stop_and_think
 from wizard.text import plural
 from wizard.users import check_against_account, identity_map, load_map
@@ -267,7 +268,7 @@ def run_cleanup_apply(arguments: argparse.Namespace, context: Context) -> Outcom
 
 
 def run_cleanup_verify(arguments: argparse.Namespace, context: Context) -> Outcome:
-    summary = cleanup.verify_cleanup(context)
+    summary = verify_cleanup(context)
     lines = [
         f"{summary['right']:,} of {plural(summary['checked'], 'cleaned change')} are as they should be;"
         f" they had {plural(summary['records'], 'old record')}",

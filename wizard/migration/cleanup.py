@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -31,7 +31,6 @@ from wizard.migration.entry import Entry
 from wizard.migration.giving_back import give_back
 from wizard.migration.ledger import NEWEST, PROVING, Ledger
 from wizard.migration.leftovers import leftovers
-from wizard.migration.object_heads import head
 from wizard.migration.objects import delete_source
 from wizard.migration.recorded import recorded
 from wizard.migration.rewrite import rewrite
@@ -45,7 +44,6 @@ from wizard.wire import Item, digest, key_of, key_text
 log = logging.getLogger(__name__)
 
 BATCH = 200
-LISTED = 200  # cleaned changes that are named for not being as they should; all are counted
 SHARES = "SHARES_DYNAMODB_TABLE"
 # What a shares row consists of; anything else in it has no copy anywhere.
 SHARES_HOLD = {"id", "user", "name", "createdAt", "updatedAt", "data", "settings", MARK}
@@ -305,60 +303,6 @@ def _try_delete(account: Account, one: Retained, names: tuple[str, ...], item: I
             raise
         log.warning("%s: a deletion was confirmed and not read back: %s", one.place, error)
         return ""
-
-
-def verify_cleanup(context: Context) -> dict[str, Any]:
-    """Read back what was cleaned: each old key is absent and its twin present."""
-    with context.account.only_looking(), Ledger(context.workspace.ledger, writable=False) as ledger:
-        counts: Counter[str] = Counter()
-        wrong: list[str] = []
-
-        def look(entry: Entry) -> str:
-            try:
-                return _as_cleaned(context.account, entry, copied_on)
-            except AWS_ERRORS as error:
-                return f"could not be read: {explain(error)}"
-
-        for batch in ledger.batches(("cleaned",), BATCH, where=NEWEST):
-            # With more users in the map a copy was copied on and went itself: that change is looked at for both.
-            copied_on = {
-                entry.id
-                for entry in batch
-                if entry.kind == "item" and ledger.is_cleaned(entry.target_place, entry.target_key)
-            }
-            for entry, verdict in _each(context, look, batch):
-                counts[verdict] += 1
-                if verdict != "right" and len(wrong) < LISTED:
-                    wrong.append(f"{entry.source_place}: {verdict}")
-        records = ledger.records("state = 'cleaned'")
-        return {
-            "checked": sum(counts.values()), "right": counts["right"], "records": records, "wrong": wrong,
-            "still_to_put_back": ledger.still_to_put_back(),
-        }  # fmt: skip
-
-
-def _as_cleaned(account: Account, entry: Entry, copied_on: Collection[int]) -> str:
-    """ "right", or what is wrong with a change whose source was deleted. Raises what botocore raises."""
-    key = entry.source_key
-    if entry.kind == "object":
-        if head(account, entry.source_place, key) is not None:
-            return "the old object is there again"
-    elif read(account, entry.source_place, {name: key[name] for name in key if name != "part"}) is not None:
-        return "the old item is there again"
-    if entry.id in copied_on:
-        return "right"
-    judgement = judge(account, entry)
-    if judgement.verdict == "match":
-        return "right"
-    if judgement.verdict == "unknown":
-        return f"could not be read: {judgement.why}"
-    if entry.kind != "object":
-        return "the item under the new id is not as written"
-    standing = head(account, entry.target_place, entry.target_key)
-    if standing is None:
-        return "the copy is missing"
-    # Without versions what we wrote is gone once a service writes; then, it is newer than the deletion.
-    return "right" if standing["LastModified"].timestamp() > entry.updated else "the copy is not as written"
 
 
 def mark_retained(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
