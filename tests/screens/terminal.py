@@ -80,13 +80,11 @@ class Terminal:
             self.read()
 
     def settle(self, quiet: float = 0.6, seconds: float = 20) -> None:
-        """Wait until nothing was drawn for a while: what takes keys is then in its place."""
+        """Wait until no word changed for a while (a cursor may blink): what takes keys is then in its place."""
         end = time.monotonic() + seconds
-        drawn = -1
-        while drawn != len(self.raw) and time.monotonic() < end:
-            drawn = len(self.raw)
-            time.sleep(quiet)
-            self.read(0.02)
+        before = None
+        while before != (before := self.text) and time.monotonic() < end:
+            self.read(quiet)
 
     def type(self, keys: str) -> None:
         os.write(self.master, keys.encode())
