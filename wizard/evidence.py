@@ -27,7 +27,8 @@ from wizard.context import Context
 from wizard.errors import BadInput
 from wizard.inventory import bucket_names, table_names
 from wizard.migration.entry import Entry
-from wizard.migration.ledger import RETAINED, Ledger
+from wizard.migration.ledger import Ledger
+from wizard.migration.retained import RETAINED
 from wizard.migration.show import shown
 from wizard.storage import old_table
 from wizard.text import plain

@@ -16,7 +16,8 @@ from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.facts import Fact
 from wizard.migration.entry import encode_key
-from wizard.migration.ledger import OPEN, PROVING, RETAINED, UNDOABLE, Ledger
+from wizard.migration.ledger import OPEN, PROVING, UNDOABLE, Ledger
+from wizard.migration.retained import RETAINED
 from wizard.migration.rewrite import rewrite
 from wizard.parallel import each
 from wizard.text import plural

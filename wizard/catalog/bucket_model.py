@@ -66,7 +66,8 @@ class Bucket:
     `skip` are key prefixes that stay, each with its reason. `pointer` names the attribute that refers to the objects.
     `standalone` is the name for `--bucket` of a bucket that is copied whole, once per run and not per user.
     `untouched` says why nothing of the bucket is ever read or written; its `layouts` are there for the reader.
-    `pointer_first`: the pointing rows are written before the objects are copied.
+    `pointer_first`: the pointing rows are written before the objects are copied; an object that none of them names and
+    whose key ends in `becomes_version` stays, because its copy would make the services write such a row.
     """
 
     config_key: str
@@ -75,6 +76,7 @@ class Bucket:
     skip: tuple[tuple[str, str], ...] = ()
     pointer: str = ""
     pointer_first: bool = False
+    becomes_version: str = ""
     standalone: str = ""
     untouched: str = ""
     layouts: tuple[str, ...] = ()

@@ -85,6 +85,7 @@ BUCKETS: tuple[Bucket, ...] = (
         routes=(Route("{rest}", "dataDisclosure/{rest}"),),
         pointer="versions.pdf_id, versions.s3_reference",
         pointer_first=True,
+        becomes_version=".pdf",
         standalone="data-disclosure",
     ),
     # A .pptx under powerPointTemplates/ rewrites its entry in admin-configs from the object's metadata, copied as well.

@@ -208,6 +208,9 @@ class Table:
         fixes: attributes set in addition.
         content: names of the content builders that this row's items feed (`migration/content_plan.py`).
         copy_to: config key of the table that takes every item (the old user storage table only).
+        consists_of: attributes of a row that is nothing but content: cleanup takes it once all of that is verified
+            elsewhere, and leaves it where it holds anything besides.
+        cleaned_first: cleanup begins with it.
         secret: attributes whose values are never shown or kept.
         skip: why this table is left alone.
         audit: an audit log: mapped only with --include-audit-logs.
@@ -223,6 +226,8 @@ class Table:
     fixes: tuple[Fix, ...] = ()
     content: tuple[str, ...] = ()
     copy_to: str = ""
+    consists_of: tuple[str, ...] = ()
+    cleaned_first: bool = False
     secret: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     skip: str = ""

@@ -90,7 +90,7 @@ TABLES: tuple[Table, ...] = (
         Key("id"),
         keep=("id", "user", "data[].sharedBy", "data[].key"),
         content=("shares", "settings"),
-        retire="keep",
+        consists_of=("id", "user", "name", "createdAt", "updatedAt", "data", "settings"),
     ),
     Table(
         "ARTIFACTS_DYNAMODB_TABLE",
@@ -476,6 +476,7 @@ TABLES: tuple[Table, ...] = (
         keep=("email",),
         fixes=(fill_email,),
         clash=fill_gaps,
+        cleaned_first=True,  # an address resolves to the old id as long as its row stands
     ),
     # --- left alone --------------------------------------------------------------------------------------------------
     Table(

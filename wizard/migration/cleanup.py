@@ -17,8 +17,6 @@ from typing import Any
 from wizard import recovery
 from wizard.aws import Account
 from wizard.aws_errors import AWS_ERRORS, explain
-from wizard.catalog.bucket_model import all_mapped
-from wizard.catalog.buckets import BUCKETS
 from wizard.catalog.model import Ids
 from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
@@ -29,10 +27,11 @@ from wizard.migration.content_plan import moves
 from wizard.migration.current_plan import open_plan
 from wizard.migration.entry import Entry
 from wizard.migration.giving_back import give_back
-from wizard.migration.ledger import NEWEST, PROVING, Ledger
+from wizard.migration.ledger import PROVING, Ledger
 from wizard.migration.leftovers import leftovers
 from wizard.migration.objects import delete_source
 from wizard.migration.recorded import recorded
+from wizard.migration.retained import BATCH, Retained, retained
 from wizard.migration.rewrite import rewrite
 from wizard.migration.scan import MARK, unmarked
 from wizard.migration.verify import judge, row_at_target
@@ -42,21 +41,6 @@ from wizard.text import plain, plural
 from wizard.wire import Item, digest, key_of, key_text
 
 log = logging.getLogger(__name__)
-
-BATCH = 200
-SHARES = "SHARES_DYNAMODB_TABLE"
-# What a shares row consists of; anything else in it has no copy anywhere.
-SHARES_HOLD = {"id", "user", "name", "createdAt", "updatedAt", "data", "settings", MARK}
-IDENTITIES = "COGNITO_USERS_DYNAMODB_TABLE"
-
-
-@dataclass(frozen=True)
-class Retained:
-    """One thing that may go: an old item, the shares row behind several content changes, or a source object."""
-
-    place: str
-    key: Any
-    entries: tuple[Entry, ...]
 
 
 @dataclass(frozen=True)
@@ -72,30 +56,6 @@ class Fate:
     lost: str = ""
 
 
-def retained(ledger: Ledger, ids: Ids, objects: bool) -> Iterator[Retained]:
-    """What is retained, identities first, then in the order of the catalog; source objects last."""
-    moved = f"{NEWEST} AND action IN ('copy', 'merge', 'refresh') AND (source_place, source_key) <> (target_place, target_key)"
-    rows = sorted(ledger.counts("row", "kind = 'item' AND state = 'verified'"), key=lambda row: row != IDENTITIES)
-    for row in rows:
-        if not BY_KEY[row].copy_to:
-            for batch in ledger.batches(("verified",), BATCH, kinds=("item",), rows=(row,), where=moved):
-                yield from (Retained(entry.source_place, entry.source_key, (entry,)) for entry in batch)
-    seen: set[str] = set()
-    for batch in ledger.batches(("verified",), BATCH, kinds=("content",), rows=(SHARES,)):
-        for entry in batch:
-            key = {name: value for name, value in entry.source_key.items() if name != "part"}
-            if str(key) not in seen:
-                seen.add(str(key))
-                yield Retained(entry.source_place, key, tuple(ledger.content_of(entry.source_place, key)))
-    if objects:
-        buckets = {row.config_key: row for row in BUCKETS}
-        for batch in ledger.batches(("verified",), BATCH, kinds=("object",), where=NEWEST):
-            for entry in batch:
-                # A share of which only one user is migrated is still the other one's.
-                if not buckets[entry.row].keep_source and all_mapped(buckets[entry.row], entry.source_key, ids):
-                    yield Retained(entry.source_place, entry.source_key, (entry,))
-
-
 def decide(account: Account, ids: Ids, one: Retained) -> Fate:
     """Whether it may go, by what stands now. Unknown is never yes."""
     try:
@@ -107,7 +67,7 @@ def decide(account: Account, ids: Ids, one: Retained) -> Fate:
             )
         source = read(account, one.place, one.key)
         if first.kind == "content":
-            return _decide_shares(account, ids, one, source)
+            return _decide_content(account, ids, one, source)
         judgement = judge(account, first)
         if judgement.verdict != "match":
             return Fate(one, f"its twin is not proven: {judgement.why or judgement.verdict}")
@@ -141,16 +101,16 @@ def _is_empty(value: Mapping[str, Any]) -> bool:
     return value in ({"L": []}, {"M": {}}, {"S": ""}, {"NULL": True})
 
 
-def _decide_shares(account: Account, ids: Ids, one: Retained, source: Item | None) -> Fate:
+def _decide_content(account: Account, ids: Ids, one: Retained, source: Item | None) -> Fate:
     if source is None:
         return Fate(one)
-    row = BY_KEY[SHARES]
+    row = BY_KEY[one.entries[0].row]
     known = {(entry.action, entry.detail["part"]): entry for entry in one.entries}
     wanted = list(moves(row, one.place, source, row.key.names, ids))
     shares = len(source.get("data", {}).get("L", []))
     if sum(move.action == "shares" for move in wanted) != shares:
         return Fate(one, "it holds a share that cannot be moved")
-    if more := source.keys() - SHARES_HOLD:
+    if more := source.keys() - {*row.consists_of, MARK}:
         return Fate(one, f"it holds {plain(', '.join(sorted(more)), 120)} besides, which is copied nowhere")
     for move in wanted:
         entry = known.get((move.action, move.part))

@@ -46,13 +46,6 @@ _TRACES = " OR ".join(f"json_extract(detail, '$.{name}')" for name in TRACES)
 UNDOABLE = (
     f"{MADE} AND (intent = 1 OR written <> '[]' OR removed <> '' OR {_TRACES})"  # without what was found standing
 )
-# Changes whose old record still stands beside the new one, as cleanup takes them; the old user storage table goes with
-# its stack, and source objects are cleaned up only when asked for.
-RETAINED = (
-    f"state = 'verified' AND (kind = 'item' AND action IN ('copy', 'merge', 'refresh') AND {NEWEST}"
-    " AND (source_place, source_key) <> (target_place, target_key) AND row <> 'OLD_USER_STORAGE_TABLE'"
-    " OR kind = 'content' AND row = 'SHARES_DYNAMODB_TABLE')"
-)
 # Items that a deletion took away although a service had just added to them, until they stand again.
 _TAKEN = "CREATE TABLE IF NOT EXISTS taken (id INTEGER PRIMARY KEY, changes TEXT, place TEXT, names TEXT, item TEXT)"
 START = (-1_000_000, -1)  # before every (rank, id); buckets have negative ranks

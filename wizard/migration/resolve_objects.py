@@ -7,6 +7,7 @@ from collections import Counter
 
 import botocore.exceptions
 
+from wizard.catalog.buckets import BUCKETS
 from wizard.catalog.model import Ids
 from wizard.errors import Blocked
 from wizard.events import Finding
@@ -17,8 +18,6 @@ from wizard.migration.objects import ObjectCopy
 from wizard.migration.plan_buckets import Listings
 from wizard.migration.resolution import DONE, Resolution
 from wizard.text import plain, plural
-
-DISCLOSURES = "DATA_DISCLOSURE_STORAGE_BUCKET"
 
 
 class ObjectResolver:
@@ -32,6 +31,7 @@ class ObjectResolver:
         """Record every copy. Raises Blocked where there is something to copy and no bucket of ours to copy it into."""
         first = {key for _, move in self.staging.moves() if move.action == "disclosures" for _, key in move.objects}
         watched = listings.standing and self._uploads_become_versions()
+        buckets = {row.config_key: row for row in BUCKETS}
         rivals, unnamed = Counter[str](), list[tuple[str, str]]()
         if listings.standing:
             self.staging.add_deleted(deleted_keys(self.work.context))
@@ -39,20 +39,22 @@ class ObjectResolver:
             if not listings.standing:
                 raise Blocked(f"Objects must be copied into the consolidation bucket, and {listings.obstacle}")
             rivals[copy.source_bucket] += others
-            if row == DISCLOSURES and copy.source_key in first:
+            bucket = buckets[row]
+            if bucket.pointer_first and copy.source_key in first:
                 continue  # copied together with its row of versions
             arrives = self.staging.object(copy.target_bucket, copy.target_key) is None
-            if row == DISCLOSURES and watched and arrives and copy.source_key.lower().endswith(".pdf"):
+            versioned = bucket.becomes_version and copy.source_key.lower().endswith(bucket.becomes_version)
+            if versioned and watched and arrives:
                 unnamed.append((copy.source_bucket, copy.source_key))
                 continue
             self._copy(rank, row, copy)
-        for bucket, count in rivals.items():
+        for place, count in rivals.items():
             if count:
                 text = f"{plural(count, 'older object')} lead to a target that a newer one takes; they stay"
-                self.work.findings.append(Finding("attention", bucket, text))
-        for bucket, key in unnamed[:20]:
+                self.work.findings.append(Finding("attention", place, text))
+        for place, key in unnamed[:20]:
             text = f"{plain(key, 120)} stays: no row of versions names it, and its copy would become a new version"
-            self.work.findings.append(Finding("attention", bucket, text, "Everybody would have to accept it again."))
+            self.work.findings.append(Finding("attention", place, text, "Everybody would have to accept it again."))
 
     def _copy(self, rank: int, row: str, copy: ObjectCopy) -> None:
         work = self.work

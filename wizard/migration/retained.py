@@ -1,0 +1,65 @@
+"""What stands beside its verified copy: the old records that cleanup may take, once each is proven anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from wizard.catalog.bucket_model import all_mapped
+from wizard.catalog.buckets import BUCKETS
+from wizard.catalog.model import Ids
+from wizard.catalog.tables import BY_KEY, TABLES
+from wizard.migration.entry import Entry
+from wizard.migration.ledger import NEWEST, Ledger
+
+BATCH = 200
+# Rows of which nothing but content was moved; and those that go with the stack that owns their table.
+_OF_CONTENT = tuple(row.config_key for row in TABLES if row.consists_of)
+_WITH_STACK = tuple(row.config_key for row in TABLES if row.copy_to)
+_MOVED = (
+    f"{NEWEST} AND action IN ('copy', 'merge', 'refresh') AND (source_place, source_key) <> (target_place, target_key)"
+)
+
+
+def _among(names: tuple[str, ...]) -> str:
+    return f"row IN ({', '.join(repr(name) for name in names)})"
+
+
+# The same as a condition of the ledger; source objects are taken only when asked for, and not counted here.
+RETAINED = (
+    f"state = 'verified' AND (kind = 'item' AND {_MOVED} AND NOT {_among(_WITH_STACK)}"
+    f" OR kind = 'content' AND {_among(_OF_CONTENT)})"
+)
+
+
+@dataclass(frozen=True)
+class Retained:
+    """One thing that may go: an old item, the row behind several content changes, or a source object."""
+
+    place: str
+    key: Any
+    entries: tuple[Entry, ...]
+
+
+def retained(ledger: Ledger, ids: Ids, objects: bool) -> Iterator[Retained]:
+    """What is retained: items in the order of cleanup, then rows of content; source objects last, if wanted."""
+    rows = ledger.counts("row", "kind = 'item' AND state = 'verified'")
+    for row in sorted(rows, key=lambda row: not BY_KEY[row].cleaned_first):
+        if row not in _WITH_STACK:
+            for batch in ledger.batches(("verified",), BATCH, kinds=("item",), rows=(row,), where=_MOVED):
+                yield from (Retained(entry.source_place, entry.source_key, (entry,)) for entry in batch)
+    seen: set[str] = set()
+    for batch in ledger.batches(("verified",), BATCH, kinds=("content",), rows=_OF_CONTENT):
+        for entry in batch:
+            key = {name: value for name, value in entry.source_key.items() if name != "part"}
+            if (known := f"{entry.source_place} {key}") not in seen:
+                seen.add(known)
+                yield Retained(entry.source_place, key, tuple(ledger.content_of(entry.source_place, key)))
+    if objects:
+        buckets = {row.config_key: row for row in BUCKETS}
+        for batch in ledger.batches(("verified",), BATCH, kinds=("object",), where=NEWEST):
+            for entry in batch:
+                # A share of which only one user is migrated is still the other one's.
+                if not buckets[entry.row].keep_source and all_mapped(buckets[entry.row], entry.source_key, ids):
+                    yield Retained(entry.source_place, entry.source_key, (entry,))
