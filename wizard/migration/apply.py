@@ -22,7 +22,17 @@ from wizard.context import Context
 from wizard.events import Progress
 from wizard.lease import exclusive, remove_left
 from wizard.migration.apply_content import ContentTools, prepare_content
-from wizard.migration.apply_items import UNSEEN_SUM, Prepared, Readiness, Ready, is_spent, prepare_item, reads_of
+from wizard.migration.apply_items import (
+    APPEARED,
+    UNSEEN_SUM,
+    Prepared,
+    Readiness,
+    Ready,
+    is_new,
+    is_spent,
+    prepare_item,
+    reads_of,
+)
 from wizard.migration.current_plan import check_tables, open_plan
 from wizard.migration.entry import Entry, encode_key
 from wizard.migration.giving_back import give_back
@@ -329,7 +339,7 @@ class _Run:
                 if self._ours(result.entry):
                     again.append(replace(result.entry, action="merge"))
                 else:
-                    conflict = result.entry.becomes("conflict", "an item appeared under the new key", intent=False)
+                    conflict = result.entry.becomes("conflict", APPEARED, intent=False)
                     self._save([conflict])
                     yield conflict
 
@@ -394,13 +404,11 @@ class _Run:
         if entry.action in ("copy", "add") and entry.kind == "item":
             standing = read(account, entry.target_place, entry.target_key)
             made = standing is not None and digest(standing) == entry.target_digest
-            if made and entry.action == "copy" and not lost.repeated and len(prepared.writes) == 1:
-                # Somebody else made the same copy: it is right, and not ours to take back.
-                theirs = {**entry.detail, "created": False}
-                entry = entry.becomes("applied", "was there already", detail=theirs)
-                return Result(replace(entry, attempts=entry.attempts + 1, intent=False))
             if made and _source_followed(account, entry):
-                return Result(entry.becomes("applied", attempts=entry.attempts + 1, intent=False))
+                # What stood there before was copied by somebody else: it is right, and not ours to take back. Otherwise
+                # the request was made twice, by the client or on the way, and only the second answer came back.
+                note = "" if entry.action == "add" or is_new(entry) else "was there already"
+                return Result(entry.becomes("applied", note, attempts=entry.attempts + 1, intent=False))
             if standing is not None and entry.action == "copy":
                 return Result(entry, occupied=True)
         if entry.kind == "content" and prepared.after is not None:

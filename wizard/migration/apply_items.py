@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 UNSEEN_SUM = (
     "a run was interrupted as it summed this, and services wrote since: compare both rows, then `migrate resolve` it"
 )
+APPEARED = "an item appeared under the new key"
 _CHANGED = "a service wrote to the old item at that moment: plan and apply again"
 _BESIDE = "another item stands under the new id; this one stays beside it"
 
@@ -63,7 +64,7 @@ class Prepared:
 def reads_of(entry: Entry) -> list[tuple[str, Item]]:
     """(table, key) of what `prepare_item` reads for a change, and may be read ahead."""
     places = [(entry.source_place, entry.source_key)]
-    if entry.action in ("merge", "refresh", "add") or (entry.intent and entry.moves):
+    if entry.moves:
         places.append((entry.target_place, entry.target_key))
     return places
 
@@ -85,7 +86,9 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness,
         return Prepared(entry.becomes("conflict", "the item is gone"))
     if entry.action == "update":
         return _update(row, ids, entry, source, readiness)
-    existing = None if entry.action == "copy" else read(account, entry.target_place, entry.target_key)
+    existing = read(account, entry.target_place, entry.target_key)
+    if entry.intent and is_new(entry) and existing is not None:
+        return Prepared(perhaps_ours(entry))
     if entry.action in ("merge", "refresh") and existing is None:
         return Prepared(entry.becomes("conflict", "the item under the new id is gone"))
     if entry.action == "refresh" and existing is not None and digest(existing) != entry.detail.get("follows"):
@@ -100,12 +103,26 @@ def went_through(account: Account, entry: Entry, source: Item | None, read: Read
     """
     if entry.action == "add":
         return entry.intent and _summed(account, entry, source, read)
-    if not entry.intent or entry.action == "update" or source is None:
+    if not entry.intent or entry.action == "update":
         return False
-    if digest(unmarked(source)) != entry.source_digest:
+    # Nothing stood there before a copy, so that its item alone tells; services may have gone on with the old one.
+    if not is_new(entry) and (source is None or digest(unmarked(source)) != entry.source_digest):
         return False
     existing = read(account, entry.target_place, entry.target_key)
     return existing is not None and digest(existing) == entry.target_digest
+
+
+def is_new(entry: Entry) -> bool:
+    """Whether nothing stood under the new id when the copy was computed: an item equal to it by now is ours."""
+    return entry.action == "copy" and bool(entry.detail.get("created"))
+
+
+def perhaps_ours(entry: Entry) -> Entry:
+    """A copy whose answer never came and under whose key another item stands: it may be ours, changed since.
+
+    It stays on record as made, so that rollback lists it.
+    """
+    return entry.becomes("conflict", APPEARED, detail={**entry.detail, "was_made": True})
 
 
 def _summed(account: Account, entry: Entry, source: Item | None, read: Read) -> bool | None:
@@ -240,7 +257,7 @@ def _move(
         return Prepared(entry.becomes("conflict", "a planned value was changed since the plan"))
     key_names = row.key.names
     after: Item
-    if existing is None:
+    if existing is None or entry.action == "copy":  # a copy goes nowhere else: where an item has appeared it is refused
         after, writes = rewritten.item, [put_new(entry.target_place, rewritten.item, key_names)]
         written = ()
     else:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.context import Context
-from wizard.migration.apply_items import UNSEEN_SUM, finished, went_through
+from wizard.migration.apply_items import UNSEEN_SUM, finished, is_new, perhaps_ours, went_through
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
 from wizard.migration.object_heads import head
@@ -70,6 +70,8 @@ def _settled(context: Context, entry: Entry) -> Entry:
             if through is None:
                 return entry.becomes("conflict", UNSEEN_SUM)  # its intent stays, and with it what rollback needs
             made = through
+            if not made and is_new(entry) and read(account, entry.target_place, entry.target_key) is not None:
+                return replace(perhaps_ours(entry), intent=False)
         return replace(finished(entry, note), intent=False) if made else open_again
     if beside := object_beside(context, entry):
         check = verify_object(account, beside)

@@ -2,9 +2,9 @@
 
 A copy costs a HEAD of the source, which tells what a copy would not carry over by itself (encryption, storage class)
 and whether the source is still the planned one, and the copy. S3 refuses to overwrite a target (`IfNoneMatch`) and to
-take a changed source (`CopySourceIfMatch`); emulators and other servers may ignore both, so away from AWS the target is
-looked at before and what was written is compared with the source after. `ExpectedBucketOwner` goes with every request:
-bucket names are global.
+take a changed source (`CopySourceIfMatch`); emulators and other servers may ignore both, so what was written is compared
+with the source after. The target is looked at before, by one listing for many: what stands there after a refusal is ours
+only where nothing stood. `ExpectedBucketOwner` goes with every request: bucket names are global.
 """
 
 from __future__ import annotations
@@ -75,10 +75,9 @@ def honours_conditions(account: Account) -> bool:
 def copy_objects(account: Account, copies: Sequence[ObjectCopy], limits: Limits | None = None) -> list[ObjectResult]:
     """Copy a batch, in order, and say what became of each.
 
-    Where the server ignores conditions one listing of the targets' stretch replaces a look at each target: give copies
-    in the order of their target keys.
+    One listing of the targets' stretch replaces a look at each target: give copies in the order of their target keys.
     """
-    free = set[str]() if honours_conditions(account) else _free_targets(account, copies)
+    free = _free_targets(account, copies)
     results = []
     for copy in copies:
         results.append(copy_object(account, copy, free, limits))
@@ -91,7 +90,7 @@ def copy_object(
 ) -> ObjectResult:
     """Copy one object with its metadata, tags, encryption and storage class; never onto another object.
 
-    `free` are target keys that are known to be free, which saves the look at them where the server ignores conditions.
+    `free` are target keys that were seen to be free just now, which saves the look at them.
     "present": an equal object is there already. "conflict": another one is, or the source is not the planned one.
     """
     try:
@@ -99,7 +98,8 @@ def copy_object(
         if refusal := _not_as_planned(copy, source):
             return ObjectResult("conflict", refusal)
         assert source is not None
-        if not (copy.target_key in free or honours_conditions(account)) and (standing := _target(account, copy)):
+        # Also where S3 would refuse: a target that was free and holds an equal object a moment later holds our copy.
+        if copy.target_key not in free and (standing := _target(account, copy)):
             return _standing(account, copy, source, standing)
         try:
             if copy.size > (limits or LIMITS).single:
@@ -197,7 +197,11 @@ def delete_written(
     target = head(account, bucket, key)
     if target is None:
         return ObjectResult("deleted", "it was gone already")
-    if etag_of(target) != etag.strip('"') or (version_id and target.get("VersionId") != version_id):
+    again = etag_of(target) != etag.strip('"')
+    if version_id and target.get("VersionId") != version_id:
+        # Where `IfNoneMatch` is ignored, a copy that was made twice stands again when a run died between both deletions.
+        again = again or honours_conditions(account) or head(account, bucket, key, VersionId=version_id) is not None
+    if again:
         return ObjectResult("kept", "it was written again since it was copied", etag_of(target))
     if dry_run:
         return ObjectResult("deleted")
@@ -300,7 +304,7 @@ def _standing(account: Account, copy: ObjectCopy, source: Mapping[str, Any], tar
 
 
 def _refused(account: Account, copy: ObjectCopy, error: BaseException, begun: datetime.datetime) -> ObjectResult:
-    """Which of the two conditions failed. An answer that was lost makes botocore repeat a copy that was made."""
+    """Which of the two conditions failed. A copy that was made is refused when the client or the network repeats it."""
     source = head(account, copy.source_bucket, copy.source_key)
     if refusal := _not_as_planned(copy, source):
         return ObjectResult("conflict", refusal)
@@ -308,7 +312,7 @@ def _refused(account: Account, copy: ObjectCopy, error: BaseException, begun: da
     if source is None or target is None:
         return ObjectResult("failed", explain(error))
     standing = _standing(account, copy, source, target)
-    if standing.state == "present" and _repeated(error) and target["LastModified"] >= begun:
+    if standing.state == "present" and target["LastModified"] >= begun:  # nothing stood there before
         return replace(standing, state="copied")
     return standing
 
@@ -391,9 +395,11 @@ def _delete(account: Account, bucket: str, key: str, etag: str, version_id: str 
             "s3", "delete_object", Bucket=bucket, Key=key, ExpectedBucketOwner=account.id, **exactly
         )
     except botocore.exceptions.ClientError as error:
-        if code_of(error) in _REFUSED:
-            return ObjectResult("kept", "it was changed at this moment")
-        raise
+        if code_of(error) not in _REFUSED | (ABSENT - {"NoSuchBucket"}):
+            raise
+        if head(account, bucket, key) is None:  # the request was made twice, and the second one refused
+            return ObjectResult("deleted")
+        return ObjectResult("kept", "it was changed at this moment")
     return ObjectResult("deleted", "", "", response.get("VersionId", ""))
 
 

@@ -10,7 +10,9 @@ import pytest
 from botocore.httpsession import URLLib3Session
 
 from tests.wizard.migration import network
+from tests.wizard.migration.few import fill as full
 from tests.wizard.migration.stage import ANN, MAP, Stage, before, n, run, s
+from wizard.aws import is_read
 from wizard.migration import apply as applying
 
 ACCOUNTS, STORAGE, VERSIONS = "lambda/accounts", "lambda/user-data-storage", "data-disclosure/versions"
@@ -313,6 +315,52 @@ def test_a_rollback_that_cannot_see_a_table_undoes_the_others_and_lists_what_may
     assert few.dump()[few.name("lambda/user-tags")] == seeded[few.name("lambda/user-tags")]
     assert few.run("rollback").code == 0
     assert few.dump() == seeded
+
+
+def twice(context: Any, services: tuple[str, ...] = ("dynamodb", "s3")) -> None:
+    """Every write but the lock's arrives twice, and only the second answer comes back: no client repeats anything."""
+
+    def send(request: Any, event_name: str, **_: Any) -> None:
+        if not is_read(event_name.rsplit(".", 1)[-1]) and b"amplify-migrate#lock" not in (request.body or b""):
+            URLLib3Session().send(request)
+
+    for service in services:
+        context.account.client(service).meta.events.register_first(f"before-send.{service}", send)
+
+
+def test_writes_that_the_network_makes_two_of_are_ours_and_undone(stage: Stage) -> None:
+    full(stage)
+    consolidation = stage.bucket("lambda/consolidation")
+    body = {"Bucket": stage.bucket("lambda/user-conversations"), "Key": f"{ANN}/c1", "Body": b"{}"}
+    stage.aws.client("s3").put_object(**body)
+    seeded, files = stage.dump(), objects_of(stage)
+    stage.plan()
+    context = stage.context()
+    twice(context)
+    assert run(context, "migrate", "apply").code == 0
+    assert any(name.startswith(consolidation) for name in objects_of(stage))
+    stage.verify()
+    twice(context := stage.context())
+    ended = run(context, "rollback")
+    assert (ended.code, ended.document["left"]) == (0, [])
+    assert (stage.dump(), objects_of(stage)) == (seeded, files)
+
+
+@pytest.mark.parametrize("changed", ["old", "new"])
+def test_a_copy_whose_answer_was_lost_is_on_record_whatever_services_do_to_it_or_to_the_old_item(
+    stage: Stage, changed: str
+) -> None:
+    stage.put(ACCOUNTS, {"user": s(ANN)})
+    stage.plan()
+    context = stage.context()
+    context.account.client("dynamodb").meta.events.register_last("after-call.dynamodb.PutItem", _die_once_answered())
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+    stage.set(ACCOUNTS, (ANN if changed == "old" else MAP[ANN],), added=s("by a service"))
+    stage.apply(3 if changed == "new" else 0)
+    ended = stage.run("rollback")
+    assert (ended.code, ended.document["left_total"]) == ((1, 1) if changed == "new" else (0, 0))
+    assert (stage.get(ACCOUNTS, MAP[ANN]) is not None) == (changed == "new")
 
 
 def _die_once_answered() -> Any:

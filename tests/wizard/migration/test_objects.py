@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from botocore.httpsession import URLLib3Session
 
 from tests.conftest import Aws
 from tests.wizard.migration import network
@@ -191,13 +192,40 @@ def test_a_write_whose_answer_was_lost_is_known_as_ours_when_s3_refuses_to_repea
 
     def write() -> str:
         if way == "copy":
-            return objects.copy_object(account, copy, {copy.target_key}).state
+            return objects.copy_objects(account, [copy])[0].state
         return objects.put_new(account, TARGET, copy.target_key, b"hello").state
 
     lost = 1
     assert (write(), sent) == ("copied", 2)
     lost = 0
     assert write() == "present", "somebody else's, and not to be taken back"
+
+
+def test_a_copy_that_the_network_makes_two_of_is_ours_also_where_s3_refuses_the_second(
+    s3: Any, account: Account
+) -> None:
+    s3.put_object(Bucket=SOURCE, Key="k", Body=b"hello")
+    copy = plan(s3, "k")
+
+    def twice(request: Any, **_: Any) -> Any:
+        URLLib3Session().send(request)
+        return network.reply(request, 412, "PreconditionFailed")
+
+    account.client("s3").meta.events.register("before-send.s3.CopyObject", twice)
+    assert objects.copy_objects(account, [copy])[0].state == "copied"
+
+
+def test_an_undoing_that_was_interrupted_between_two_versions_of_one_copy_goes_on(s3: Any, account: Account) -> None:
+    s3.put_object(Bucket=SOURCE, Key="k", Body=b"hello")
+    copy = plan(s3, "k")
+    s3.put_object(Bucket=TARGET, Key=copy.target_key, Body=b"hello")  # the first of a copy that was made twice
+    version = s3.put_object(Bucket=TARGET, Key=copy.target_key, Body=b"hello")["VersionId"]
+    s3.delete_object(Bucket=TARGET, Key=copy.target_key, VersionId=version)
+    assert objects.delete_copy(account, copy, copy.etag, version).state == "deleted"
+    assert body_of(s3, copy.target_key) is None
+    version = s3.put_object(Bucket=TARGET, Key=copy.target_key, Body=b"hello")["VersionId"]
+    s3.put_object(Bucket=TARGET, Key=copy.target_key, Body=b"hello")  # somebody's: ours still stands under it
+    assert objects.delete_copy(account, copy, copy.etag, version).state == "kept"
 
 
 def test_a_missing_target_bucket_is_a_failure_in_words(s3: Any, account: Account) -> None:
