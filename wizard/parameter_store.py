@@ -28,6 +28,7 @@ LABEL = "pre-migration-"
 _BATCH = 10  # GetParameters takes no more names
 _DESCRIBED = 50  # values of one DescribeParameters filter
 _PACE_SECONDS = 1 / 3  # PutParameter's default limit is 3 a second, for the whole account
+_EXISTS = "ParameterAlreadyExists"
 _SLOW_SECONDS = 1.0  # a write that takes longer was throttled and tried again
 
 
@@ -138,10 +139,16 @@ def _serially(
 
 
 def _create(context: Context, row: Row) -> dict[str, Any]:
-    return context.account.call(
-        "ssm", "put_parameter", Name=row.wanted.path, Value=row.wanted.value, Type=row.type, Overwrite=False,
-        Description=_description(context, row),
-    )  # fmt: skip
+    try:
+        return context.account.call(
+            "ssm", "put_parameter", Name=row.wanted.path, Value=row.wanted.value, Type=row.type, Overwrite=False,
+            Description=_description(context, row),
+        )  # fmt: skip
+    except botocore.exceptions.ClientError as error:
+        stored = read(context, [row.wanted.path]).get(row.wanted.path) if code_of(error) == _EXISTS else None
+        if stored is None or (stored.value, stored.type) != (row.wanted.value, row.type):
+            raise
+        return dict(error.response)  # the request was made twice, by the client or on the way: this is what it stored
 
 
 def _update(context: Context, row: Row, described: dict[str, dict[str, Any]]) -> dict[str, Any]:

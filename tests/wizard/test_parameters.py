@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.httpsession import URLLib3Session
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -98,6 +99,16 @@ def test_populate_stores_exactly_what_the_files_define(ready: Context, aws: Aws)
     assert len(found) == 9 + 9 + 2 + 1 + 1 + 1 + 1  # shared, lambda, js, admin, agent-loop, embedding, the alias
     assert "✓ amplify-v6-lambda: 9/9 parameters" in outcome.text
     assert "NOT_SHARED_BY_ANYBODY" not in str(found)
+
+
+def test_a_parameter_whose_request_the_network_makes_two_of_is_stored_and_no_failure(ready: Context, aws: Aws) -> None:
+    def twice(request: Any) -> None:
+        URLLib3Session().send(request)
+
+    inject(ready, "PutParameter", twice)
+    outcome = parameters.populate(ready)
+    assert (outcome.code, outcome.details["failed"]) == (0, [])
+    assert f"{LAMBDA_PATH}/QUOTED" in stored(aws)
 
 
 def test_the_template_defines_and_needs_nothing(ready: Context, aws: Aws) -> None:
