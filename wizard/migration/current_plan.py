@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from wizard.aws_errors import AWS_ERRORS, explain
@@ -15,6 +15,8 @@ from wizard.migration.plan import catalog_digest, map_digest
 from wizard.migration.targets import describe, key_schema, table_identity
 from wizard.text import plain
 from wizard.usermap import read_map
+
+GONE = "it is gone"
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,16 @@ def open_plan(context: Context, ledger: Ledger) -> tuple[dict[str, Any], Ids]:
 
 def check_tables(context: Context, plan: Mapping[str, Any], wanted: set[str]) -> None:
     """Raises Blocked when a table of the plan is another one by now (deleted, created again, other key)."""
-    for name in sorted(wanted & plan["tables"].keys()):
+    for name, state in other_tables(context, plan, wanted):
+        if state == GONE:
+            log.error("%s is gone; its changes will fail", name)
+        else:
+            raise Blocked(f"{name} is not the table that was planned ({state}). Plan again.")
+
+
+def other_tables(context: Context, plan: Mapping[str, Any], wanted: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """(name, what became of it) of the `wanted` tables of a plan that are gone or other ones by now."""
+    for name in sorted(plan["tables"].keys() & set(wanted)):
         known = plan["tables"][name]
         try:
             found = describe(context.account, name)
@@ -53,11 +64,8 @@ def check_tables(context: Context, plan: Mapping[str, Any], wanted: set[str]) ->
             log.error("%s could not be looked at: %s", name, plain(explain(error), 300))
             continue
         if found is None:
-            log.error("%s is gone; its changes will fail", name)
-            continue
-        if (known["id"] and table_identity(found) != known["id"]) or [list(p) for p in key_schema(found)] != [
+            yield name, GONE
+        elif (known["id"] and table_identity(found) != known["id"]) or [list(part) for part in key_schema(found)] != [
             list(part) for part in known["key"]
         ]:
-            raise Blocked(
-                f"{name} is not the table that was planned (it was created again or has another key). Plan again."
-            )
+            yield name, "it was created again or has another key"

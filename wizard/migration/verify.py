@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -17,8 +17,8 @@ from wizard.aws import Account
 from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.context import Context
 from wizard.events import Progress
-from wizard.migration.current_plan import open_plan
-from wizard.migration.entry import Entry
+from wizard.migration.current_plan import open_plan, other_tables
+from wizard.migration.entry import Entry, encode_key
 from wizard.migration.ledger import NEWEST, OPEN, Ledger
 from wizard.migration.objects import ObjectCopy, verify_object
 from wizard.migration.read_ahead import Read, ReadAhead
@@ -28,7 +28,7 @@ from wizard.migration.show import shown
 from wizard.migration.writes import read
 from wizard.parallel import each
 from wizard.text import plain, plural
-from wizard.wire import Item, digest
+from wizard.wire import Item, digest, key_of
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +132,8 @@ def verify_plan(context: Context) -> dict[str, Any]:
         wrong_total = 0
         totals = ledger.counts("target_place", f"state IN ('applied', 'verified') AND {NEWEST}")
         looked: Counter[str] = Counter()
+        # What a rollback took and could not put back is told as such: the next apply puts it back, and it is verified then.
+        taken = {(place, encode_key(key_of(item, names))) for _, place, names, item in ledger.taken()}
         ahead = ReadAhead(context)
         judging = partial(_judging, account, ahead)
         for batch in ledger.batches(("applied", "verified"), BATCH, where=NEWEST):
@@ -142,7 +144,9 @@ def verify_plan(context: Context) -> dict[str, Any]:
                 place = entry.target_place
                 looked[place] += 1
                 context.feed.emit(Progress(place, looked[place], totals[place], "changes", "verify"))
-                if judgement.verdict == "missing" and _is_to_come(ledger, entry):
+                if judgement.verdict == "missing" and (
+                    (place, encode_key(entry.target_key)) in taken or _is_to_come(ledger, entry)
+                ):
                     continue
                 verdicts[judgement.verdict] += 1
                 later += judgement.later
@@ -160,12 +164,12 @@ def verify_plan(context: Context) -> dict[str, Any]:
                         ended.append(entry.becomes(state, f"verify: {judgement.why}", detail=detail))
             ledger.save(ended)
         left = leftovers(context, ledger, plan, ids)
-        versions = _new_versions(plan, left)
+        besides = [*_new_versions(plan, left), *_lost_tables(context, plan, totals)]
         summary = {
             "verdicts": dict(verdicts),
             "changed_since": later,
-            "wrong": [*versions, *wrong],
-            "wrong_total": len(versions) + wrong_total,
+            "wrong": [*besides, *wrong],
+            "wrong_total": len(besides) + wrong_total,
             "leftovers": left,
             "states": ledger.counts(),
             "tables": ledger.table_counts(),
@@ -192,8 +196,21 @@ def _new_versions(plan: Mapping[str, Any], left: Mapping[str, Any]) -> list[dict
                 f"it had {plural(before, 'version')} when the plan was made and has {count:,} now: everybody must accept"
                 " the new one. Delete it if the copy of a PDF made it; if an administrator did, plan again"
             )
-            found.append({"verdict": "differs", "why": text, "id": 0, "source": place, "target": place, "edits": []})
+            found.append(_of_table("differs", place, text))
     return found
+
+
+def _lost_tables(context: Context, plan: Mapping[str, Any], verified: Iterable[str]) -> list[dict[str, Any]]:
+    """Tables that were deleted, or created again, since the changes in them were looked at: the last look of all."""
+    return [
+        _of_table("missing", name, f"{state}, since its items were looked at: restore it, then verify again")
+        for name, state in other_tables(context, plan, verified)
+    ]
+
+
+def _of_table(verdict: Verdict, place: str, why: str) -> dict[str, Any]:
+    """A line of what is wrong that concerns no single change."""
+    return {"verdict": verdict, "why": why, "id": 0, "source": place, "target": place, "edits": []}
 
 
 def code(summary: Mapping[str, Any]) -> int:
@@ -209,8 +226,10 @@ def text(summary: Mapping[str, Any]) -> str:
     verdicts, left = summary["verdicts"], summary["leftovers"]["count"]
     parts = [f"{plural(verdicts.get('match', 0), 'change')} verified"]
     parts += [f"{count:,} {verdict}" for verdict, count in sorted(verdicts.items()) if verdict != "match"]
-    if any(one["id"] == 0 for one in summary["wrong"]):
+    tables = [one for one in summary["wrong"] if one["id"] == 0]
+    if any(one["verdict"] == "differs" for one in tables):
         parts.append("there is a new version of the data disclosure")
+    parts += [f"{one['target']}: {one['why']}" for one in tables if one["verdict"] == "missing"]
     undone = sum(summary["states"].get(state, 0) for state in ("planned", "conflict", "failed"))
     undone -= verdicts.get("missing", 0) + verdicts.get("differs", 0)  # open again, and told above
     if undone > 0:

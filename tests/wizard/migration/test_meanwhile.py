@@ -120,7 +120,7 @@ def test_what_cannot_be_put_back_at_the_moment_of_its_deletion_is_told(stage: St
     taken = ended.document["still_to_put_back"]
     assert [one.partition(": user=")[0] for one in taken] == [stage.name(ACCOUNTS)]
     commands = [("migrate", "status"), ("cleanup", "verify")]
-    for command in commands + [("migrate", "verify")] * (words[0] == "cleanup"):
+    for command in [*commands, ("migrate", "verify")]:
         told_again = stage.run(*command)
         assert (told_again.document["still_to_put_back"], told_again.code) == (taken, int(command[1] == "verify"))
     (plan,) = (fact for fact in ledger_facts(stage.context()) if fact.name == "plan")

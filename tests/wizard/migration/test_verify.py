@@ -230,3 +230,20 @@ def test_the_map_is_the_one_of_the_plan(stage: Stage) -> None:
     applied(stage)
     assert stage.plan(MAP)["changes"] == 0
     stage.verify()
+
+
+def test_a_table_that_is_deleted_after_its_items_were_read_is_no_clean_verification(stage: Stage) -> None:
+    applied(stage)
+    context, client = stage.context(), stage.aws.client("dynamodb")
+    gone = sorted({entry.target_place for entry in stage.entries() if entry.kind == "item"})[0]
+
+    def drop(**_: Any) -> None:
+        client.delete_table(TableName=gone)
+
+    looks = iter((drop,))  # the search for what is left begins with a list of tables: every item was judged by then
+    context.account.client("dynamodb").meta.events.register(
+        "before-call.dynamodb.ListTables", lambda **_: next(looks, lambda **_: None)()
+    )
+    ended = run(context, "migrate", "verify")
+    assert ended.code == 1
+    assert f"{gone}: it is gone" in ended.text
