@@ -45,6 +45,8 @@ def advice(evidence: Evidence) -> list[str]:
         found.append(
             f"Not everything could be read: {', '.join(evidence.plan['unread'])}. Grant the right and plan again."
         )
+    if evidence.still_to_put_back:
+        found.append("Put back what a deletion took from a service: `migrate apply`.")
     if states.get("conflict"):
         found.append("Look at the conflicts (`migrate show --state conflict`): mend them by hand and `migrate resolve`,"
                      " or plan again.")  # fmt: skip

@@ -34,6 +34,7 @@ from wizard.storage import old_table
 from wizard.text import plain
 from wizard.usermap import read_map
 from wizard.who import user_at_host
+from wizard.wire import key_of, key_text
 from wizard.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,9 @@ class Evidence:
     states: dict[str, int]  # changes by state
     tables: list[dict[str, Any]]  # {"place", "kind", "planned", "applied", "verified", "cleaned", "conflicts", …}
     retained: int  # old items that stand beside their verified copies
+    still_to_put_back: list[
+        dict[str, Any]
+    ]  # {"place", "count"} of what a deletion took from a service, with ids "keys"
     attention: dict[str, Any]  # {"count", "listed": changes that need a look}
     unknown_references: list[dict[str, Any]]
     findings: list[dict[str, Any]]
@@ -79,6 +83,7 @@ class _Held:
     tables: Sequence[Mapping[str, Any]] = ()
     kept: Mapping[str, int] = field(default_factory=dict)
     retained: int = 0
+    taken: Sequence[tuple[str, str]] = ()  # table and key
     attention: Sequence[Entry] = ()
     unknown: Sequence[Mapping[str, Any]] = ()
     findings: Sequence[Mapping[str, Any]] = ()
@@ -107,6 +112,7 @@ def collect(context: Context, *, ids: bool = False) -> Evidence:
         states=dict(held.states),
         tables=_by_place(held.tables, held.kept),
         retained=held.retained,
+        still_to_put_back=_still_to_put_back(held.taken, ids),
         attention={
             "count": sum(held.states.get(state, 0) for state in ATTENTION),
             "listed": [_change(entry, ids, hide) for entry in held.attention],
@@ -138,6 +144,7 @@ def _held(workspace: Workspace) -> _Held:
             tables=ledger.table_counts(),
             kept=ledger.counts("target_place", "state = 'verified' AND note LIKE 'kept at cleanup:%'"),
             retained=ledger.records(RETAINED),
+            taken=[(place, key_text(key_of(item, names))) for _, place, names, item in ledger.taken()],
             attention=ledger.select(ATTENTION, limit=LISTED),
             unknown=ledger.unknown_references(),
             findings=ledger.findings(plan["id"]) if plan else [],
@@ -191,6 +198,15 @@ def _change(entry: Entry, ids: bool, hide: Callable[[str], str]) -> dict[str, An
         return change
     wanted = ("id", "row", "kind", "action", "state")
     return {**{name: change[name] for name in wanted}, "place": entry.target_place, "note": hide(change["note"])}
+
+
+def _still_to_put_back(taken: Iterable[tuple[str, str]], ids: bool) -> list[dict[str, Any]]:
+    found: dict[str, list[str]] = {}
+    for place, key in taken:
+        found.setdefault(place, []).append(key)
+    return [
+        {"place": place, "count": len(keys), **({"keys": keys} if ids else {})} for place, keys in sorted(found.items())
+    ]
 
 
 def _reference(one: Mapping[str, Any], ids: bool, hide: Callable[[str], str]) -> dict[str, Any]:

@@ -94,6 +94,7 @@ def sections(evidence: Evidence) -> tuple[Section, ...]:
         _runs(evidence),
         _places(evidence),
         _kept(evidence),
+        _to_put_back(evidence),
         _attention(evidence),
         _unknown(evidence),
         _findings(evidence),
@@ -220,6 +221,23 @@ def _kept(evidence: Evidence) -> Section:
     if not rows:
         return Section("Kept by cleanup", ("Nothing: no cleanup yet, or it kept nothing back.",))
     return Section("Kept by cleanup", grid=Grid(("Cleanup begun", "Table or bucket", "Items", "Why"), rows))
+
+
+def _to_put_back(evidence: Evidence) -> Section:
+    name = "Still to be put back"
+    found = evidence.still_to_put_back
+    if not found:
+        return Section(name, ("Nothing: all that a deletion took from a service stands again.",))
+    told = (
+        "Deletions took these items at the moment at which a service changed them, and they could not be put back. The"
+        " ledger keeps them whole; the next `migrate apply` puts them back.",
+    )
+    if evidence.ids_included:
+        rows = tuple((str(one["place"]), str(key)) for one in found for key in one["keys"])
+        return Section(name, told, grid=Grid(("Table", "Key"), rows))
+    return Section(
+        name, told, grid=Grid(("Table", "Items"), tuple((str(one["place"]), int(one["count"])) for one in found))
+    )
 
 
 def _places(evidence: Evidence) -> Section:

@@ -21,6 +21,7 @@ EMPTY = Evidence(
     made=1_767_225_600.0, program={"amplify-migrate": "1"}, operator={"arn": "arn:aws:sts::123456789012:user/x", "user": "x@y"},
     deployment={"account": "123456789012", "region": "us-east-1", "dep": "v6", "stage": "dev", "workspace": "/w"},
     ids_included=False, map={}, plan={}, commands=[], runs=[], states={}, tables=[], retained=0,
+    still_to_put_back=[],
     attention={"count": 0, "listed": []}, unknown_references=[], findings=[], backups=[],
     audit={"writes": [], "lines": 0, "damaged": 0, "first": None, "last": None, "sha256": ""},
     files=[], remaining={"tables": [], "buckets": [], "unknown": []},
@@ -124,6 +125,14 @@ def test_standing_and_advice_follow_the_states() -> None:
     told, next_ = of({"verified": 2}, retained=2, runs=[applied, clean])
     assert told.endswith("the old records still stand.")
     assert "cleanup" in next_
+    # What a deletion took has a chapter and comes first; its keys are told with ids only.
+    taken = replace(
+        EMPTY, plan=PLAN, still_to_put_back=[{"place": "t-accounts", "count": 2, "keys": ["user=x", "user=y"]}]
+    )
+    assert "migrate apply" in advice(taken)[0]
+    for ids, told in ((False, "2"), (True, "user=y")):
+        (chapter,) = (one for one in sections(replace(taken, ids_included=ids)) if one.title == "Still to be put back")
+        assert chapter.grid is not None and told in map(str, chapter.grid.rows[-1])
     # A verification that failed, or that did not come to its end, is none.
     wrong = {**clean, "code": 1, "text": "1 missing"}
     for runs, words in (([applied, wrong], "rollback"), ([wrong, applied], "migrate verify"), ([], "migrate verify")):
@@ -139,7 +148,7 @@ def test_standing_and_advice_follow_the_states() -> None:
 
 def test_every_chapter_is_there_without_anything() -> None:
     titles = [section.title for section in sections(EMPTY)]
-    assert len(titles) == len(set(titles)) == 16
+    assert len(titles) == len(set(titles)) == 17
     assert all(title in page(EMPTY) and title in markdown(EMPTY) for title in titles)
 
 
