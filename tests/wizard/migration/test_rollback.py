@@ -277,7 +277,9 @@ def test_a_copy_whose_original_is_gone_or_changed_is_left_and_so_is_the_pointer_
     s3.delete_object(Bucket=templates, Key=f"{ANN}/gone.json")
     s3.delete_object(Bucket=files, Key=f"{EVE}/{ANN}/2024-01-31/2.json")
     stored = stage.dump()
-    left = stage.run("rollback", "--dry-run").document["left"]
+    looked = stage.run("rollback", "--dry-run")
+    left = looked.document["left"]
+    assert looked.code == 0, "what would be left is a finding"
     assert stage.dump() == stored
     document = back(stage, 1)
     assert sorted((one["id"], one["why"]) for one in document["left"]) == sorted(
