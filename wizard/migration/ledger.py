@@ -294,8 +294,16 @@ class Ledger:
         return next((state for state in ("cleaned", "verified", "applied", "planned") if state in found), "")
 
     def knows(self, place: str, key: Any) -> bool:
-        """Whether any change leads to this key."""
-        query = "SELECT 1 FROM changes WHERE target_place = ? AND target_key = ? LIMIT 1"
+        """Whether a change leads to this key that explains what stands there.
+
+        A copy that is undone, or was never made, explains nothing; nor does one that somebody else made before us.
+        """
+        unmade = f"json_extract(detail, '$.created') AND NOT {MADE}"
+        others = "kind = 'item' AND action = 'copy' AND NOT json_extract(detail, '$.created')"
+        query = (
+            "SELECT 1 FROM changes WHERE target_place = ? AND target_key = ?"
+            f" AND NOT coalesce({unmade}, 0) AND NOT coalesce({others}, 0) LIMIT 1"
+        )
         return self._db.execute(query, (place, encode_key(key))).fetchone() is not None
 
     def at_target(self, place: str, key: Any, kind: str = "content") -> list[Entry]:

@@ -363,6 +363,17 @@ def test_a_copy_whose_answer_was_lost_is_on_record_whatever_services_do_to_it_or
     assert (stage.get(ACCOUNTS, MAP[ANN]) is not None) == (changed == "new")
 
 
+def test_a_copy_that_arrives_after_it_was_undone_is_told(stage: Stage) -> None:
+    stage.put(ACCOUNTS, {"user": s(ANN)})
+    stage.plan()
+    stage.apply()
+    (late,) = (item for item in stage.scan(ACCOUNTS) if item["user"] == s(MAP[ANN]))
+    context = stage.context()
+    hook = "after-call.dynamodb.DeleteItem"
+    context.account.client("dynamodb").meta.events.register(hook, lambda **_: stage.put(ACCOUNTS, late))
+    assert run(context, "rollback").document["under_new_ids"]["items"] == [f"{stage.name(ACCOUNTS)}: user={MAP[ANN]}"]
+
+
 def _die_once_answered() -> Any:
     def die(**_: Any) -> None:
         raise Killed
@@ -391,7 +402,9 @@ def test_what_another_workspace_copied_is_not_taken_back(few: Stage) -> None:
     few.apply()
     applied = few.dump()
     few.apply(workspace="second")
-    assert few.run("rollback", workspace="second").code == 0
+    ended = few.run("rollback", workspace="second")
+    assert ended.code == 0
+    assert ended.document["under_new_ids"]["count"] == len(MAP) + 1, "what is left is told"
     assert few.dump() == applied
     few.verify()
 
