@@ -16,7 +16,7 @@ from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.deployment import discover
 from wizard.facts import Fact
-from wizard.inventory import bucket_names, own_names, table_names
+from wizard.inventory import bucket_names, legacy_buckets, own_names, table_names
 from wizard.migration.scan import LOCK_KEY
 from wizard.migration.targets import bucket_name, names_of
 from wizard.parallel import each
@@ -182,7 +182,8 @@ def check_buckets(context: Context) -> Fact:
     absent = sorted(set(names.values()) - existing)
     return Fact(
         "buckets", "ok", "Buckets", f"{plural(len(existing), 'bucket')} can be listed, {len(absent)} of the catalog absent",
-        "", {"present": sorted(existing), "absent": absent},
+        "", {"present": sorted(existing), "absent": absent,
+             "legacy": [name for name in legacy_buckets(context.deployment) if name in existing]},
     )  # fmt: skip
 
 

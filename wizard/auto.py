@@ -89,6 +89,8 @@ def _walk(session: Session, confirm: Mapping[str, str] | str, yes: bool, out: Ca
         status = session.status(step)
         out(f"  {status.state}{': ' if status.why else ''}{plain(status.why)}")
     out("\nThe journey is at its end.")
+    for line in session.ending():
+        out(f"  {plain(line)}")
     return session.exit_code
 
 

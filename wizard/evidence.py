@@ -21,11 +21,9 @@ from typing import Any
 from wizard import __version__, backup_files
 from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.backup_files import DATA, MANIFEST
-from wizard.catalog.bucket_model import CONSOLIDATION
-from wizard.catalog.buckets import BUCKETS
 from wizard.context import Context
 from wizard.errors import BadInput
-from wizard.inventory import bucket_names, table_names
+from wizard.inventory import bucket_names, legacy_buckets, table_names
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
 from wizard.migration.retained import RETAINED
@@ -369,12 +367,10 @@ def _versions() -> dict[str, str]:
 
 def _remaining(context: Context) -> dict[str, Any]:
     """The legacy table and buckets that still stand: those whose content the migration moved elsewhere."""
-    wanted = [context.deployment.name(row.config_key, row.pattern).value for row in BUCKETS
-              if not row.untouched and row.config_key != CONSOLIDATION]  # fmt: skip
     found: dict[str, Any] = {"tables": [], "buckets": [], "unknown": []}
     for kind, names, listing in (
         ("tables", [old_table(context.deployment)], table_names),
-        ("buckets", wanted, bucket_names),
+        ("buckets", legacy_buckets(context.deployment), bucket_names),
     ):
         try:
             existing = set(listing(context.account))

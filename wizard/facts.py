@@ -48,7 +48,8 @@ class Facts:
     old_user_storage    {"exists": bool, "rows": int}
     basic_ops_tables    {"tables": [with rows, of the basic-ops stack], "unsaved": [those without a verified backup]}
     new_user_storage    {"exists": bool, "rows": int}
-    buckets             {"present": [names], "absent": [names]} of the catalog's buckets
+    buckets             {"present": [names], "absent": [names]} of the catalog's buckets; "legacy": those present whose
+                        content is moved elsewhere
     consolidation       whether the consolidation bucket exists and is this account's
     user_data_owner     "basic-ops", "amplify-lambda", "orphan", "nobody", or another stack's name
     user_ids            {"ids": number looked at, "emails": how many of them look like e-mail addresses} of cognito-users
@@ -70,7 +71,9 @@ class Facts:
     plan                {"id": int, "changes": open ones, "fresh": bool, "counts": {state: int},
                         "made": changes that rollback would undo, also where verify found it wrong,
                         "still_to_put_back": items that a deletion took and that do not stand again,
-                        "estimate": {"seconds", "dollars", "basis"} of applying what is planned} or {}
+                        "estimate": {"seconds", "dollars", "basis"} of applying what is planned,
+                        "not_in_map": users with data who are not in the map,
+                        "unknown_references": paths with old ids that the catalog does not name} or {}
     safeguard           {"waived": bool, "missing": [tables of the plan without recovery or a backup]} or {}
     verification        {"clean": bool}: everything applied was verified since the last apply; {} without a plan
     retained            number of old records that stand beside their verified copies

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wizard.aws import Account
+from wizard.catalog.bucket_model import CONSOLIDATION
 from wizard.catalog.buckets import BUCKETS
 from wizard.catalog.tables import TABLES
 from wizard.deployment import Deployment, Source, discover
@@ -62,6 +63,12 @@ def own_names(deployment: Deployment, names: Iterable[str], tables: Iterable[str
     names = list(names)
     others = [dep for dep, _, _ in discover(list(tables) or names)]
     return [name for name in names if deployment.owns(name, others)]
+
+
+def legacy_buckets(deployment: Deployment) -> list[str]:
+    """Names of the buckets whose content is moved elsewhere, in the order of the catalog. Pure."""
+    moved = (row for row in BUCKETS if not row.untouched and row.config_key != CONSOLIDATION)
+    return [deployment.name(row.config_key, row.pattern).value for row in moved]
 
 
 def table_names(account: Account) -> list[str]:

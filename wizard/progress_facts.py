@@ -181,6 +181,7 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
         made = sum(ledger.counts(where=UNDOABLE).values())
         back = ledger.still_to_put_back()
         waiting = ledger.counts("kind", "state IN ('planned', 'failed')")
+        unknown = len(ledger.unknown_references())
     if plan is None:
         return _no_plan()
     clean = verified_last(runs) and not counts.get("applied")
@@ -191,7 +192,9 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
             "plan", "ok" if fresh else "attention", "Plan", f"plan {plan['id']}: {told}",
             "" if fresh else "The user map changed, or it was rolled back: plan again (6b).",
             {"id": plan["id"], "changes": sum(counts.get(state, 0) for state in OPEN), "fresh": fresh, "counts": counts,
-             "made": made, "still_to_put_back": len(back), "estimate": estimate.of_apply(runs, waiting)},
+             "made": made, "still_to_put_back": len(back), "estimate": estimate.of_apply(runs, waiting),
+             "not_in_map": (plan["summary"] or {}).get("not_in_map", {}).get("count", 0),
+             "unknown_references": unknown},
         ),
         safeguard(context, unsaved, without_recovery),
         Fact(

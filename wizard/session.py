@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from wizard.ending import ending
 from wizard.errors import Blocked, MigrateError, worst
 from wizard.events import Control, Feed, FeedHandler
 from wizard.facts import Facts
@@ -150,6 +151,12 @@ class Session:
             state = self.status(step)
             lines.append(f"  {step.id:<4}{step.title}: {state.state}: {state.why}")
         return lines
+
+    def ending(self) -> list[str]:
+        """That the migration is finished, what remains and where; [] while a step is open. Never a request."""
+        where = self.header()
+        place = f"{where.deployment} in account {where.account}, {where.region},"
+        return ending(self.journey, self.facts, place, where.workspace if self.keeps else "") if self.context else []
 
     @property
     def log_file(self) -> Path | None:
@@ -394,12 +401,13 @@ class Session:
             f"{_mark(done.outcome.code)} step {done.step.id}, {done.action.label}: {_gist(done.outcome.text)}"
             for done in self.history[-20:]
         ]
+        lines += self.ending()
         if (self.keeps or self.log_to) and self.log_file is not None:
             lines.append(f"Log: {self.log_file}")
         if self.keeps and self.context is not None:
             lines.append(f"Workspace: {self.context.workspace.folder}")
         if self.lasting:
-            lines.append(f"Go on any time, from where this ended: {self.resume}")
+            lines.append(f"{'Come back' if self.ending() else 'Go on'} any time, from where this ended: {self.resume}")
         else:
             left = "of its AWS" if self.keeps else "of this"
             lines.append(f"Nothing {left} is kept. Another one, from the start: {self.resume}")
