@@ -30,7 +30,7 @@ from wizard.migration.retained import RETAINED
 from wizard.migration.show import shown
 from wizard.storage import old_table
 from wizard.text import plain
-from wizard.usermap import read_map
+from wizard.users import planned_ids
 from wizard.who import user_at_host
 from wizard.wire import key_of, key_text
 from wizard.workspace import Workspace
@@ -91,7 +91,7 @@ class _Held:
 def collect(context: Context, *, ids: bool = False) -> Evidence:
     """Read everything that a report says; `ids`: with user ids, keys and values. BadInput for a damaged ledger."""
     workspace = context.workspace
-    pairs = _pairs(workspace)
+    pairs = planned_ids(workspace)
     held = _held(workspace)
     hide = _unchanged if ids else hider(_known_ids(pairs, held.plan), _texts(held))
     return Evidence(
@@ -231,18 +231,13 @@ def _plan(plan: Mapping[str, Any], ids: bool) -> dict[str, Any]:
 # --- user ids ------------------------------------------------------------------------------------------------------------
 
 
-def _pairs(workspace: Workspace) -> Mapping[str, str]:
-    path = workspace.folder / "users.csv"
-    return read_map(path)[0].ids if path.exists() else {}
-
-
 def _map(workspace: Workspace, pairs: Mapping[str, str], ids: bool) -> dict[str, Any]:
     if not pairs:
         return {}
     changing = sum(old != new for old, new in pairs.items())
     known = {
         "users": len(pairs), "changing": changing,
-        "sha256": backup_files.sha256_of(workspace.folder / "users.csv"),
+        "sha256": backup_files.sha256_of(workspace.user_map),
     }  # fmt: skip
     return {**known, "pairs": dict(pairs)} if ids else known
 

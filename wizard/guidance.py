@@ -142,7 +142,8 @@ LIMITATIONS = (
     "Code interpreter uploads of ids without an @ are not found under a changed id.",
     "Old files that were never processed cannot be deleted by their owner under a changed id.",
     "Costs of system API keys stay with the old user id.",
-    "The text of old conversations and the audit logs keep the old ids.",
+    "The text of old conversations and the audit logs keep the old ids (`--include-audit-logs` maps the user in"
+    " admin, group and operation logs).",
     "Group detection of layered assistants goes by the old ids.",
     "An old record goes at cleanup although its new one has lost single members of a list: their user may have removed them.",
     "Until cleanup, a share of which only the sort key changed is listed twice, and rows of user storage share their"

@@ -26,12 +26,11 @@ from wizard.wire import Item
 WAIVERS = "waivers"  # setting of the workspace: names that the operator decided to do without
 A_DAY = timedelta(days=1)  # what the guide asks of quiet logs before a cleanup, at least
 IMPORT_MAP = "import_map"  # setting of the workspace: the user map that rows were last imported with
-PLANNED_USERS = "users.csv"  # the map that all plans of the workspace were made from, in its folder
 
 
 def check_user_map(context: Context) -> Fact:
     """The workspace's user map, read and checked by itself; how it fits the account is looked at by `users check`."""
-    path = map_file(context)
+    path = users.map_file(context.workspace)
     if path is None:
         return Fact("user_map", "attention", "User map", "none chosen yet", "Step 6a reads one or makes one.", {})
     user_map, complaints = users.check_file(path)
@@ -81,7 +80,9 @@ def count_missing(context: Context, table: str, items: Iterable[Item], key: Sequ
     """Rows of `items` that the user storage table has neither under their own key nor under one that a map gives them: the
     chosen one, or the one that they were imported with."""
     used = context.workspace.settings().get(IMPORT_MAP)
-    paths = dict.fromkeys(path for path in (map_file(context), Path(used) if used else None) if path is not None)
+    paths = dict.fromkeys(
+        path for path in (users.map_file(context.workspace), Path(used) if used else None) if path is not None
+    )
     maps = [None, *(Ids(users.check_file(path)[0].ids) for path in paths if path.is_file())]
     row = BY_KEY["USER_DATA_STORAGE_TABLE"]
 
@@ -244,14 +245,7 @@ def verified_last(runs: Sequence[Mapping[str, Any]]) -> bool:
 def is_fresh(context: Context, runs: Sequence[Mapping[str, Any]]) -> bool:
     """Whether the last plan holds the present user map, and nothing was rolled back after it, whatever the clock said."""
     undone = next((run["step"] for run in reversed(runs) if run["step"] in ("6b", "rollback")), "") == "rollback"
-    path, planned = map_file(context), context.workspace.folder / PLANNED_USERS
+    path, planned = users.map_file(context.workspace), context.workspace.user_map
     if path is None or not path.is_file() or not planned.is_file():
         return not undone
     return not undone and users.check_file(path)[0].ids.items() <= users.check_file(planned)[0].ids.items()
-
-
-def map_file(context: Context) -> Path | None:
-    """The user map that was checked last, else the one that was planned."""
-    path = context.workspace.settings().get(users.USER_MAP)
-    planned = context.workspace.folder / PLANNED_USERS
-    return Path(path) if path else planned if planned.is_file() else None

@@ -29,6 +29,7 @@ from wizard.text import plain, plural
 from wizard.user_pool import compare_with_pool, idp_prefix, read_pool, sub_pairs
 from wizard.usermap import Complaint, MapRow, UserMap, listed, read_map, shown, write_map
 from wizard.usermap_checks import HASH_KEY_BYTES, NO_PERSON, check_rows, in_order, looks_like_group
+from wizard.workspace import Workspace
 
 __all__ = [
     "USER_MAP",
@@ -41,8 +42,11 @@ __all__ = [
     "check_rows",
     "find_missing",
     "identity_map",
+    "kind_of",
     "load_map",
     "look_up",
+    "map_file",
+    "planned_ids",
     "read_map",
     "sub_map",
     "write_map",
@@ -211,6 +215,21 @@ def _without_row(user_map: UserMap, known: Mapping[str, str]) -> Iterator[Compla
             )
 
 
+# --- the map of a workspace --------------------------------------------------------------------------------------------
+
+
+def map_file(workspace: Workspace) -> Path | None:
+    """The user map that was checked last, else the one that was planned."""
+    if path := workspace.settings().get(USER_MAP):
+        return Path(path)
+    return workspace.user_map if workspace.user_map.is_file() else None
+
+
+def planned_ids(workspace: Workspace) -> Mapping[str, str]:
+    """The map that all plans of the workspace were made from, `{old: new}`; empty before the first."""
+    return read_map(workspace.user_map)[0].ids if workspace.user_map.exists() else {}
+
+
 # --- who is not in the map --------------------------------------------------------------------------------------------
 
 
@@ -263,7 +282,9 @@ def find_missing(
     users_table = cognito_users_table(context)
     missing = [
         Missing(
-            user, _kind(user, users_table in counts), dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+            user,
+            kind_of(user, users_table in counts),
+            dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))),
         )
         for user, counts in sorted(items.items())
     ]
@@ -277,7 +298,8 @@ def _names(context: Context, table: Table) -> list[str]:
     ]
 
 
-def _kind(user: str, has_row: bool) -> Kind:
+def kind_of(user: str, has_row: bool) -> Kind:
+    """Whose id it is, by its form; `has_row`: whether it has one in cognito-users, as only people have."""
     if has_row:
         return "user"
     if looks_like_group(user):

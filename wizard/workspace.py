@@ -132,6 +132,7 @@ class Workspace:
     backups = property(lambda self: self.folder / "backups")
     reports = property(lambda self: self.folder / "reports")
     ledger = property(lambda self: self.folder / "ledger.sqlite")
+    user_map = property(lambda self: self.folder / "users.csv")  # the map that all plans were made from
     audit_log = property(lambda self: self.folder / "audit.jsonl")
     command_log = property(lambda self: self.folder / "commands.jsonl")
     log_file = property(lambda self: self.logs / "amplify-migrate.log")

@@ -210,7 +210,8 @@ class Table:
         copy_to: config key of the table that takes every item (the old user storage table only).
         consists_of: attributes of a row that is nothing but content: cleanup takes it once all of that is verified
             elsewhere, and leaves it where it holds anything besides.
-        cleaned_first: cleanup begins with it.
+        identities: its rows say who is a user, and an address resolves to the old id as long as the old row stands:
+            cleanup begins with it.
         secret: attributes whose values are never shown or kept.
         skip: why this table is left alone.
         audit: an audit log: mapped only with --include-audit-logs.
@@ -227,7 +228,7 @@ class Table:
     content: tuple[str, ...] = ()
     copy_to: str = ""
     consists_of: tuple[str, ...] = ()
-    cleaned_first: bool = False
+    identities: bool = False
     secret: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     skip: str = ""

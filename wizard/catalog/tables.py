@@ -476,7 +476,7 @@ TABLES: tuple[Table, ...] = (
         keep=("email",),
         fixes=(fill_email,),
         clash=fill_gaps,
-        cleaned_first=True,  # an address resolves to the old id as long as its row stands
+        identities=True,
     ),
     # --- left alone --------------------------------------------------------------------------------------------------
     Table(

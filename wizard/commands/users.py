@@ -25,6 +25,7 @@ from wizard.users import (
     find_missing,
     identity_map,
     load_map,
+    map_file,
     sub_map,
 )
 
@@ -133,8 +134,7 @@ def run_missing(arguments: argparse.Namespace, context: Context) -> Outcome:
     """List who has data and is not in the map; groups, assistants and systems are listed apart."""
     if arguments.output:
         _may_write(arguments)
-    remembered = context.workspace.settings().get(USER_MAP)
-    file = arguments.csv_file or (Path(remembered) if remembered else None)
+    file = arguments.csv_file or map_file(context.workspace)
     user_map = load_map(file) if file else UserMap(())
     missing, unread = find_missing(context, user_map)
     people = [entry for entry in missing if entry.kind in ("user", "unknown")]

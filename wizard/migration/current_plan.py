@@ -14,7 +14,7 @@ from wizard.migration.ledger import Ledger
 from wizard.migration.plan import catalog_digest, map_digest
 from wizard.migration.targets import describe, key_schema, table_identity
 from wizard.text import plain
-from wizard.usermap import read_map
+from wizard.users import planned_ids
 
 GONE = "it is gone"
 
@@ -26,8 +26,7 @@ def open_plan(context: Context, ledger: Ledger) -> tuple[dict[str, Any], Ids]:
     plan = ledger.latest_plan()
     if plan is None:
         raise Blocked("There is no plan yet: run `amplify-migrate migrate plan` first.")
-    path = context.workspace.folder / "users.csv"
-    ids = Ids(read_map(path)[0].ids) if path.exists() else Ids()
+    ids = Ids(planned_ids(context.workspace))
     stale = []
     if plan["account"] != context.account.id:
         stale.append(f"it is of account {plan['account']}")

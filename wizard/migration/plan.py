@@ -35,6 +35,7 @@ from wizard.parallel import each
 from wizard.text import plain, plural
 from wizard.usermap import MapRow, UserMap, read_map, write_map
 from wizard.usermap_checks import check_rows
+from wizard.users import kind_of
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Census:
     references: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (place, path, kind)
     examples: dict[tuple[str, str, str], str] = field(default_factory=dict)
     owners: Counter[str] = field(default_factory=Counter)
+    people: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)  # tables and buckets that could not be read whole
     objects: dict[str, int] = field(default_factory=dict)  # how many were listed, by bucket
@@ -67,6 +69,7 @@ class Census:
             self.references[(place, path, kind)] += count
             self.examples.setdefault((place, path, kind), old)
         self.owners.update(page.owners)
+        self.people.update(page.people)
         if page.leftovers:
             shown = ", ".join(page.leftovers[:3])
             left = f"{plural(len(page.leftovers), 'row')} left by an earlier script: {plain(shown, 200)}"
@@ -96,7 +99,7 @@ def combined_map(context: Context, new: UserMap, ledger: Ledger) -> Ids:
 
     Raises BadInput where an id that was migrated already would become something else.
     """
-    path = context.workspace.folder / "users.csv"
+    path = context.workspace.user_map
     known = dict(read_map(path)[0].ids) if path.exists() else {}
     if known and not ledger.counts(where="state IN ('applied', 'verified', 'cleaned')"):
         known = {}
@@ -170,7 +173,7 @@ def builders_of(buckets: Sequence[str]) -> tuple[str, ...]:
 
 
 def _keep_map(context: Context, ids: Ids) -> None:
-    path = context.workspace.folder / "users.csv"
+    path = context.workspace.user_map
     if not path.exists() or dict(read_map(path)[0].ids) != dict(ids):
         write_map(path, sorted(ids.items()), datetime.datetime.now(datetime.UTC))
 
@@ -316,8 +319,8 @@ def summarise(ledger: Ledger, plan: int, scope: Scope, census: Census, only: str
         old for old in changed if not per_user[old] and not census.owners[old] and not census.owners[scope.ids[old]]
     )
     outside = sorted(
-        owner for owner in census.owners if owner not in known and "@" in owner
-    ) if any("@" in old for old in scope.ids) else sorted(owner for owner in census.owners if owner not in known)  # fmt: skip
+        owner for owner in census.owners.keys() - known if kind_of(owner, owner in census.people) in ("user", "unknown")
+    )
     done = {"applied", "verified", "cleaned"}
     ours = {user for user, states in ledger.user_counts().items() if states.keys() & done}
     in_use = sorted(scope.ids[old] for old in changed - ours if per_user[old] and census.owners[scope.ids[old]])

@@ -45,7 +45,7 @@ class Retained:
 def retained(ledger: Ledger, ids: Ids, objects: bool) -> Iterator[Retained]:
     """What is retained: items in the order of cleanup, then rows of content; source objects last, if wanted."""
     rows = ledger.counts("row", "kind = 'item' AND state = 'verified'")
-    for row in sorted(rows, key=lambda row: not BY_KEY[row].cleaned_first):
+    for row in sorted(rows, key=lambda row: not BY_KEY[row].identities):
         if row not in _WITH_STACK:
             for batch in ledger.batches(("verified",), BATCH, kinds=("item",), rows=(row,), where=_MOVED):
                 yield from (Retained(entry.source_place, entry.source_key, (entry,)) for entry in batch)

@@ -7,11 +7,11 @@ One function feeds plan, dry run, apply, verify and rollback. What no path of th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wizard.catalog.model import ANY, KEYS, MEMBERS, REMOVE, IdPath, Ids, Item, Table, Target
+from wizard.catalog.model import ANY, KEYS, MEMBERS, REMOVE, IdPath, Ids, Item, Table, Target, is_whole
 from wizard.wire import digest, same
 
 Path = tuple[str | int, ...]
@@ -246,7 +246,7 @@ def _put(item: Item, path: tuple[str, ...], value: Any) -> Item:
 
 # --- what was left alone although it looks like an old id ---------------------------------------------------------------
 
-_DELIMITED = re.compile(r"[/#,;:|=?&\s\"'<>()\[\]{}\\]+")
+_DELIMITED = re.compile(r"[/#,;:|=?&\s\x00-\x1f\"'<>()\[\]{}\\]+")
 
 
 @dataclass(frozen=True)
@@ -297,34 +297,40 @@ class Watch:
 
 
 def unknown_references(row: Table | None, item: Item, watch: Watch) -> Iterator[Reference]:
-    """Old ids at paths that neither `ids` nor `keep` of the row name; every path when there is no row."""
+    """Old ids at paths that neither `ids` nor `keep` of the row name; every path when there is no row.
+
+    And at paths where an id is expected as a whole, values that only contain one: they are not mapped.
+    """
     patterns: list[tuple[str, ...]] = []
-    named: list[tuple[str, ...]] = []
+    named: dict[tuple[str, ...], bool] = {}  # whether an id is the whole value there
     if row is not None:
-        named = [path.parts for path in row.ids if path.concerns(item)]
+        for path in row.ids:
+            if path.concerns(item):
+                named[path.parts] = named.get(path.parts, True) and path.form is is_whole
         patterns = [*named, *row.kept]
     for name, value in item.items():
         rest = [pattern[1:] for pattern in patterns if pattern[0] in (name, ANY)]
-        yield from _search(value, rest, name, watch, {path[1:] for path in named if path[0] in (name, ANY)})
+        deeper = {path[1:]: whole for path, whole in named.items() if path[0] in (name, ANY)}
+        yield from _search(value, rest, name, watch, deeper)
 
 
 def _search(
-    value: Any, patterns: list[tuple[str, ...]], at: str, watch: Watch, mapped: set[tuple[str, ...]]
+    value: Any, patterns: list[tuple[str, ...]], at: str, watch: Watch, mapped: Mapping[tuple[str, ...], bool]
 ) -> Iterator[Reference]:
     kind, content = next(iter(value.items()))
     if kind in ("S", "SS"):
         here = () if kind == "S" else (MEMBERS,)
         for text in [content] if kind == "S" else content:
             if here in patterns:
-                # At a mapped path an exact id was mapped; one that differs by case is worth a line all the same.
+                # At a mapped path an exact id was mapped; one that differs by case, or by a blank, is worth a line.
                 found = watch.find(text) if here in mapped else None
-                if found and found[0] == "case":
+                if found and (found[0] == "case" or (mapped[here] and found[1] != text)):
                     yield Reference(at, *found)
             elif found := watch.find(text):
                 yield Reference(at if kind == "S" else f"{at}[]", *found)
     elif kind == "L":
         inner = [pattern[1:] for pattern in patterns if pattern[:1] == (MEMBERS,)]
-        deeper = {pattern[1:] for pattern in mapped if pattern[:1] == (MEMBERS,)}
+        deeper = {path[1:]: whole for path, whole in mapped.items() if path[:1] == (MEMBERS,)}
         for member in content:
             yield from _search(member, inner, f"{at}[]", watch, deeper)
     elif kind == "M":
@@ -332,5 +338,5 @@ def _search(
             if (KEYS,) not in patterns and (found := watch.find(name)):
                 yield Reference(f"{at}{{}}", *found)
             inner = [pattern[1:] for pattern in patterns if pattern[:1] in ((name,), (ANY,))]
-            deeper = {pattern[1:] for pattern in mapped if pattern[:1] in ((name,), (ANY,))}
+            deeper = {path[1:]: whole for path, whole in mapped.items() if path[:1] in ((name,), (ANY,))}
             yield from _search(member, inner, f"{at}.{name}" if watch.find(name) is None else f"{at}.*", watch, deeper)

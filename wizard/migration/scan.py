@@ -84,6 +84,7 @@ class Page:
     origins: list[str] = field(default_factory=list)  # keys of objects that rows of user storage were made of
     references: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (path, kind, old id)
     owners: Counter[str] = field(default_factory=Counter)  # ids at whole-id paths
+    people: set[str] = field(default_factory=set)  # those with a row that says who is a user
     leftovers: list[str] = field(default_factory=list)  # keys of rows that a defective script wrote
     following: ScanTask | None = None
 
@@ -138,6 +139,8 @@ def judge(task: ScanTask, item: Item, scope: Scope, page: Page) -> None:
     for attribute in row.whole_ids:
         if "S" in item.get(attribute, {}):
             page.owners[item[attribute]["S"]] += 1
+            if row.identities:
+                page.people.add(item[attribute]["S"])
     known = digest(item) if row.copy_to or row.rekeyed else ""
     if known:
         page.seen.append((key_of(item, task.key_names), known))

@@ -17,7 +17,7 @@ from wizard.migration.scan import Scope
 from wizard.migration.staging import Staging
 from wizard.migration.targets import survey
 from wizard.text import plain
-from wizard.usermap import read_map
+from wizard.users import planned_ids
 from wizard.wire import key_text
 
 LISTED = 50  # items that are named
@@ -44,8 +44,7 @@ def _nothing(why: str) -> dict[str, Any]:
 
 
 def _search(context: Context, ledger: Ledger) -> dict[str, Any]:
-    path = context.workspace.folder / "users.csv"
-    changed = Ids(read_map(path)[0].ids).changed if path.exists() else {}
+    changed = Ids(planned_ids(context.workspace)).changed
     counts: Counter[str] = Counter()
     items: list[str] = []
     census, unread = Census(), list[str]()

@@ -91,6 +91,8 @@ def test_missing_compares_with_the_map_that_was_checked_last(
     everybody = call(context, "missing")
     assert "3 users have data" in everybody.text
     assert "no user map is known" in everybody.text
+    context.workspace.user_map.write_bytes(good.read_bytes())  # planned, and never checked by itself
+    assert call(context, "missing").details["file"] == str(context.workspace.user_map)
     call(context, "check", str(good))
     output = tmp_path / "missing.csv"
     outcome = call(context, "missing", "--output", str(output))

@@ -58,6 +58,14 @@ def test_progress_is_done_with_the_last_page_and_knows_the_objects_of_the_last_p
         assert all(done != total for task in seen.values() for done, total in task[:-1] if task[-1] != (done, total))
 
 
+def test_whoever_has_data_and_is_not_in_the_map_is_told_whatever_the_form_of_the_id(stage: Stage) -> None:
+    strangers = ("evelyn", "..", "jo-123456")
+    others = ("astgp/1", "Helper-654321", "system")
+    stage.put(ACCESS, access(ANN), *map(access, (*strangers, *others)))
+    stage.put("object-access/cognito-users", {"user_id": {"S": "jo-123456"}})  # a person, though it looks like a key
+    assert stage.plan()["not_in_map"] == {"count": 3, "examples": sorted(strangers)}
+
+
 def test_only_items_of_the_map_are_planned(stage: Stage) -> None:
     stage.put(ACCESS, access(ANN), access(BOB), access(EVE), access("annex@example.edu"))
     document = stage.plan()

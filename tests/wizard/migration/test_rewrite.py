@@ -453,6 +453,12 @@ def test_an_id_at_a_path_that_no_row_names_is_reported() -> None:
     assert found("CHAT_USAGE_DYNAMO_TABLE", item) == [("reviewer", "id", "ann"), ("log[].by", "id", "ann")]
 
 
+def test_what_only_contains_an_id_where_one_is_expected_whole_is_reported() -> None:
+    for value in ("ann ", "ann\0", "s3://ann/x"):
+        assert found("CHAT_USAGE_DYNAMO_TABLE", {"id": s("1"), "user": s(value)}) == [("user", "id", "ann")]
+    assert found("CHAT_USAGE_DYNAMO_TABLE", {"id": s("1"), "user": s("ann")}) == []
+
+
 def test_parts_of_words_are_no_ids() -> None:
     assert found(None, {"a": s("annual"), "b": s("susann"), "c": s("ann.smith"), "d": s("x-ann")}) == []
 
