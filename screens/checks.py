@@ -8,9 +8,7 @@ from textual.widgets import DataTable
 from screens.asking import Tell
 from screens.sheet import Sheet, cell
 from screens.shown import LEVELS
-from wizard.facts import Fact
-
-WORST_FIRST = ("blocked", "attention", "unknown", "ok")
+from wizard.facts import WORST_FIRST, Fact
 
 
 class Checks(Sheet):

@@ -13,7 +13,7 @@ from functools import partial
 from types import FrameType
 from typing import TypeVar
 
-from screens.plain_results import view
+from screens.plain_results import view, view_checks
 from screens.prompts import ask_text, choose, confirm, entered, say, told
 from wizard.errors import Interrupted, MigrateError, NoCredentials
 from wizard.events import Question
@@ -154,7 +154,8 @@ class Walk:
             ("next step", lambda: session.journey.after(step.id, session.facts) or step),
             ("step before", lambda: session.journey.before(step.id, session.facts) or step),
             ("another step", self.pick),
-            ("view the plan", lambda: self.results(step)),
+            ("view everything that was found out", lambda: self.checks(step)),
+            ("view the plan and its changes", lambda: self.results(step)),
             ("look at the account again", lambda: self.again(step)),
             ("quit", self.leave),
         ]
@@ -170,7 +171,13 @@ class Walk:
         finished = outcome.code == 0 and before != "done" and session.status(step).state == "done"
         if finished:
             say(f"Step {step.id} is done.")
+            self.end()
         return session.following(step) if finished else step
+
+    def end(self) -> None:
+        """Say, when nothing is left, that the migration is finished and what remains."""
+        for number, line in enumerate(self.session.ending()):
+            told(f"- {line}" if number > 1 else line)
 
     def label(self, action: Action) -> str:
         why = self.session.refusal(action)
@@ -207,6 +214,8 @@ class Walk:
         """Ask for the action's fields; what was entered is kept for next time. None when the operator gives up."""
         given = self.given.setdefault(step.id, {})
         for field in action.fields:
+            if not field.asked(given):
+                continue
             value = given.get(field.name, field.default(self.session.facts))
             while True:
                 value = entered(field, value)
@@ -261,12 +270,21 @@ class Walk:
         self.look()
         return step
 
+    def checks(self, step: Step) -> Step:
+        view_checks(list(self.session.facts))
+        return step
+
     def results(self, step: Step) -> Step:
         """Look at the plan, then stand at the step again."""
         if (found := self.session.results) is None:
             say("There is no plan yet: step 6b makes it.")
-        else:
+            return step
+        try:
             view(found)
+        except EOFError:
+            raise
+        except Exception as error:  # a ledger that cannot be read must not end the sitting
+            told(str(error) if isinstance(error, MigrateError) else self.session.crashed("reading the results", error))
         return step
 
     def leave(self) -> Step:

@@ -14,10 +14,8 @@ from screens.asking import Tell
 from screens.sheet import Sheet, cell, number
 from screens.shown import text
 from screens.widgets.options import Choose
-from wizard.results import START, ChangeRow, Results, names
+from wizard.results import START, STATES, ChangeRow, Results, names
 from wizard.text import plural
-
-STATES = ("planned", "applied", "verified", "cleaned", "conflict", "failed", "kept", "resolved", "rolled back")
 
 
 class Counts(Sheet):

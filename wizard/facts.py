@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Verdict = Literal["ok", "attention", "blocked", "unknown"]
+WORST_FIRST: tuple[Verdict, ...] = ("blocked", "attention", "unknown", "ok")
 
 
 @dataclass(frozen=True)

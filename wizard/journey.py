@@ -31,6 +31,7 @@ class Field:
     choices: tuple[str, ...] = ()
     help: str = ""
     required: bool = False
+    asked: Callable[[Mapping[str, str]], bool] = lambda values: True  # whether, by what the fields before it say
 
 
 @dataclass(frozen=True)

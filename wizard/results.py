@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from wizard.migration.entry import Entry
 
 START = (-1_000_000, -1)
+# Of changes, in the order in which a change goes through them.
+STATES = ("planned", "applied", "verified", "cleaned", "conflict", "failed", "kept", "resolved", "rolled back")
 
 
 @dataclass(frozen=True)

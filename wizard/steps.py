@@ -87,6 +87,7 @@ HOW = Field(
 OLD_ROOT = Field(
     "old", "Old checkout", "--old-root", lambda facts: str((facts.value("checkout") or {}).get("old", "")),
     help="for serverless only: the folder of the release that basic-ops was deployed from",
+    asked=lambda values: values.get("how") == "serverless",
 )  # fmt: skip
 
 
