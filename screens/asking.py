@@ -8,13 +8,14 @@ from typing import Any
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.geometry import Size
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Button, Footer, Input, Static
 
 from screens.shown import button, text
 from screens.steady import Steady
+from screens.widgets.long_text import LongText
 from screens.widgets.prose import Prose
 
 
@@ -22,14 +23,12 @@ def fit(asking: Screen[Any], beside: int) -> None:
     """Give the lines all rows but those `beside` them: a share of the height would be cut to rows that nobody uses."""
     for scroll in asking.query("#lines"):
         scroll.styles.max_height = max(3, asking.size.height - beside)
-    asking.call_after_refresh(tell_of_more, asking)
 
 
-def tell_of_more(asking: Screen[Any]) -> None:
+def tell_of_more(asking: Screen[Any], moved: LongText.Moved) -> None:
     """Say on the frame whether its lines go on; a dialog that was closed meanwhile has nothing left to say it on."""
-    more = any(scroll.max_scroll_y for scroll in asking.query("#lines"))
     for dialog in asking.query("#dialog"):
-        dialog.border_subtitle = "↑ ↓ scroll: there is more" if more else ""
+        dialog.border_subtitle = moved.hint
 
 
 class Asking(ModalScreen[bool], Steady[bool]):
@@ -45,11 +44,15 @@ class Asking(ModalScreen[bool], Steady[bool]):
     ]
 
     def compose_lines(self, lines: Sequence[str]) -> ComposeResult:
-        with VerticalScroll(id="lines", can_focus=False):
+        with LongText(id="lines", can_focus=False):
             yield Prose("\n".join(lines))
 
     def on_resize(self) -> None:
         fit(self, self.BESIDE)
+
+    @on(LongText.Moved)
+    def _moved(self, event: LongText.Moved) -> None:
+        tell_of_more(self, event)
 
     def action_scroll(self, lines: int) -> None:
         self.query_one("#lines").scroll_relative(y=lines, animate=False)
@@ -179,12 +182,16 @@ class Tell(ModalScreen[None], Steady[None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):
             yield Static(text(self._heading), id="heading")
-            with VerticalScroll(id="lines"):
+            with LongText(id="lines"):
                 yield Prose("\n".join(self._lines))
         yield Footer(compact=True)
 
     def on_resize(self) -> None:
         fit(self, 5)  # frame, heading with its blank row, footer
+
+    @on(LongText.Moved)
+    def _moved(self, event: LongText.Moved) -> None:
+        tell_of_more(self, event)
 
     def action_close(self) -> None:
         self.dismiss(None)

@@ -120,6 +120,7 @@ class JourneyScreen(Steady[None]):
             self.app.findings.get(step.id, []),
             self._given.setdefault(step.id, {}),
             self._last.get(step.id),
+            session.ending() if step is session.journey.steps[-1] else (),
         )
         async with self._drawing:
             holder = self.query_one("#body")
@@ -287,8 +288,16 @@ class JourneyScreen(Steady[None]):
                 self.step_id, self._wanted = session.following(step).id, None
                 async with self.app.turn:
                     await self._draw()
+                self._tell_the_end()
             elif outcome.code == 0 and session.status(step).state != "done":
                 self._suggest(action, session.previewed_by(action))
+            elif outcome.code == 0 and action.effect != "read":  # what was kept before is deleted now, and the like
+                self._tell_the_end()
+
+    def _tell_the_end(self) -> None:
+        """Say so once nothing is left to do; the last step goes on saying it."""
+        if ending := self.app.session.ending():
+            self.app.push_screen(Tell("The end", ending))
 
     def _suggest(self, dry_run: Action, write: Action | None) -> None:
         """After a dry run the focus goes to what it previewed, unless it was moved elsewhere: pressing Enter again asks,

@@ -17,6 +17,7 @@ from screens.shown import CODES, LEVELS, button, text, total
 from screens.steady import Steady
 from screens.widgets.header import WhereBar
 from screens.widgets.log_panel import LogPanel
+from screens.widgets.long_text import LongText
 from screens.widgets.progress import ProgressTable, duration
 from screens.widgets.prose import Prose
 from wizard.events import Finding, Progress
@@ -62,10 +63,11 @@ class Running(Steady[Outcome]):
             yield VerticalScroll(id="findings", classes="-empty", can_focus=False)
             yield LogPanel(self.app.lines, id="log")
             with Vertical(id="outcome"):
-                with VerticalScroll(id="outcome-text", can_focus=False):
+                with LongText(id="outcome-text", can_focus=False):
                     yield Prose(id="outcome-words")
                 with Horizontal(id="buttons"):
                     yield Button(button("Continue (Enter)"), id="continue", variant="primary", compact=True)
+                    yield Static("", id="more")
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
@@ -157,6 +159,10 @@ class Running(Steady[Outcome]):
     def action_leave(self) -> None:
         if self.outcome is not None:
             self.dismiss(self.outcome)
+
+    @on(LongText.Moved)
+    def _moved(self, event: LongText.Moved) -> None:
+        self.query_one("#more", Static).update(text(event.hint))
 
     def action_scroll(self, lines: int) -> None:
         """Scroll what the work came to, which may be long."""

@@ -77,6 +77,7 @@ def _remaining(facts: Facts, counts: dict[str, int]) -> list[str]:
         )
     if rules.scenario(facts) == "a":
         lines.append("Old ids in audit logs and in the text of old conversations.")
+        lines.append("ADMINS in the var file, if it still names old ids: put in the new ones and do step 1 once more.")
     lines.append("The parameters, and the var file, which serverless.yml still reads.")
     return lines
 

@@ -105,7 +105,7 @@ GUIDANCE = {
         " cleaned up later. Nothing is changed."
     ),
     "7": (
-        "The old records still stand beside the new ones. Deleting them is final, so it waits until the services"
+        "Apply left the old records beside the new ones. Deleting them is final, so it waits until the services"
         " have run without errors for a day or two and users have confirmed their data. Each one is deleted only"
         " if its verified copy exists at that moment. Keeping them, marked, is an equal choice. What can be checked is"
         " ticked already; the rest is yours."

@@ -139,12 +139,16 @@ class Session:
         found = "its tables could not be listed" if tables is None else plural(tables, "table")
         if tables == 0:
             found = "no table has its names: is it the right one?"
+        next_step = "nothing: the migration is finished; step 7 says what remains"
+        if not self.ending():
+            next_step = f"step {here.id}, {here.title}"
+        other = " Another account, region or deployment is chosen at step 0." if self.connect is not None else ""
         lines = [
             f"Account     {where.account}, as {identity.get('arn', 'unknown')}",
             f"Region      {where.region}{f' at {where.endpoint}' if where.endpoint else ''}",
             f"Deployment  {where.deployment} ({where.badge}), {found}",
-            f"Next        step {here.id}, {here.title}",
-            "So far this only looked. Another account, region or deployment is chosen at step 0.",
+            f"Next        {next_step}",
+            f"So far this only looked.{other}",
             "",
         ]
         for step in self.journey.steps[: self.journey.steps.index(here)]:
@@ -156,7 +160,13 @@ class Session:
         """That the migration is finished, what remains and where; [] while a step is open. Never a request."""
         where = self.header()
         place = f"{where.deployment} in account {where.account}, {where.region},"
-        return ending(self.journey, self.facts, place, where.workspace if self.keeps else "") if self.context else []
+        if self.context is None:
+            return []
+        lines = ending(self.journey, self.facts, place, where.workspace if self.keeps else "")
+        if lines and not self.lasting:
+            gone = "its account is" if self.keeps else "its account and this folder are"
+            lines.append(f"This was the demo: {gone} gone as soon as you leave.")
+        return lines
 
     @property
     def log_file(self) -> Path | None:

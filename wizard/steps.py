@@ -236,10 +236,15 @@ def _report() -> Action:
 
 
 def _cleanup_warning(facts: Facts, values: Values) -> Sequence[str]:
+    objects = (
+        "Source objects in S3 are deleted as well; the buckets themselves stay."
+        if values.get("objects") == "yes"
+        else "Source objects in S3 stay: “Source objects in S3 too” is not ticked."
+    )
     return [
-        f"{plural(int(facts.value('retained') or 0), 'old record')} of tables at most are deleted, and source objects in S3"
-        " if the dry run below counts them; each only if its verified copy exists at that moment. Nothing goes down, and"
-        " users notice nothing.",
+        f"{plural(int(facts.value('retained') or 0), 'old record')} of tables at most are deleted, each only if its verified"
+        " copy exists at that moment. Nothing goes down, and users notice nothing.",
+        objects,
         "Afterwards `rollback` is not possible: only the tables' own recovery or a backup brings an old record back.",
     ]
 
@@ -254,7 +259,14 @@ def _keep_warning(facts: Facts, values: Values) -> Sequence[str]:
 
 # Lines of the checklist that the facts can tell; whether features work with the new ids, only people.
 CHECKED = {"deployed": rules.services_done, "quiet": rules.logs_quiet, "backups": rules.safeguard_done}
-OBJECTS = Field("objects", "Source objects in S3 too", "--objects", lambda facts: "no", ("no", "yes"))
+OBJECTS = Field(
+    "objects", "Source objects in S3 too", "--objects", lambda facts: "no", ("no", "yes"),
+    help="not ticked: they stay; this can be done later as well",
+)  # fmt: skip
+
+
+def _cleanup_apply(values: Values) -> list[str]:
+    return ["cleanup", "apply", "--objects" if values.get("objects") == "yes" else "--no-objects"]
 
 
 def _step(
@@ -358,8 +370,9 @@ JOURNEY = Journey(
             action("keep-dry-run", "Show what would be marked", "read", fixed("cleanup", "mark", "--dry-run")),
             action("keep", "Keep old records", "write", fixed("cleanup", "mark"), preview="keep-dry-run",
                    warning=_keep_warning),
-            action("apply", "Delete old records", "destroy", fixed("cleanup", "apply"), word=lambda facts: "DELETE",
-                   fields=ticks(BEFORE_CLEANUP, "checklist", CHECKED), preview="plan", warning=_cleanup_warning),
+            action("apply", "Delete old records", "destroy", _cleanup_apply, word=lambda facts: "DELETE",
+                   fields=(OBJECTS, *ticks(BEFORE_CLEANUP, "checklist", CHECKED)), preview="plan",
+                   warning=_cleanup_warning),
         ], "plan", "retained"),
     )
 )  # fmt: skip

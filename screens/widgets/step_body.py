@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from textual import on
@@ -81,7 +81,7 @@ TEXT = "#text"
 
 class StepBody(Vertical):
     """Built anew for each step; its actions stay in sight while the text scrolls. `given` are the values that the
-    operator typed; they outlive the body."""
+    operator typed; they outlive the body. `ending` is what the last step says once the journey is at its end."""
 
     def __init__(
         self,
@@ -92,10 +92,11 @@ class StepBody(Vertical):
         findings: list[Finding],
         given: dict[str, str],
         last: tuple[Action, Outcome] | None,
+        ending: Sequence[str] = (),
     ):
         super().__init__()
         self.step, self._status, self._facts = step, status, facts
-        self._actions, self._findings, self._last = actions, findings, last
+        self._actions, self._findings, self._last, self._ending = actions, findings, last, ending
         self.given = given
         self._fell_on_text = False  # for want of a better place
 
@@ -103,6 +104,8 @@ class StepBody(Vertical):
         with VerticalScroll(id="text"):
             yield Static(text(f"Step {self.step.id} · {self.step.title}"), id="title")
             yield Prose(self._status.why, STATES[self._status.state], id="status")
+            if self._ending:
+                yield Prose("\n".join(self._ending), id="ending")
             if self._last is not None:
                 action, outcome = self._last
                 joint = "\n" if "\n" in outcome.text.strip() else " "
@@ -111,7 +114,8 @@ class StepBody(Vertical):
                     CODES.get(outcome.code, CODES[1]),
                     classes="last" if outcome.code == 0 else "last -failed",
                 )
-            yield Static(text(self.step.guidance.strip()), classes="guidance")
+            if not self._ending:  # then what to do here is behind
+                yield Static(text(self.step.guidance.strip()), classes="guidance")
             for level, words in self.findings():
                 yield Prose(words, LEVELS[level], joint="", classes="finding")
             if wanted := fields([action for action, _ in reversed(self._actions)]):
@@ -153,10 +157,13 @@ class StepBody(Vertical):
 
     def _update_settings(self) -> None:
         """Where there is little room: what the form above is set to, which may be scrolled out of sight."""
-        shown = [field for field in fields([action for action, _ in reversed(self._actions)]) if not is_tick(field)]
-        told = [f"{one.label}: {value_of(one, self.given, self._facts) or '(not set)'}" for one in shown]
+        told = [
+            f"{one.label}: {value_of(one, self.given, self._facts) or '(not set)'}"
+            for one in fields([action for action, _ in reversed(self._actions)])
+            if not is_tick(one) or (not one.required and "no" in one.choices)  # the others are a checklist
+        ]
         if line := self.query_one_optional("#settings", Static):
-            line.update(text(f"↑ {' · '.join(told)}" if told else ""))
+            line.update(text(f"↑ Shift+Tab: {' · '.join(told)}" if told else ""))
             line.set_class(not told, "-none")
 
     def _update_commands(self) -> None:

@@ -12,6 +12,7 @@ from textual.widgets import DataTable, Input
 from screens import running
 from screens.app import WizardApp
 from screens.asking import Arrival
+from screens.themes import DARK, LIGHT
 from screens.widgets import progress
 from tests.screens.stage import STEPS, stands_still
 from tests.screens.test_wizard import at_step, press_action, screen_text, until
@@ -74,6 +75,16 @@ def test_work_that_failed(snap_compare, steady: WizardApp, size: tuple[int, int]
 
 
 def test_a_step(snap_compare, steady: WizardApp, size: tuple[int, int]) -> None:
+    async def before(pilot) -> None:
+        await at_step(pilot, "1")
+
+    assert snap_compare(steady, terminal_size=size, run_before=before)
+
+
+@pytest.mark.parametrize(("theme", "size"), [(LIGHT.name, (80, 24)), (DARK, (200, 60))], ids=["light", "200x60"])
+def test_a_step_where_it_looks_otherwise(snap_compare, steady: WizardApp, theme: str, size: tuple[int, int]) -> None:
+    steady.theme = theme
+
     async def before(pilot) -> None:
         await at_step(pilot, "1")
 

@@ -48,8 +48,9 @@ def luminance(color: Color) -> float:
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
 
 
-async def test_every_word_of_the_light_theme_can_be_read(app: WizardApp) -> None:
-    app.theme = LIGHT.name
+@pytest.mark.parametrize("theme", [DARK, LIGHT.name])
+async def test_every_word_can_be_read(app: WizardApp, theme: str) -> None:
+    app.theme = theme
     async with app.run_test(size=(100, 40)) as pilot:
         await at_step(pilot, "1")
         await press_action(pilot, "populate-dry-run")

@@ -69,6 +69,8 @@ def add(commands: Subparsers[argparse.ArgumentParser], common: argparse.Argument
     one.set_defaults(run=run_cleanup_plan)
     one = actions.add_parser("apply", parents=[common], help="delete it; asks for the word DELETE")
     one.add_argument("--dry-run", action="store_true", help="the same as `cleanup plan`")
+    one.add_argument("--objects", action=argparse.BooleanOptionalAction, default=None,
+                     help="source objects in S3 as well, or not; else as the last `cleanup plan`")  # fmt: skip
     one.set_defaults(run=run_cleanup_apply, effect="destroy", word="DELETE", announce=_before_cleanup)
     actions.add_parser("verify", parents=[common], help="old keys absent, twins present").set_defaults(
         run=run_cleanup_verify
@@ -96,7 +98,7 @@ def _before_apply(arguments: argparse.Namespace, context: Context) -> Sequence[s
 
 
 def _before_cleanup(arguments: argparse.Namespace, context: Context) -> Sequence[str] | None:
-    objects = bool(context.workspace.settings().get("cleanup_objects"))
+    objects = _objects(arguments, context)
     count, back = _retained(context)
     if not count and not objects and not back:
         return None
@@ -260,12 +262,18 @@ def run_cleanup_plan(arguments: argparse.Namespace, context: Context) -> Outcome
 
 
 def run_cleanup_apply(arguments: argparse.Namespace, context: Context) -> Outcome:
-    objects = bool(context.workspace.settings().get("cleanup_objects"))
+    objects = _objects(arguments, context)
     if arguments.dry_run:
         summary = cleanup.plan_cleanup(context, objects=objects)
         return Outcome(0, _would_delete(summary), summary)
     summary = cleanup.apply_cleanup(context, objects=objects)
     return Outcome(cleanup.code(summary), _cleanup_text(summary, cleanup.text(summary)), summary)
+
+
+def _objects(arguments: argparse.Namespace, context: Context) -> bool:
+    """Whether source objects go as well: as this command says, else as the last `cleanup plan` did."""
+    said: bool | None = arguments.objects
+    return bool(context.workspace.settings().get("cleanup_objects")) if said is None else said
 
 
 def run_cleanup_verify(arguments: argparse.Namespace, context: Context) -> Outcome:
