@@ -70,7 +70,7 @@ class Terminal:
         """All that was ever written, with its control sequences."""
         return self.raw.decode("utf-8", "replace")
 
-    def until(self, true: str | Callable[[], bool], seconds: float = 15) -> None:
+    def until(self, true: str | Callable[[], bool], seconds: float = 40) -> None:
         """Wait until words are on the screen, or a condition holds."""
         end = time.monotonic() + seconds
         check = (lambda: true in self.text) if isinstance(true, str) else true
@@ -89,7 +89,7 @@ class Terminal:
     def type(self, keys: str) -> None:
         os.write(self.master, keys.encode())
 
-    def ends(self, seconds: float = 15) -> int:
+    def ends(self, seconds: float = 40) -> int:
         """The exit status, once the program has ended."""
         end = time.monotonic() + seconds
         while self.process.poll() is None and time.monotonic() < end:

@@ -29,7 +29,7 @@ from wizard.steps import JOURNEY
 SIZE = (80, 24)
 
 
-async def until(pilot: Pilot[int], true: Callable[[], bool], seconds: float = 10) -> None:
+async def until(pilot: Pilot[int], true: Callable[[], bool], seconds: float = 30) -> None:
     """Wait for something to become true; fail with a picture of the screen's text otherwise."""
     end = time.monotonic() + seconds
     while not true():
