@@ -137,7 +137,7 @@ def judge(task: ScanTask, item: Item, scope: Scope, page: Page) -> None:
     if row is None or row.skip:
         return
     for attribute in row.whole_ids:
-        if "S" in item.get(attribute, {}):
+        if item.get(attribute, {}).get("S"):  # a key without a delegate holds an empty one
             page.owners[item[attribute]["S"]] += 1
             if row.identities:
                 page.people.add(item[attribute]["S"])

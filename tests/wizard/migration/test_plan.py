@@ -62,6 +62,9 @@ def test_whoever_has_data_and_is_not_in_the_map_is_told_whatever_the_form_of_the
     strangers = ("evelyn", "..", "jo-123456")
     others = ("astgp/1", "Helper-654321", "system")
     stage.put(ACCESS, access(ANN), *map(access, (*strangers, *others)))
+    stage.put(
+        "object-access/api-keys", {"api_owner_id": {"S": "x"}, "owner": {"S": ANN}, "delegate": {"S": ""}}
+    )  # nobody
     stage.put("object-access/cognito-users", {"user_id": {"S": "jo-123456"}})  # a person, though it looks like a key
     assert stage.plan()["not_in_map"] == {"count": 3, "examples": sorted(strangers)}
 
