@@ -318,7 +318,7 @@ class JourneyScreen(Steady[None]):
     async def _agreed(self, step: Step, action: Action, values: Values, seen: Outcome | None) -> bool:
         where = self.app.session.header()
         lines = [f"On account {where.account}, {where.region}, deployment {where.deployment} ({where.badge}).", ""]
-        if warnings := list(action.warning(self.app.session.facts, values)):
+        if warnings := self.app.session.warnings(action, values):
             lines += [*(f"! {line}" for line in warnings), ""]
         if seen is not None:
             lines += ["The dry run says:", excerpt(seen.text, "Cancel, then o shows all"), ""]

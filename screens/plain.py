@@ -230,7 +230,7 @@ class Walk:
     def agreed(self, action: Action, values: Values) -> bool:
         where = self.session.header()
         say(f"On account {where.account}, {where.region}, deployment {where.deployment} ({where.badge}).")
-        for warning in action.warning(self.session.facts, values):
+        for warning in self.session.warnings(action, values):
             told(f"Attention: {warning}")
         if action.effect == "destroy":
             word = action.word(self.session.facts)

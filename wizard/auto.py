@@ -133,7 +133,7 @@ def _step(
 def _run(
     session: Session, action: Action, values: Mapping[str, str], out: Callable[[str], None], follower: Follower
 ) -> int:
-    for warning in action.warning(session.facts, values):
+    for warning in session.warnings(action, values):
         out(f"  ! {plain(warning)}")
     outcome: Outcome = follower.follow(session.start(action, values))
     for line in outcome.text.split("\n"):

@@ -222,6 +222,12 @@ class Session:
         state = status(step, self.facts)
         return state.why if state.state == "unknown" and action.effect == "destroy" else ""
 
+    def warnings(self, action: Action, values: Values) -> list[str]:
+        """What to know before an action is agreed to: that this may be the wrong place, then what it does there."""
+        found = self.facts.by_name.get("deployment")
+        wrong = [f"{found.found} {found.todo}"] if found is not None and found.verdict == "blocked" else []
+        return [*wrong, *action.warning(self.facts, values)]
+
     def preview_of(self, action: Action) -> Action | None:
         """The dry run of an action, if it has one."""
         step = self.step_of(action)

@@ -48,6 +48,15 @@ def test_locks_hold_where_an_action_is_started(session: Session) -> None:
     assert run(session, "4b", "free").code == 0
 
 
+def test_who_writes_where_the_deployment_was_not_found_is_told_before(session: Session) -> None:
+    action = next(action for step in session.journey.steps for action in step.actions)
+    assert session.warnings(action, {}) == list(action.warning(session.facts, {}))
+    session.facts = Facts(
+        {"deployment": Fact("deployment", "blocked", "Deployment", "No table of v6/dev.", "Check --region.")}
+    )
+    assert session.warnings(action, {})[0] == "No table of v6/dev. Check --region."
+
+
 def test_an_undo_is_open_where_its_step_is_locked_again(session: Session) -> None:
     session.journey = steps.JOURNEY
     found = {
