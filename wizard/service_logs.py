@@ -123,6 +123,9 @@ def follow(
     seen: dict[str, Hit] = {}
     denied: set[str] = set()
     done = 0
+    if not functions:  # nothing can come, so nobody is left waiting for it
+        log.info("There is no function whose logs could be followed.")
+        return []
     log.info("Following the logs of %s; stop it when you have seen enough.", plural(len(functions), "function"))
     try:
         while rounds is None or done < rounds:

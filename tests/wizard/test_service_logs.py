@@ -111,6 +111,7 @@ def test_ending_to_follow_says_how_much_was_seen(
     aws: Aws, context: Context, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("INFO", "wizard.service_logs")
+    assert follow(context, []) == [], "not followed for ever where there is nothing to follow"
     write_log(aws, "a", "KeyError: 'TABLE_NOW'")
     monkeypatch.setattr(context.control, "sleep", lambda seconds: (context.control.cancel(), context.control.check()))
     with pytest.raises(Interrupted):
