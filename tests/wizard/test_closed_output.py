@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from tests.wizard.cli_run import SETTINGS, options
 from tests.wizard.migration import few
 from tests.wizard.migration.stage import Stage, stage
+from wizard import cli
 
 __all__ = ["stage"]
 
@@ -46,3 +48,11 @@ def test_a_full_disk_behind_the_output_is_a_sentence(planned: Stage) -> None:
     assert ended(planned, "migrate show --json", "> /dev/full") == (1, said)
     code, text = ended(planned, "nonsense --json", "> /dev/full")
     assert (code, text.startswith("Argument COMMAND"), text.count("\n")) == (2, True, 1)
+
+
+def test_what_an_old_terminal_cannot_show_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, "ascii"))
+    assert cli.main(["nonsense"]) == 2
+    print("Looking…", flush=True)
+    assert out.getvalue() == b"Looking\\u2026\n"
