@@ -37,7 +37,7 @@ from wizard.migration.current_plan import check_tables, open_plan
 from wizard.migration.entry import Entry, encode_key
 from wizard.migration.giving_back import give_back
 from wizard.migration.ledger import Ledger
-from wizard.migration.objects import copy_objects, object_stands
+from wizard.migration.objects import copy_objects, object_stands, taken_targets
 from wizard.migration.read_ahead import ReadAhead
 from wizard.migration.recorded import recorded
 from wizard.migration.show import shown
@@ -194,8 +194,10 @@ class _Run:
         """What one task copies each, in the order of the targets."""
         size = SLICE
         for number, batch in enumerate(batches):
-            # The intent is on disk before the copy: after a kill, an equal object at the target is known to be ours.
-            self._record_intent(batch)
+            # The intent is on disk before the copy: after a kill, an equal object at the target is known to be ours. It is
+            # not where one stood already.
+            taken = taken_targets(self.context.account, [entry.object_copy for entry in batch])
+            self._record_intent(entry for entry in batch if entry.target_key not in taken)
             if number == 0 and len(batch) < BATCH:
                 size = max(1, -(-len(batch) // self.context.workers))  # few objects: something for every worker
             ordered = sorted(batch, key=lambda entry: str(entry.target_key))

@@ -341,10 +341,21 @@ def _not_as_planned(copy: ObjectCopy, source: Mapping[str, Any] | None) -> str:
     return ""
 
 
+def taken_targets(account: Account, copies: Sequence[ObjectCopy]) -> set[str]:
+    """The target keys of a batch at which a listing shows an object; a short one does not reach all of them."""
+    return _listed_targets(account, copies)[0]
+
+
 def _free_targets(account: Account, copies: Sequence[ObjectCopy]) -> set[str]:
     """The target keys of a batch at which nothing stands; those that a short listing does not reach are left out."""
+    taken, last = _listed_targets(account, copies)
+    return {copy.target_key for copy in copies if copy.target_key.encode() <= last} - taken
+
+
+def _listed_targets(account: Account, copies: Sequence[ObjectCopy]) -> tuple[set[str], bytes]:
+    """The target keys of a batch that two pages of a listing show, and the last key that they reach; b"" for none."""
     if len({copy.target_bucket for copy in copies}) != 1:
-        return set()
+        return set(), b""
     keys = sorted({copy.target_key for copy in copies}, key=lambda key: key.encode())
     taken: set[str] = set()
     last = b""
@@ -361,8 +372,8 @@ def _free_targets(account: Account, copies: Sequence[ObjectCopy]) -> set[str]:
                 break
     except AWS_ERRORS as error:
         log.warning("The targets were not listed and are looked at one by one: %s", explain(error))
-        return set()
-    return {key for key in keys if key not in taken and key.encode() <= last}
+        return set(), b""
+    return taken.intersection(keys), last
 
 
 def _equal(

@@ -374,6 +374,21 @@ def test_a_copy_that_arrives_after_it_was_undone_is_told(stage: Stage) -> None:
     assert run(context, "rollback").document["under_new_ids"]["items"] == [f"{stage.name(ACCOUNTS)}: user={MAP[ANN]}"]
 
 
+def test_an_object_that_stood_before_a_killed_run_began_is_not_taken_back(stage: Stage) -> None:
+    client, consolidation = stage.aws.client("s3"), stage.bucket("lambda/consolidation")
+    client.put_object(Bucket=stage.bucket("lambda/user-conversations"), Key=f"{ANN}/c1", Body=b"{}")
+    stage.put(ACCOUNTS, {"user": s(ANN)})
+    stage.plan()
+    theirs = next(entry.target_key for entry in stage.entries() if entry.kind == "object")
+    client.put_object(Bucket=consolidation, Key=theirs, Body=b"{}")
+    context = stage.context()
+    die_at(context, "s3", "HeadObject")
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+    assert stage.run("rollback").code == 0
+    assert [one["Key"] for one in client.list_objects_v2(Bucket=consolidation)["Contents"]] == [theirs]
+
+
 def _die_once_answered() -> Any:
     def die(**_: Any) -> None:
         raise Killed
