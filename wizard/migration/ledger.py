@@ -306,6 +306,15 @@ class Ledger:
         )
         return self._db.execute(query, (place, encode_key(key))).fetchone() is not None
 
+    def undone(self, place: str, key: Any, target_digest: str, since: float) -> Entry | None:
+        """The copy that was undone `since` then and had left exactly this item at this key."""
+        record = self._db.execute(
+            f"SELECT {COLUMNS} FROM changes WHERE target_place = ? AND target_key = ? AND target_digest = ? AND updated >= ?"
+            " AND kind = 'item' AND state = 'rolled back' AND json_extract(detail, '$.created')",
+            (place, encode_key(key), target_digest, since),
+        ).fetchone()
+        return from_record(record) if record else None
+
     def at_target(self, place: str, key: Any, kind: str = "content") -> list[Entry]:
         """The changes of a kind that lead to a target."""
         records = self._db.execute(

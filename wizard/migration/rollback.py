@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -69,8 +70,9 @@ def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
             run.all()
             return run.summary()
         with exclusive(context):
+            started = time.time()
             summary = recorded(context.account, ledger, "rollback", run.all, run.summary, code, text)
-            return {**summary, "under_new_ids": under_new_ids(context, ledger)}
+            return {**summary, "under_new_ids": under_new_ids(context, ledger, started)}
 
 
 def require_undoable(ledger: Ledger) -> None:
@@ -341,14 +343,17 @@ def _objects_of_content(context: Context, entry: Entry, dry_run: bool) -> str | 
 
 
 def code(summary: Mapping[str, Any]) -> int:
-    """1 when something was left or is still to be put back, else 0."""
-    return 1 if summary["left_total"] or summary["still_to_put_back"] else 0
+    """1 when something was left, stands again or is still to be put back, else 0."""
+    late = summary.get("under_new_ids", {}).get("late")
+    return 1 if summary["left_total"] or summary["still_to_put_back"] or late else 0
 
 
 def text(summary: Mapping[str, Any]) -> str:
     would = "would be undone" if summary["dry_run"] else "undone"
     left = f"; {summary['left_total']:,} left as they are" if summary["left_total"] else ""
-    others = summary.get("under_new_ids", {}).get("count", 0)
+    found = summary.get("under_new_ids", {})
+    late = found.get("late", 0)
+    others = found.get("count", 0) - late
     new = (
         f"; {plural(others, 'item')} under new ids that this program did not make {'was' if others == 1 else 'were'} left:"
         " they were there before, or services wrote them since"
@@ -357,4 +362,10 @@ def text(summary: Mapping[str, Any]) -> str:
     )
     back = summary["still_to_put_back"]
     taken = f"; {plural(len(back), 'item')} still to be put back" if back else ""
-    return f"{plural(summary['total'], 'change')} {would}{left}{taken}{new}"
+    again = (
+        f"; {plural(late, 'copy', 'copies')} arrived after {'it was' if late == 1 else 'they were'} undone: run `rollback`"
+        " once more"
+        if late
+        else ""
+    )
+    return f"{plural(summary['total'], 'change')} {would}{left}{taken}{again}{new}"

@@ -10,6 +10,7 @@ from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.catalog.model import Ids
 from wizard.context import Context
 from wizard.errors import Interrupted, MigrateError
+from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
 from wizard.migration.plan import Census, scan_tables
 from wizard.migration.rewrite import Watch
@@ -23,14 +24,16 @@ from wizard.wire import key_text
 LISTED = 50  # items that are named
 
 
-def under_new_ids(context: Context, ledger: Ledger) -> dict[str, Any]:
-    """`{"count", "tables": {name: count}, "items": ["table: key", …], "unread": [table, …]}`.
+def under_new_ids(context: Context, ledger: Ledger, since: float) -> dict[str, Any]:
+    """`{"count", "late", "tables": {name: count}, "items": ["table: key", …], "unread": [table, …]}`.
 
     Found as a plan finds old ids, with the map turned round. What the ledger knows is left out: it is undone, or listed
-    as left. What could not be read is named and raises nothing but Interrupted: everything is undone by then.
+    as left. `late` of them are copies that the rollback begun at `since` had undone and that stand again, from a request
+    that was long under way: they are recorded as made, for the next rollback. What could not be read is named and raises
+    nothing but Interrupted: everything is undone by then.
     """
     try:
-        return _search(context, ledger)
+        return _search(context, ledger, since)
     except Interrupted:
         raise
     except AWS_ERRORS as error:
@@ -40,13 +43,14 @@ def under_new_ids(context: Context, ledger: Ledger) -> dict[str, Any]:
 
 
 def _nothing(why: str) -> dict[str, Any]:
-    return {"count": 0, "tables": {}, "items": [], "unread": [why]}
+    return {"count": 0, "late": 0, "tables": {}, "items": [], "unread": [why]}
 
 
-def _search(context: Context, ledger: Ledger) -> dict[str, Any]:
+def _search(context: Context, ledger: Ledger, since: float) -> dict[str, Any]:
     changed = Ids(planned_ids(context.workspace)).changed
     counts: Counter[str] = Counter()
     items: list[str] = []
+    late: list[Entry] = []
     census, unread = Census(), list[str]()
     if changed:
         turned = Ids({new: old for old, new in changed.items()})
@@ -60,6 +64,9 @@ def _search(context: Context, ledger: Ledger) -> dict[str, Any]:
             for _, place, candidate in staging.candidates():
                 if candidate.users and not ledger.knows(place, candidate.source_key):
                     counts[place] += 1
+                    if again := ledger.undone(place, candidate.source_key, candidate.source_digest, since):
+                        late.append(again.becomes("applied", "it arrived after it was undone"))
                     if len(items) < LISTED:
                         items.append(f"{place}: {key_text(candidate.source_key)}")
-    return {"count": counts.total(), "tables": dict(counts), "items": items, "unread": unread}
+    ledger.save(late)
+    return {"count": counts.total(), "late": len(late), "tables": dict(counts), "items": items, "unread": unread}

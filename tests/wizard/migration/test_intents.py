@@ -363,7 +363,7 @@ def test_a_copy_whose_answer_was_lost_is_on_record_whatever_services_do_to_it_or
     assert (stage.get(ACCOUNTS, MAP[ANN]) is not None) == (changed == "new")
 
 
-def test_a_copy_that_arrives_after_it_was_undone_is_told(stage: Stage) -> None:
+def test_a_copy_that_arrives_after_it_was_undone_is_told_and_taken_back_by_the_next_rollback(stage: Stage) -> None:
     stage.put(ACCOUNTS, {"user": s(ANN)})
     stage.plan()
     stage.apply()
@@ -371,7 +371,14 @@ def test_a_copy_that_arrives_after_it_was_undone_is_told(stage: Stage) -> None:
     context = stage.context()
     hook = "after-call.dynamodb.DeleteItem"
     context.account.client("dynamodb").meta.events.register(hook, lambda **_: stage.put(ACCOUNTS, late))
-    assert run(context, "rollback").document["under_new_ids"]["items"] == [f"{stage.name(ACCOUNTS)}: user={MAP[ANN]}"]
+    ended = run(context, "rollback")
+    assert ended.document["under_new_ids"]["items"] == [f"{stage.name(ACCOUNTS)}: user={MAP[ANN]}"]
+    assert ended.code == 1 and "1 copy arrived after it was undone: run `rollback` once more" in ended.text
+    assert stage.run("rollback").code == 0
+    assert [item["user"] for item in stage.scan(ACCOUNTS)] == [s(ANN)]
+    stage.put(ACCOUNTS, late)  # by whomever: no rollback of ours had just undone it
+    assert stage.run("rollback").code == 0
+    assert stage.get(ACCOUNTS, MAP[ANN]) == late
 
 
 def test_an_object_that_stood_before_a_killed_run_began_is_not_taken_back(stage: Stage) -> None:
