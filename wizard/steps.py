@@ -102,18 +102,43 @@ def _free_word(facts: Facts) -> str:
 
 def _free_warning(facts: Facts, values: Values) -> Sequence[str]:
     rows, lost = rules.old_rows(facts) or 0, rules.doomed(facts)
-    took = facts.value("lambda_deployment")
-    wait = (
-        f"{duration(took)} when you go on at once, as long as its last deployment took"
-        if took
-        else "some 5 to 15 minutes when you go on at once, since its last deployment left no times"
-    )
     gone = [f"The stack's tables go with it; with rows are: {', '.join(lost)}."] if lost else []
     gone += [f"The old user storage has {plural(rows, 'row')}, which are in the verified backup."] if rows else []
     return [
         *(gone if values.get("how") != "resource" else []),
-        f"User settings, shares and workflows do not work from now until amplify-lambda is deployed (4c): {wait}.",
+        "User settings, shares and workflows do not work from now until amplify-lambda is deployed (4c):"
+        f" if you go on at once, {_lambda_time(facts)}.",
         "Users see errors when they save settings, share, or open shared items; chats go on. Nothing needs to be stopped.",
+    ]
+
+
+# Steps 4c and 5
+
+
+def _lambda_time(facts: Facts) -> str:
+    """How long the deployment of amplify-lambda will take, and how that is known."""
+    took = facts.value("lambda_deployment")
+    if took:
+        return f"{duration(took)} (as long as its last deployment took)"
+    return "some 5 to 15 minutes (its last deployment left no times)"
+
+
+def _lambda_warning(facts: Facts, values: Values) -> Sequence[str]:
+    down = ["User settings, shares and workflows do not work until it is done; then they are back."]
+    return [
+        f"It takes {_lambda_time(facts)}, and each resource can be watched in the log.",
+        *(down if facts.value("user_data_owner") != "amplify-lambda" else []),
+        "Users may see single errors meanwhile. Nothing needs to be stopped.",
+        "If CloudFormation refuses, its reason is shown and the stack rolls back by itself to what it is now.",
+    ]
+
+
+def _services_warning(facts: Facts, values: Values) -> Sequence[str]:
+    return [
+        "One service after another, some minutes each, and each resource can be watched in the log.",
+        "Until the last one is deployed, old and new services stand side by side: users may see errors in what is not"
+        " deployed yet. Do it in the maintenance window; nothing needs to be stopped.",
+        "It stops at the first failure with CloudFormation's reason; that stack rolls back by itself, the others stay.",
     ]
 
 
@@ -310,7 +335,7 @@ JOURNEY = Journey(
         _step("4c", rules.never, rules.lambda_done, rules.lambda_locked, [
             action("list", "Show what would be deployed", "read", fixed("services", "list", "amplify-lambda")),
             action("deploy", "Deploy amplify-lambda", "write", fixed("services", "deploy", "amplify-lambda"),
-                   preview="list"),
+                   preview="list", warning=_lambda_warning),
         ], "lambda_stack", "new_user_storage", "consolidation"),
         _step("4d", rules.import_skip, rules.import_done, rules.import_locked, [
             action("dry-run", "Show what would be imported", "read", lambda values: [*_import(values), "--dry-run"],
@@ -319,7 +344,8 @@ JOURNEY = Journey(
         ], "backup", "import", "old_user_storage"),
         _step("5", rules.services_skip, rules.services_done, rules.services_locked, [
             action("list", "Show order and state", "read", fixed("services", "list")),
-            action("deploy", "Deploy the services", "write", fixed("services", "deploy", "--all"), preview="list"),
+            action("deploy", "Deploy the services", "write", fixed("services", "deploy", "--all"), preview="list",
+                   warning=_services_warning),
         ], "services"),
         _step("V", rules.never, rules.verified_done, rules.never, [
             action("follow", "Follow the logs", "read", fixed("services", "verify", "--follow")),

@@ -203,6 +203,16 @@ def test_freeing_by_the_resource_alone_does_not_speak_of_lost_tables() -> None:
     assert "t-user-storage" not in told and "about 12 minutes" in told
 
 
+def test_a_deployment_says_how_long_it_takes_and_what_users_notice() -> None:
+    deploy = {step: next(one for one in JOURNEY[step].actions if one.id == "deploy") for step in ("4c", "5")}
+    freed = facts(**{**READY, "lambda_deployment": 600, "user_data_owner": "nobody"})
+    told = " ".join(deploy["4c"].warning(freed, {}))
+    assert "about 12 minutes" in told and "settings, shares and workflows do not work until it is done" in told
+    again = " ".join(deploy["4c"].warning(facts(**{**READY, "user_data_owner": "amplify-lambda"}), {}))
+    assert "5 to 15 minutes" in again and "do not work" not in again
+    assert "minutes each" in " ".join(deploy["5"].warning(freed, {}))
+
+
 def test_freeing_with_serverless_names_the_old_checkout() -> None:
     free = next(action for action in JOURNEY["4b"].actions if action.id == "free")
     told = free.command({"how": "serverless", "old": "/old"})
