@@ -284,6 +284,7 @@ class JourneyScreen(Steady[None]):
             if self.step_id != step.id:
                 return  # the operator has gone elsewhere meanwhile
             if outcome.code == 0 and before != "done" and session.status(step).state == "done":
+                self.app.clear_notifications()  # what they announced does not come any more
                 self.notify(f"Step {step.id} is done.", timeout=3, markup=False)
                 self.step_id, self._wanted = session.following(step).id, None
                 async with self.app.turn:

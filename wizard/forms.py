@@ -51,5 +51,9 @@ def complaint(field: Field, value: str) -> str:
 
 
 def complaints(action: Action, values: Values) -> list[str]:
-    """All complaints about an action's values."""
-    return [text for field in action.fields if (text := complaint(field, values.get(field.name, "")))]
+    """All complaints about those of an action's values that are asked for."""
+    return [
+        text
+        for field in action.fields
+        if field.asked(values) and (text := complaint(field, values.get(field.name, "")))
+    ]

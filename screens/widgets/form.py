@@ -83,12 +83,20 @@ class FieldRow(Vertical):
 
 
 class Form(Vertical):
-    """All fields of a step; values are plain strings by field name."""
+    """The fields of a step; values are plain strings by field name. One that the others do not ask for is not shown."""
 
     def __init__(self, fields: list[Field], values: Mapping[str, str]):
         super().__init__()
-        self._fields, self._values = fields, values
+        self._fields, self._values = fields, dict(values)
 
     def compose(self) -> ComposeResult:
         for field in self._fields:
-            yield FieldRow(field, self._values.get(field.name, ""))
+            row = FieldRow(field, self._values.get(field.name, ""))
+            row.display = field.asked(self._values)
+            yield row
+
+    @on(FieldRow.Changed)
+    def _changed(self, event: FieldRow.Changed) -> None:
+        self._values[event.name] = event.value
+        for row in self.query(FieldRow):
+            row.display = row.field.asked(self._values)

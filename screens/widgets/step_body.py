@@ -157,10 +157,13 @@ class StepBody(Vertical):
 
     def _update_settings(self) -> None:
         """Where there is little room: what the form above is set to, which may be scrolled out of sight."""
+        wanted = fields([action for action, _ in reversed(self._actions)])
+        values = {one.name: value_of(one, self.given, self._facts) for one in wanted}
         told = [
-            f"{one.label}: {value_of(one, self.given, self._facts) or '(not set)'}"
-            for one in fields([action for action, _ in reversed(self._actions)])
-            if not is_tick(one) or (not one.required and "no" in one.choices)  # the others are a checklist
+            f"{one.label}: {values[one.name] or '(not set)'}"
+            for one in wanted
+            if one.asked(values)
+            and (not is_tick(one) or (not one.required and "no" in one.choices))  # the others are a checklist
         ]
         if line := self.query_one_optional("#settings", Static):
             line.update(text(f"↑ Shift+Tab: {' · '.join(told)}" if told else ""))
@@ -206,7 +209,7 @@ class StepBody(Vertical):
             self.focus_first()
 
     def _rows(self) -> Iterator[FieldRow | ActionRow]:
-        yield from self.query(FieldRow)
+        yield from (row for row in self.query(FieldRow) if row.display)
         yield from self.query(ActionRow)
 
     def _give_focus(self, part: Widget, cursor: int | None = None) -> bool:
@@ -230,7 +233,7 @@ class StepBody(Vertical):
     def focus_first(self) -> None:
         """Focus an empty needed field, else the dry run of what writes, else another button that only looks, else the text."""
         for row in self.query(FieldRow):
-            if row.field.required and not row.value and self._give_focus(row):
+            if row.display and row.field.required and not row.value and self._give_focus(row):
                 return
         looking = [row for row in self.query(ActionRow) if row.offered.effect == "read"]
         previews = {action.preview for action, refusal in self._actions if action.effect == "write" and not refusal}

@@ -11,6 +11,7 @@ from textual.widgets import Button, Input, Select
 from screens.app import WizardApp
 from screens.asking import AskForWord, AskToStop, Tell
 from screens.running import Running
+from screens.widgets.form import FieldRow
 from screens.widgets.step_body import ActionRow
 from tests.screens.stage import BASIC_OPS, OWNER, freeing, gather_freeing, session_in
 from tests.screens.test_wizard import at_step, finish_run, screen_text, until
@@ -86,6 +87,17 @@ async def test_each_way_frees_after_its_dry_run_and_the_typed_name(app: WizardAp
         await finish_run(pilot)
         await at_step(pilot, "4b")
         assert app.session.context.workspace.settings()["how"] == how and "✓ done: nobody owns" in screen_text(app)
+
+
+async def test_the_old_checkout_is_asked_for_only_when_serverless_is_chosen(app: WizardApp) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        await at_step(pilot, "4b")
+        for how, asked in (("stack", False), ("serverless", True), ("resource", False)):
+            await choose(pilot, how)
+            assert any(isinstance(one, Input) for one in app.screen.focus_chain) is asked
+            await pilot.pause()
+            (row,) = (row for row in app.screen.query(FieldRow) if row.field.label == "Old checkout")
+            assert row.display is asked
 
 
 async def test_neither_a_dry_run_nor_a_declined_word_puts_the_focus_on_what_destroys(app: WizardApp) -> None:
