@@ -164,7 +164,7 @@ class Session:
             return []
         lines = ending(self.journey, self.facts, place, where.workspace if self.keeps else "")
         if lines and not self.lasting:
-            gone = "its account is" if self.keeps else "its account and this folder are"
+            gone = "its account is" if self.keeps else "its account and its files are"
             lines.append(f"This was the demo: {gone} gone as soon as you leave.")
         return lines
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -53,7 +54,7 @@ def run_demo(arguments: argparse.Namespace, context: None = None) -> Outcome:
             JOURNEY,
             _gather,
             context=demo.context(Path(folder) / "workspace"),
-            resume_command="amplify-migrate demo",
+            resume_command=_again(arguments),
             lasting=False,
             keeps=arguments.workspace is not None,
             log_to=arguments.log,
@@ -64,3 +65,12 @@ def run_demo(arguments: argparse.Namespace, context: None = None) -> Outcome:
             return Outcome(code, "")
         verdict = check(demo)
         return Outcome(code or (0 if verdict.right else 1), verdict.text, verdict.details)
+
+
+def _again(arguments: argparse.Namespace) -> str:
+    """The command line of another demo like this one."""
+    usual = argparse.ArgumentParser()
+    add_seed_options(usual)
+    chosen = {name: getattr(arguments, name) for name in ("users", "scenario", "seed", "release")}
+    words = [f"--{name}={value}" for name, value in chosen.items() if value != usual.get_default(name)]
+    return shlex.join(["amplify-migrate", "demo", *(["--plain"] if arguments.plain else []), *words])
