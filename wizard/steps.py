@@ -326,7 +326,8 @@ JOURNEY = Journey(
         ], "old_user_storage", "basic_ops_tables"),
         _step("4b", rules.never, rules.endpoint_done, rules.endpoint_locked, [
             action("show", "Show who owns it", "read", fixed("endpoint", "show")),
-            action("wait", "Wait: I free it by hand", "read", fixed("endpoint", "free", "--how", "wait")),
+            action("wait", "Wait: I free it by hand", "read", fixed("endpoint", "free", "--how", "wait"),
+                   does="only looks, until it is free or you stop it"),
             action("dry-run", "Show what would be removed", "read",
                    lambda values: [*_free(values), "--dry-run"], fields=(HOW, OLD_ROOT)),
             action("free", "Free /user-data", "destroy", _free, fields=(HOW, OLD_ROOT),
@@ -348,7 +349,8 @@ JOURNEY = Journey(
                    warning=_services_warning),
         ], "services"),
         _step("V", rules.never, rules.verified_done, rules.never, [
-            action("follow", "Follow the logs", "read", fixed("services", "verify", "--follow")),
+            action("follow", "Follow the logs", "read", fixed("services", "verify", "--follow"),
+                   does="only looks, until you stop it"),
             action("verify", "Verify the services", "read", _verify_services,
                    fields=TRIED),
         ], "verified_services"),
