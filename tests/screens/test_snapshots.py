@@ -77,6 +77,7 @@ def test_work_that_failed(snap_compare, steady: WizardApp, size: tuple[int, int]
 def test_a_step(snap_compare, steady: WizardApp, size: tuple[int, int]) -> None:
     async def before(pilot) -> None:
         await at_step(pilot, "1")
+        await pilot.pause(0.3)
 
     assert snap_compare(steady, terminal_size=size, run_before=before)
 
@@ -87,6 +88,7 @@ def test_a_step_where_it_looks_otherwise(snap_compare, steady: WizardApp, theme:
 
     async def before(pilot) -> None:
         await at_step(pilot, "1")
+        await pilot.pause(0.3)
 
     assert snap_compare(steady, terminal_size=size, run_before=before)
 
@@ -109,6 +111,7 @@ def test_cleanup_with_its_checklist(snap_compare, steady: WizardApp, size: tuple
 
     async def before(pilot) -> None:
         await at_step(pilot, "7")
+        await pilot.pause(0.3)  # where its text ends is known once it is laid out
 
     assert snap_compare(steady, terminal_size=size, run_before=before)
 

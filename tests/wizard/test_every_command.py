@@ -222,6 +222,11 @@ def terminal(demo: Demo, walked: Walk, *face: str) -> Terminal:
     return Terminal(*words, columns=160, lines=150, place=demo.root, PATH=os.environ["PATH"], **wanted)
 
 
+def numbered(text: str, words: str) -> str:
+    """The number of a choice, in the last of the lists on the terminal."""
+    return [line.split(".")[0].strip() for line in text.splitlines() if re.match(rf" *\d+\. .*{words}", line)][-1]
+
+
 def plain_prompts(demo: Demo, walked: Walk) -> str:
     """What plain prompts show of the parameters and of the plan."""
     with terminal(demo, walked, "--plain") as shown:
@@ -229,10 +234,9 @@ def plain_prompts(demo: Demo, walked: Walk) -> str:
         shown.type("1\r")
         shown.until("Done: ", 60)
         shown.until(lambda: shown.text.rstrip().endswith("(number)"), 60)
-        shown.type("6\r")
-        shown.until("Look at what?", 30)
-        (number,) = (line.split(".")[0].strip() for line in shown.text.splitlines() if "changes of one user" in line)
-        shown.type(f"{number}\r")
+        shown.type(f"{numbered(shown.text, 'view the plan')}\r")
+        shown.until("Look at what of the plan?", 30)
+        shown.type(f"{numbered(shown.text, 'changes of one user')}\r")
         shown.until("Whose?", 30)
         shown.type("1\r")
         shown.until(lambda: bool(re.search(r"planned copy: ", shown.text)), 30)
