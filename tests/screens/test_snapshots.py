@@ -41,10 +41,15 @@ def steady(session: Session, monkeypatch: pytest.MonkeyPatch) -> WizardApp:
     return WizardApp(session)
 
 
+async def drawn(pilot, step: str) -> None:
+    """At a step, with the rail beside it, which is drawn after it."""
+    await at_step(pilot, step)
+    await until(pilot, lambda: "✓ 0" in screen_text(pilot.app))
+
+
 def test_arrival(snap_compare, steady: WizardApp, size: tuple[int, int]) -> None:
     async def before(pilot) -> None:
         await until(pilot, lambda: isinstance(pilot.app.screen, Arrival))
-        await pilot.pause(0.3)
 
     assert snap_compare(steady, terminal_size=size, run_before=before)
 
@@ -54,7 +59,7 @@ def test_work_that_runs(snap_compare, steady: WizardApp, size: tuple[int, int]) 
     steady.session.journey = Journey((STEPS[0], replace(STEPS[1], actions=(still,))))
 
     async def before(pilot) -> None:
-        await at_step(pilot, "1")
+        await drawn(pilot, "1")
         await press_action(pilot, still.id)
         await until(
             pilot, lambda: "copy item 060" in screen_text(pilot.app) and "1,500/1,500" in screen_text(pilot.app)
@@ -66,7 +71,7 @@ def test_work_that_runs(snap_compare, steady: WizardApp, size: tuple[int, int]) 
 
 def test_work_that_failed(snap_compare, steady: WizardApp, size: tuple[int, int]) -> None:
     async def before(pilot) -> None:
-        await at_step(pilot, "1")
+        await drawn(pilot, "1")
         await press_action(pilot, "crash")
         await until(pilot, lambda: getattr(pilot.app.screen, "outcome", None) is not None)
         await pilot.pause(0.6)
@@ -76,8 +81,7 @@ def test_work_that_failed(snap_compare, steady: WizardApp, size: tuple[int, int]
 
 def test_a_step(snap_compare, steady: WizardApp, size: tuple[int, int]) -> None:
     async def before(pilot) -> None:
-        await at_step(pilot, "1")
-        await pilot.pause(0.3)
+        await drawn(pilot, "1")
 
     assert snap_compare(steady, terminal_size=size, run_before=before)
 
@@ -87,15 +91,14 @@ def test_a_step_where_it_looks_otherwise(snap_compare, steady: WizardApp, theme:
     steady.theme = theme
 
     async def before(pilot) -> None:
-        await at_step(pilot, "1")
-        await pilot.pause(0.3)
+        await drawn(pilot, "1")
 
     assert snap_compare(steady, terminal_size=size, run_before=before)
 
 
 def test_asking_before_a_write(snap_compare, steady: WizardApp, size: tuple[int, int]) -> None:
     async def before(pilot) -> None:
-        await at_step(pilot, "1")
+        await drawn(pilot, "1")
         await press_action(pilot, "populate")
         await until(pilot, lambda: getattr(pilot.app.screen, "outcome", None) is not None)
         await pilot.press("enter")
@@ -110,15 +113,14 @@ def test_cleanup_with_its_checklist(snap_compare, steady: WizardApp, size: tuple
         steady.session.context.workspace.remember({name: True})
 
     async def before(pilot) -> None:
-        await at_step(pilot, "7")
-        await pilot.pause(0.3)  # where its text ends is known once it is laid out
+        await drawn(pilot, "7")
 
     assert snap_compare(steady, terminal_size=size, run_before=before)
 
 
 def test_changes_of_a_table(snap_compare, steady: WizardApp, size: tuple[int, int]) -> None:
     async def before(pilot) -> None:
-        await at_step(pilot, "1")
+        await drawn(pilot, "1")
         pilot.app.set_focus(None)
         await pilot.press("v")
         await until(pilot, lambda: [table.row_count for table in pilot.app.screen.query(DataTable)] == [2])
