@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from screens.prompts import ask_text, choose, confirm, say, told
 from wizard.facts import WORST_FIRST, Fact
-from wizard.results import START, STATES, ChangeRow, Results, names
+from wizard.migration.states import START, STATES
+from wizard.results import ChangeRow, Results, names
 from wizard.text import plural
 
 PAGE = 20  # changes or rows shown at a time

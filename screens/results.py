@@ -14,7 +14,8 @@ from screens.asking import Tell
 from screens.sheet import Sheet, cell, number
 from screens.shown import text
 from screens.widgets.options import Choose
-from wizard.results import START, STATES, ChangeRow, Results, names
+from wizard.migration.states import START, STATES
+from wizard.results import ChangeRow, Results, names
 from wizard.text import plural
 
 

@@ -243,9 +243,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by who started us: what is said goes nowhere, and into no other stream
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
-    if isinstance(
-        sys.stdout, io.TextIOWrapper
-    ):  # what a terminal cannot show is escaped, as on stderr; it ends no work
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What a terminal cannot show is escaped, as on stderr; it ends no work.
         sys.stdout.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if argv is None else argv)
     as_json, debug = "--json" in words, "--debug" in words

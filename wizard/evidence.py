@@ -59,9 +59,7 @@ class Evidence:
     states: dict[str, int]  # changes by state
     tables: list[dict[str, Any]]  # {"place", "kind", "planned", "applied", "verified", "cleaned", "conflicts", …}
     retained: int  # old items that stand beside their verified copies
-    still_to_put_back: list[
-        dict[str, Any]
-    ]  # {"place", "count"} of what a deletion took from a service, with ids "keys"
+    still_to_put_back: list[dict[str, Any]]  # {"place", "count"} of what deletions took from services; with ids "keys"
     attention: dict[str, Any]  # {"count", "listed": changes that need a look}
     unknown_references: list[dict[str, Any]]
     findings: list[dict[str, Any]]

@@ -16,9 +16,10 @@ from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.facts import Fact
 from wizard.migration.entry import encode_key
-from wizard.migration.ledger import OPEN, PROVING, UNDOABLE, Ledger
+from wizard.migration.ledger import Ledger
 from wizard.migration.retained import RETAINED
 from wizard.migration.rewrite import rewrite
+from wizard.migration.states import OPEN, UNDOABLE, last_proof
 from wizard.parallel import each
 from wizard.text import plural
 from wizard.wire import Item
@@ -185,7 +186,8 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
         unknown = len(ledger.unknown_references())
     if plan is None:
         return _no_plan()
-    clean = verified_last(runs) and not counts.get("applied")
+    proof = last_proof(runs)
+    clean = proof is not None and proof["code"] == 0 and not counts.get("applied")
     told = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())) or "nothing to change"
     fresh = is_fresh(context, runs)
     return [
@@ -234,12 +236,6 @@ def safeguard(context: Context, unsaved: set[str], without_recovery: Sequence[st
         "`amplify-migrate backup create` makes them safe." if left else "",
         {"waived": bool(missing) and not left, "missing": missing},
     )  # fmt: skip
-
-
-def verified_last(runs: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the last of apply, rollback and verify was a verify that found all to match and nothing left."""
-    last = next((run for run in reversed(runs) if run["step"] in PROVING), None)
-    return last is not None and last["step"] == "6d" and last["code"] == 0
 
 
 def is_fresh(context: Context, runs: Sequence[Mapping[str, Any]]) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from wizard.migration.states import START
 from wizard.text import plain
 
 if TYPE_CHECKING:
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
 
     from wizard.context import Context
     from wizard.migration.entry import Entry
-
-START = (-1_000_000, -1)
-# Of changes, in the order in which a change goes through them.
-STATES = ("planned", "applied", "verified", "cleaned", "conflict", "failed", "kept", "resolved", "rolled back")
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from wizard.journey import Outcome
 from wizard.lease import unlock
 from wizard.migration import apply, cleanup, plan, rollback, verify
 from wizard.migration.current_plan import open_plan
-from wizard.migration.ledger import STATES, UNDOABLE, Ledger
+from wizard.migration.ledger import Ledger
 from wizard.migration.retained import RETAINED
 from wizard.migration.show import shown
+from wizard.migration.states import STATES, UNDOABLE
 from wizard.migration.verify_cleanup import verify_cleanup
 from wizard.second_look import stop_and_think
 from wizard.text import plural

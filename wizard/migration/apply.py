@@ -37,16 +37,12 @@ from wizard.migration.current_plan import check_tables, open_plan
 from wizard.migration.entry import Entry, encode_key
 from wizard.migration.giving_back import give_back
 from wizard.migration.ledger import Ledger
-from wizard.migration.objects import copy_objects, object_stands, taken_targets
+from wizard.migration.objects import copy_objects, taken_targets
+from wizard.migration.pointed import Pointed
 from wizard.migration.read_ahead import ReadAhead
 from wizard.migration.recorded import recorded
 from wizard.migration.show import shown
-from wizard.migration.targets import (
-    CONSOLIDATION,
-    USER_DATA,
-    bucket_name,
-    names_of,
-)
+from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.writes import Lost, NotPutBack, read, send
 from wizard.parallel import each, waves
 from wizard.text import plain, plural
@@ -103,10 +99,8 @@ class _Run:
             bucket_name(context.deployment, CONSOLIDATION),
             bucket_name(context.deployment, "S3_ARTIFACTS_BUCKET"),
         )
-        # A dry run takes what is planned for done.
-        self._there = ("verified", "cleaned", "planned") if dry_run else ("verified", "cleaned")
+        self.pointed = Pointed(context, ledger, dry_run)
         self._workers = context.workers
-        self._user_data = names_of(context.deployment, BY_KEY[USER_DATA])[0]
 
     def all(self) -> dict[str, Any]:
         """Objects, then content, then items in the order of the catalog."""
@@ -212,7 +206,7 @@ class _Run:
 
     def _content_batch(self, batch: list[Entry]) -> Iterator[Entry]:
         waits = {} if self.dry_run else {
-            entry.id: self._is_there("object", *entry.detail["waits"]) for entry in batch if entry.action == "shares"
+            entry.id: self.pointed.is_there("object", *entry.detail["waits"]) for entry in batch if entry.action == "shares"
         }  # fmt: skip
         yield from self._write(batch, partial(self._prepare_content, waits))
 
@@ -227,7 +221,7 @@ class _Run:
     def _items(self, batches: Iterator[list[Entry]]) -> Iterator[Entry]:
         ahead = ReadAhead(self.context)
         for batch in batches:
-            readiness = {entry.id: self._readiness(entry) for entry in batch}
+            readiness = {entry.id: self.pointed.readiness(entry) for entry in batch}
             ahead.take(one for entry in batch for one in reads_of(entry))
             self._workers = ahead.workers
             prepare = partial(self._prepare_item, readiness, ahead)
@@ -236,37 +230,6 @@ class _Run:
 
     def _prepare_item(self, readiness: Mapping[int, Readiness], ahead: ReadAhead, entry: Entry) -> Prepared:
         return prepare_item(self.context.account, self.ids, entry, readiness.get(entry.id, {}), ahead)
-
-    def _readiness(self, entry: Entry) -> Readiness:
-        """Whether each pointer may follow."""
-        return {
-            (edit.slot, str(edit.before)): self._is_there(*edit.target)
-            for edit in entry.edits
-            if edit.target and edit.before
-        }
-
-    def _is_there(self, kind: str, config_key: str, key: Any) -> Ready:
-        """Whether a pointer may lead to this target."""
-        if kind == "object":
-            place = bucket_name(self.context.deployment, CONSOLIDATION)
-            found = self.ledger.at_target(place, key, "object")
-            if not found:  # newer services write there themselves
-                return partial(object_stands, self.context.account, place, key)
-            # "stands": newer services wrote another object there before the plan was made.
-            if any(entry.state in self._there or entry.detail.get("stands") for entry in found):
-                return True
-            left = any(entry.state in ("resolved", "kept") for entry in found)  # it may have been put there since
-            return partial(object_stands, self.context.account, place, key) if left else False
-        plain_key = {name: value for name, value in key.items() if name != "log"}
-        for entry in self.ledger.at_target(self._user_data, plain_key):
-            if entry.state == "resolved" and entry.detail.get("by_hand"):
-                return True
-            planned = [source for _, source, *_ in entry.detail["sources"]] if entry.state == "planned" else ()
-            if entry.state in self._there and (
-                "log" not in key or key["log"]["S"] in (*entry.detail.get("done", ()), *planned)
-            ):
-                return str(entry.detail["pointer"]) if entry.detail.get("pointer") else True
-        return False
 
     # --- the two halves of every write -----------------------------------------------------------------------------------
 

@@ -27,13 +27,14 @@ from wizard.migration.content_plan import moves
 from wizard.migration.current_plan import open_plan
 from wizard.migration.entry import Entry
 from wizard.migration.giving_back import give_back
-from wizard.migration.ledger import PROVING, Ledger
+from wizard.migration.ledger import Ledger
 from wizard.migration.leftovers import leftovers
 from wizard.migration.objects import delete_source
 from wizard.migration.recorded import recorded
 from wizard.migration.retained import BATCH, Retained, retained
 from wizard.migration.rewrite import rewrite
 from wizard.migration.scan import MARK, unmarked
+from wizard.migration.states import last_proof
 from wizard.migration.verify import judge, row_at_target
 from wizard.migration.writes import Lost, NotPutBack, delete, put_again, read, send, update
 from wizard.parallel import each, waves
@@ -123,11 +124,11 @@ def _decide_content(account: Account, ids: Ids, one: Retained, source: Item | No
 
 def require_verified(ledger: Ledger) -> None:
     """Raises Blocked unless the last verification came after the last apply or rollback and found nothing wrong."""
-    runs = [run for run in ledger.runs() if run["step"] in PROVING]
-    if not runs or runs[-1]["step"] != "6d":
+    proof = last_proof(ledger.runs())
+    if proof is None:
         raise Blocked("Nothing is deleted before it is verified: run `amplify-migrate migrate verify` first (step 6d).")
-    if runs[-1]["code"] != 0:
-        raise Blocked(f"The last verification was not clean ({runs[-1]['text']}); nothing is deleted (step 6d).")
+    if proof["code"] != 0:
+        raise Blocked(f"The last verification was not clean ({proof['text']}); nothing is deleted (step 6d).")
 
 
 def plan_cleanup(context: Context, *, objects: bool = False) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from typing import Any
 from wizard.migration.objects import ObjectCopy
 from wizard.migration.rewrite import Change as Difference
 from wizard.migration.rewrite import Edit
+from wizard.migration.states import TRACES
 from wizard.wire import Item, base64_text, from_json_line, to_json_line, value_from_json
-
-TRACES = ("created", "made", "deactivated", "object_etag", "archived")  # in the detail of a change that wrote something
 
 
 @dataclass(frozen=True)

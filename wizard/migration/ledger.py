@@ -17,38 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from wizard.errors import BadInput, Blocked, Failed
-from wizard.migration.entry import COLUMNS, TRACES, Entry, encode_key, from_record, to_record
+from wizard.migration.entry import COLUMNS, Entry, encode_key, from_record, to_record
+from wizard.migration.states import MADE, OPEN, START
 from wizard.wire import Item, from_json_line, key_of, key_text, to_json_line
 from wizard.workspace import private_opener
 
 FORMAT = 1
-STATES = ("planned", "applied", "verified", "cleaned", "conflict", "failed", "kept", "resolved", "rolled back")
-OPEN = ("planned", "conflict", "failed")  # what the next plan takes up again
-DONE = ("applied", "verified")
-PROVING = ("6c", "rollback", "6d")  # steps of which the last tells whether what stands is verified
 _NO_PLAN = "There is no plan yet: run `amplify-migrate migrate plan` first."
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)  # the file itself may be sound
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-# Of the turns of one change the last; the earlier ones are kept for rollback.
-NEWEST = (
-    "NOT EXISTS (SELECT 1 FROM changes AS later WHERE later.kind = changes.kind"
-    " AND later.source_place = changes.source_place AND later.source_key = changes.source_key"
-    " AND later.target_place = changes.target_place AND later.target_key = changes.target_key"
-    " AND later.turn > changes.turn AND later.state IN ('applied', 'verified', 'cleaned'))"
-)
-# What was made or may have been, and so can be undone. With `was_made` verify found wrong what was written, or its old
-# item is no copy; with an intent nobody has seen yet whether it was written.
-MADE = (
-    "(state IN ('applied', 'verified')"
-    " OR state IN ('planned', 'conflict', 'failed', 'kept') AND (intent = 1 OR json_extract(detail, '$.was_made')))"
-)
-_TRACES = " OR ".join(f"json_extract(detail, '$.{name}')" for name in TRACES)
-UNDOABLE = (
-    f"{MADE} AND (intent = 1 OR written <> '[]' OR removed <> '' OR {_TRACES})"  # without what was found standing
-)
 # Items that a deletion took away although a service had just added to them, until they stand again.
 _TAKEN = "CREATE TABLE IF NOT EXISTS taken (id INTEGER PRIMARY KEY, changes TEXT, place TEXT, names TEXT, item TEXT)"
-START = (-1_000_000, -1)  # before every (rank, id); buckets have negative ranks
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS plans (

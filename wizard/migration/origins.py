@@ -16,8 +16,9 @@ from wizard.aws_errors import ABSENT, code_of
 from wizard.catalog.tables import BY_KEY
 from wizard.deployment import Deployment
 from wizard.migration.entry import Entry
-from wizard.migration.ledger import DONE, Ledger
+from wizard.migration.ledger import Ledger
 from wizard.migration.object_heads import head
+from wizard.migration.states import DONE
 from wizard.migration.targets import CONSOLIDATION, USER_DATA, bucket_name, names_of
 from wizard.migration.writes import read
 from wizard.wire import Item, digest

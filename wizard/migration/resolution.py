@@ -16,10 +16,11 @@ from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.events import Finding
 from wizard.migration.entry import Entry
-from wizard.migration.ledger import OPEN, Ledger
+from wizard.migration.ledger import Ledger
 from wizard.migration.rewrite import Edit
 from wizard.migration.scan import Scope
 from wizard.migration.staging import Staging
+from wizard.migration.states import OPEN
 from wizard.migration.targets import CONSOLIDATION, Survey, bucket_name
 from wizard.text import plain, plural
 

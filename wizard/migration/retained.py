@@ -11,7 +11,8 @@ from wizard.catalog.buckets import BUCKETS
 from wizard.catalog.model import Ids
 from wizard.catalog.tables import BY_KEY, TABLES
 from wizard.migration.entry import Entry
-from wizard.migration.ledger import NEWEST, Ledger
+from wizard.migration.ledger import Ledger
+from wizard.migration.states import NEWEST
 
 BATCH = 200
 # Rows of which nothing but content was moved; and those that go with the stack that owns their table.

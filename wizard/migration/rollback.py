@@ -24,13 +24,14 @@ from wizard.migration.apply_items import is_spent
 from wizard.migration.entry import Entry
 from wizard.migration.giving_back import give_back
 from wizard.migration.intents import object_beside, settle, with_archived
-from wizard.migration.ledger import MADE, Ledger
+from wizard.migration.ledger import Ledger
 from wizard.migration.objects import delete_copy, delete_written, verify_object
 from wizard.migration.origins import GONE, Origin, missing, origins_of
 from wizard.migration.recorded import recorded
 from wizard.migration.rewrite import Change, holds, put_back
 from wizard.migration.scan import unmarked
 from wizard.migration.show import shown
+from wizard.migration.states import MADE
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.under_new_ids import under_new_ids
 from wizard.migration.writes import Lost, NotPutBack, Write, delete, put_new, read, send, update
@@ -71,6 +72,7 @@ def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
             return run.summary()
         with exclusive(context):
             started = time.time()
+            # On record before the search: all is undone by then, and the search may be stopped.
             summary = recorded(context.account, ledger, "rollback", run.all, run.summary, code, text)
             return {**summary, "under_new_ids": under_new_ids(context, ledger, started)}
 

@@ -19,12 +19,13 @@ from wizard.context import Context
 from wizard.events import Progress
 from wizard.migration.current_plan import open_plan, other_tables
 from wizard.migration.entry import Entry, encode_key
-from wizard.migration.ledger import NEWEST, OPEN, Ledger
+from wizard.migration.ledger import Ledger
 from wizard.migration.objects import ObjectCopy, verify_object
 from wizard.migration.read_ahead import Read, ReadAhead
 from wizard.migration.rewrite import Edit
 from wizard.migration.scan import unmarked
 from wizard.migration.show import shown
+from wizard.migration.states import NEWEST, OPEN
 from wizard.migration.writes import read
 from wizard.parallel import each
 from wizard.text import plain, plural

@@ -10,8 +10,9 @@ from wizard.aws import Account
 from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.context import Context
 from wizard.migration.entry import Entry
-from wizard.migration.ledger import NEWEST, Ledger
+from wizard.migration.ledger import Ledger
 from wizard.migration.object_heads import head
+from wizard.migration.states import NEWEST
 from wizard.migration.verify import judge
 from wizard.migration.writes import read
 from wizard.parallel import each

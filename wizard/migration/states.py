@@ -1,0 +1,39 @@
+"""The states of a change, and the conditions on them that the ledger is asked with. Imports nothing: the faces read it too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# In the order in which a change goes through them.
+STATES = ("planned", "applied", "verified", "cleaned", "conflict", "failed", "kept", "resolved", "rolled back")
+OPEN = ("planned", "conflict", "failed")  # what the next plan takes up again
+DONE = ("applied", "verified")
+START = (-1_000_000, -1)  # before every (rank, id); buckets have negative ranks
+TRACES = ("created", "made", "deactivated", "object_etag", "archived")  # in the detail of a change that wrote something
+
+# Of the turns of one change the last; the earlier ones are kept for rollback.
+NEWEST = (
+    "NOT EXISTS (SELECT 1 FROM changes AS later WHERE later.kind = changes.kind"
+    " AND later.source_place = changes.source_place AND later.source_key = changes.source_key"
+    " AND later.target_place = changes.target_place AND later.target_key = changes.target_key"
+    " AND later.turn > changes.turn AND later.state IN ('applied', 'verified', 'cleaned'))"
+)
+# What was made or may have been, and so can be undone. With `was_made` verify found wrong what was written, or its old
+# item is no copy; with an intent nobody has seen yet whether it was written.
+MADE = (
+    "(state IN ('applied', 'verified')"
+    " OR state IN ('planned', 'conflict', 'failed', 'kept') AND (intent = 1 OR json_extract(detail, '$.was_made')))"
+)
+_TRACES = " OR ".join(f"json_extract(detail, '$.{name}')" for name in TRACES)
+UNDOABLE = (
+    f"{MADE} AND (intent = 1 OR written <> '[]' OR removed <> '' OR {_TRACES})"  # without what was found standing
+)
+
+_PROVING = ("6c", "rollback", "6d")  # steps of which the last tells whether what stands is verified
+
+
+def last_proof(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Of a ledger's runs the verification after which nothing was applied or rolled back; None without one."""
+    last = next((run for run in reversed(runs) if run["step"] in _PROVING), None)
+    return last if last is not None and last["step"] == "6d" else None
