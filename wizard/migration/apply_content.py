@@ -31,7 +31,7 @@ from wizard.migration.entry import Entry
 from wizard.migration.objects import ObjectCopy, ObjectResult, copy_object, object_stands, read_object, verify_object
 from wizard.migration.objects import put_new as put_object
 from wizard.migration.rewrite import changes, put_back
-from wizard.migration.writes import Lost, put_new, read, send, update
+from wizard.migration.writes import Lost, Write, put_new, read, send, update
 from wizard.text import plural
 from wizard.wire import digest, same
 
@@ -207,13 +207,16 @@ def _logs(tools: ContentTools, entry: Entry) -> Prepared:
     created = existing is None or (entry.intent and bool(entry.detail.get("created")))
     detail = {**entry.detail, "done": done, "unfit": unfit, "created": created}
     recorded = replace(entry, target_digest=digest(logs.row.item), detail=detail, note=note)
+    writes: tuple[Write, ...] = ()
     if existing is None:
         writes = (put_new(entry.target_place, logs.row.item, KEY),)
-    elif logs.added:
+    elif not logs.added:
+        return Prepared(recorded.becomes("verified", note or "was there already"))
+    elif same(existing, logs.row.item):  # a run was interrupted that had written it; the rest of the logs is archived
+        recorded = replace(recorded, written=entry.written)
+    else:
         recorded = replace(recorded, written=tuple(changes(existing, logs.row.item)))
         writes = (update(entry.target_place, KEY, existing, logs.row.item),)
-    else:
-        return Prepared(recorded.becomes("verified", note or "was there already"))
     first = None
     if logs.archived:
         # On disk with the intent: what stands of these after a kill or a lost answer is ours, and rollback takes it back.
@@ -225,7 +228,18 @@ def _logs(tools: ContentTools, entry: Entry) -> Prepared:
         ]
         detail = {**recorded.detail, "archiving": [[one.key, len(one.body)] for one in absent]}
         recorded, first = replace(recorded, detail=detail), _archiving(tools, logs.archived)
-    return Prepared(recorded, writes, first=first, after=_reading_back(tools, logs.row.item, note))
+    check = _reading_back(tools, logs.row.item, note)
+    if first is not None and not writes:
+        return Prepared(recorded, first=_then(first, check))
+    return Prepared(recorded, writes, first=first, after=check)
+
+
+def _then(first: Callable[[Entry], Entry], check: Callable[[Entry], Entry]) -> Callable[[Entry], Entry]:
+    def both(entry: Entry) -> Entry:
+        entry = first(entry)
+        return entry if entry.state == "failed" else check(entry)
+
+    return both
 
 
 def _archiving(tools: ContentTools, archived: Sequence[Archived]) -> Callable[[Entry], Entry]:

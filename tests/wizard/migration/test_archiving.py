@@ -65,6 +65,30 @@ def test_killed_between_two_archived_logs(logged: Stage, then: str) -> None:
     assert objects_of(logged) == files
 
 
+@pytest.mark.parametrize("then", ["apply", "plan", "rollback"])
+def test_killed_after_the_row_and_before_that_is_on_record(logged: Stage, then: str) -> None:
+    seeded, files = logged.dump(), objects_of(logged)
+    logged.plan()
+    context = logged.context()
+
+    def die(**_: Any) -> None:
+        if any("data" in row for row in logged.scan(STORAGE)):  # the lease may be there as well
+            raise Killed
+
+    context.account.client("dynamodb").meta.events.register_first("before-call.dynamodb.GetItem", die)
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+    assert len(objects_of(logged)) == len(files) + 2, "two logs are archived, the row is written"
+    if then != "rollback":
+        if then == "plan":
+            logged.plan()
+        logged.apply()
+        logged.verify()
+    assert logged.run("rollback").code == 0
+    assert logged.dump() == seeded
+    assert objects_of(logged) == files
+
+
 @pytest.mark.parametrize(("fault", "then"), [("refused", "plan"), ("lost", "rollback"), ("row", "plan")])
 def test_a_log_that_was_archived_before_a_failure_is_not_forgotten(
     logged: Stage, monkeypatch: pytest.MonkeyPatch, fault: str, then: str
