@@ -83,7 +83,8 @@ def _place(tools: ContentTools, entry: Entry, built: Built, done: tuple[str, ...
     """Put a row where none stands; an equal one counts, another one stays."""
     detail = {**entry.detail, "done": list(done), "created": True}
     existing = read(tools.account, entry.target_place, entry.target_key)
-    if existing is not None and digest(existing) == entry.detail.get("follows"):
+    stands = existing is not None and same(existing, built.item)
+    if existing is not None and digest(existing) == entry.detail.get("follows") and not stands:
         recorded = replace(
             entry,
             target_digest=digest(built.item),
@@ -94,7 +95,7 @@ def _place(tools: ContentTools, entry: Entry, built: Built, done: tuple[str, ...
         return Prepared(recorded, (update(entry.target_place, KEY, existing, built.item),), after=after)
     if existing is not None:
         if is_present(built.item, existing):
-            detail["created"] = entry.intent
+            detail["created"] = entry.intent and bool(entry.detail.get("created"))  # else an earlier turn made it
             return Prepared(
                 entry.becomes("verified", "was there already", target_digest=digest(existing), detail=detail)
             )
