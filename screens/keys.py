@@ -32,6 +32,8 @@ class KeyByKey(App[Result]):
         self._handling: asyncio.Task[None] | None = None
 
     async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, (events.Key, events.Paste)) and not self.screen_stack:
+            return  # typed onto a wizard that is being left: every screen is gone
         if not isinstance(event, (events.Key, events.Paste)) or event.is_forwarded:
             await super().on_event(event)
             return
@@ -43,6 +45,8 @@ class KeyByKey(App[Result]):
         try:
             while not self._typed.empty():
                 async with self.turn:
+                    if not self.screen_stack:
+                        return
                     target = self.focused or self.screen
                     await super().on_event(self._typed.get_nowait())
                     await self.settled(target)

@@ -123,6 +123,17 @@ async def test_a_select_that_goes_while_it_comes_harms_nothing(app: WizardApp) -
         await at_step(pilot, "4b")
 
 
+async def test_keys_that_come_while_it_is_left_harm_nothing(app: WizardApp) -> None:
+    """One that no widget took comes back to the application when its screens may be gone."""
+    async with app.run_test(size=SIZE) as pilot:
+        await at_step(pilot, "1")
+    assert not app.screen_stack
+    for key in (events.Key("q", "q"), events.Paste("q")):
+        await app.on_event(key)
+        key._set_forwarded()
+        await app.on_event(key)
+
+
 KEYS = (
     *("enter", "escape", "tab", "up", "down") * 4, "shift+tab", "left", "right", "space", "pageup", "pagedown", "home", "end",
     "f1", "backspace", "ctrl+c", "ctrl+a", "slash", "question_mark", *"nbsvfrclotpxyumjk1DELETE",
