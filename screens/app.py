@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -233,5 +234,5 @@ def run(session: Session) -> int:
         code = app.run()
         stopped = session.finish(STOP_SECONDS) if session.busy else True
     flying = "" if stopped else "\nA request was still in flight; starting again finds out what became of it."
-    last_words(session.epilogue() + flying)
+    last_words(session.epilogue(shutil.get_terminal_size().columns) + flying)
     return app.return_code or (code if code is not None else 1)

@@ -6,6 +6,7 @@ questionary asks; Ctrl-C is never swallowed (`unsafe_ask`), and the default of e
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,15 +15,16 @@ from types import FrameType
 from typing import TypeVar
 
 from screens.plain_results import view, view_checks
-from screens.prompts import ask_text, choose, confirm, entered, say, told
+from screens.prompts import ask_text, choose, confirm, entered, forget_what_was_typed, say, told
 from wizard.errors import Interrupted, MigrateError, NoCredentials
-from wizard.events import Question
+from wizard.events import Finding, Question
 from wizard.face import FRAGILE, fragile_line
-from wizard.follow import Follower, last_words
+from wizard.follow import Follower, finding_line, last_words
 from wizard.forms import complaint, filled
 from wizard.guidance import CREDENTIALS, NOT_RENEWED
 from wizard.journey import EFFECTS, Action, Outcome, Step, Values
 from wizard.session import Choice, Look, Session, in_thread
+from wizard.text import total
 
 Result = TypeVar("Result")
 
@@ -36,7 +38,9 @@ class Walk:
 
     def __init__(self, session: Session):
         self.session = session
-        self.follower = Follower(session, say, self.answer)
+        self.found: list[Finding] = []  # by the work that runs
+        self.follower = Follower(session, partial(say, hang=2), self.answer, self.found.append)
+        self.shown: Step | None = None  # the step whose guidance was read last
         self.given: dict[str, dict[str, str]] = {}
 
     def answer(self, question: Question) -> bool:
@@ -140,10 +144,12 @@ class Walk:
         say()
         say(f"{where.badge}: account {where.account}, {where.region}, deployment {where.deployment}")
         say(f"Step {step.id}: {step.title}. {status.state.capitalize()}{': ' if status.why else ''}{status.why}")
-        told(step.guidance)
+        if step is not self.shown and not (step is session.journey.steps[-1] and session.ending()):
+            told(step.guidance)  # once: who has it read aloud knows it when a question was declined
+        self.shown = step
         for name in (*step.needs, *step.tells):
             if (fact := session.facts.by_name.get(name)) is not None:
-                told(f"- {fact.verdict}: {fact.title}: {fact.found}{f' → {fact.todo}' if fact.todo else ''}")
+                told(f"- {fact.verdict}: {fact.title}: {fact.found}{f' → {fact.todo}' if fact.todo else ''}", hang=2)
 
     def act(self, step: Step) -> Step:
         """Ask what to do at a step, and do it; the step to stand at afterwards."""
@@ -177,12 +183,13 @@ class Walk:
     def end(self) -> None:
         """Say, when nothing is left, that the migration is finished and what remains."""
         for number, line in enumerate(self.session.ending()):
-            told(f"- {line}" if number > 1 else line)
+            told(f"- {line}" if number > 1 else line, hang=2)
 
     def label(self, action: Action) -> str:
         why = self.session.refusal(action)
         values = filled(action, self.given.get(self.session.step_of(action).id, {}), self.session.facts)
-        return f"{action.label} ({f'not yet: {why}' if why else action.does or EFFECTS[action.effect]}): {action.command(values)}"
+        does = f"not yet: {why}" if why else action.does or EFFECTS[action.effect]
+        return f"{action.label} ({does})\n$ {action.command(values)}"
 
     def perform(self, step: Step, action: Action) -> Outcome | None:
         """Values, dry run, question, action; None when it did not come to it."""
@@ -200,14 +207,17 @@ class Walk:
             if seen is None:
                 seen = self.run(preview, given)
             else:
-                say(f"The dry run said: {seen.text}")
+                told(f"The dry run above still holds. {total(seen.text) or seen.text}")
             if seen.code not in (0, 1):
                 return None
         if action.effect != "read" and not self.agreed(action, values):
-            say("Declined; nothing was touched.")
+            say(f"{action.label}: declined; nothing was touched.")
             return None
         outcome = self.run(action, values)
         self.given[step.id].update(action.offers(outcome))
+        if lines := [line for line in action.review(outcome) if not line or line.strip() not in outcome.text]:
+            say("\nStop and think:")
+            say("\n".join(lines).strip(), hang=2)
         return outcome
 
     def enter(self, step: Step, action: Action) -> Values | None:
@@ -231,17 +241,22 @@ class Walk:
         where = self.session.header()
         say(f"On account {where.account}, {where.region}, deployment {where.deployment} ({where.badge}).")
         for warning in self.session.warnings(action, values):
-            told(f"Attention: {warning}")
+            told(f"Attention: {warning}", hang=2)
+        told("If it stops half-way, the same action goes on from there.")
         if action.effect == "destroy":
             word = action.word(self.session.facts)
-            typed = ask_text(f"This deletes. Type {word} to go on, anything else to leave it:")
+            told(f"This deletes. Type {word} to go on, anything else to leave it.")
+            forget_what_was_typed()
+            typed = ask_text("The word:")
             if typed != word:
                 say(f"That is not {word}.")
             return typed == word
+        forget_what_was_typed()
         return confirm(f"{action.label} now?")
 
     def run(self, action: Action, values: Values) -> Outcome:
         """Run to its end; Ctrl-C asks, and a second one stops without a question."""
+        self.found.clear()
         future = self.session.start(action, values)
         while True:
             try:
@@ -255,8 +270,11 @@ class Walk:
                 if stop:
                     say("Stopping: requests in flight are finished first.")
                     self.session.control.cancel()
+        for finding in self.found:  # most are in the outcome as well
+            if finding.text not in outcome.text:
+                say(finding_line(finding), hang=2)
         words = {0: "Done", 130: "Stopped", 3: "Blocked", 4: "Declined"}.get(outcome.code, "Not done")
-        say(f"{words}: {outcome.text}")
+        say(f"{words}:\n{outcome.text}" if "\n" in outcome.text else f"{words}: {outcome.text}", hang=2)
         if outcome.code not in (0, 4):
             say(f"Log file: {self.session.log_file}")
         return outcome
@@ -317,7 +335,7 @@ def run(session: Session) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        last_words(session.epilogue())
+        last_words(session.epilogue(shutil.get_terminal_size().columns))
     return code if code is not None else 1
 
 

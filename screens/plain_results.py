@@ -16,7 +16,7 @@ PAGE = 20  # changes or rows shown at a time
 def view_checks(facts: Sequence[Fact]) -> None:
     """Everything that was found out, the worst first."""
     for fact in sorted(facts, key=lambda fact: WORST_FIRST.index(fact.verdict)):
-        told(f"{fact.verdict}: {fact.title}: {fact.found}{f' → {fact.todo}' if fact.todo else ''}")
+        told(f"{fact.verdict}: {fact.title}: {fact.found}{f' → {fact.todo}' if fact.todo else ''}", hang=2)
     say(f"{plural(len(facts), 'check')}." if facts else "Nothing was found out yet: look at the account again.")
 
 
@@ -85,7 +85,7 @@ def _unknown(results: Results) -> None:
 def _findings(results: Results) -> None:
     found = results.findings()
     for level, place, words, todo in found:
-        told(f"{level}: {place}: {words}{f' → {todo}' if todo else ''}")
+        told(f"{level}: {place}: {words}{f' → {todo}' if todo else ''}", hang=2)
     if not found:
         say("The plan found nothing unusual.")
 
@@ -97,9 +97,12 @@ def page(fetch: Callable[[tuple[int, int]], list[ChangeRow]]) -> None:
         for change in changes:
             to = f" → {change.target}" if change.target else ""
             whose = f" (of {change.users})" if change.users else ""
-            say(f"{change.id}. {change.state} {change.action}: {change.source}{to}{whose} {change.note}".rstrip())
+            say(
+                f"{change.id}. {change.state} {change.action}: {change.source}{to}{whose} {change.note}".rstrip(),
+                hang=3,
+            )
             for path, before, now in change.edits:
-                say(f"     {path}: {before or '(nothing)'} → {now or '(removed)'}")
+                say(f"     {path}: {before or '(nothing)'} → {now or '(removed)'}", hang=2)
         after = changes[-1].position
         if len(changes) < PAGE:
             break

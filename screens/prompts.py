@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-import textwrap
+import contextlib
+import shutil
+import sys
+import termios
 from collections.abc import Sequence
 
 import questionary
+from prompt_toolkit.application import get_app_session
+from prompt_toolkit.input.typeahead import clear_typeahead
 
 from wizard.forms import is_tick, unticked
 from wizard.journey import Field
-from wizard.text import plain
+from wizard.text import plain, wrapped
+
+TEXT_COLUMNS = 78  # no wider: prose is read, not looked up
 
 
-def say(words: str = "") -> None:
-    """One or more lines on stdout; foreign text is made harmless."""
+def say(words: str = "", widest: int = 1_000, hang: int = 0) -> None:
+    """One or more lines on stdout, wrapped between words; foreign text is made harmless."""
+    width = min(max(shutil.get_terminal_size().columns, 20), widest)
     for line in words.split("\n"):
-        print(plain(line), flush=True)
+        print(wrapped(plain(line), width, hang), flush=True)
 
 
-def told(words: str) -> None:
-    """A paragraph, wrapped."""
-    for paragraph in words.strip().split("\n"):
-        say(textwrap.fill(plain(paragraph), 78, break_on_hyphens=False, break_long_words=False))
+def told(words: str, hang: int = 0) -> None:
+    """Prose."""
+    say(words.strip(), TEXT_COLUMNS, hang)
+
+
+def forget_what_was_typed() -> None:
+    """What was typed before a question stood there is no answer to it."""
+    with contextlib.suppress(OSError, ValueError, termios.error):
+        clear_typeahead(get_app_session().input)
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 def confirm(question: str) -> bool:
@@ -36,7 +50,8 @@ def ask_text(question: str, default: str = "") -> str:
 def choose(question: str, options: Sequence[str], now: int | None = None) -> int:
     """The index of the option whose number is typed; Enter alone leaves it at `now`, where there is one."""
     for number, option in enumerate(options, 1):
-        say(f"  {number}. {option}")
+        first, *more = option.split("\n")
+        say("\n".join([f"  {number}. {first}", *(f"     {line}" for line in more)]), hang=3)
 
     def valid(typed: str) -> bool | str:
         if not typed.strip() and now is not None:
@@ -50,9 +65,12 @@ def choose(question: str, options: Sequence[str], now: int | None = None) -> int
 
 def entered(field: Field, value: str) -> str:
     """One value, asked for as its kind needs."""
+    label = f"{field.label}{f' ({field.option})' if field.option else ''}"
+    if is_tick(field) and field.required and value == "yes":  # the facts say so, or you did
+        say(f"{label}: yes")
+        return value
     if field.help:
         say(f"  {field.help}")
-    label = f"{field.label}{f' ({field.option})' if field.option else ''}"
     if is_tick(field):
         return "yes" if confirm(f"{label}?") else unticked(field)
     if field.choices:

@@ -13,7 +13,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button, Footer, Static
 
 from screens.asking import AskToStop
-from screens.shown import CODES, LEVELS, button, text, total
+from screens.shown import CODES, LEVELS, button, text
 from screens.steady import Steady
 from screens.widgets.header import WhereBar
 from screens.widgets.log_panel import LogPanel
@@ -22,6 +22,7 @@ from screens.widgets.progress import ProgressTable, duration
 from screens.widgets.prose import Prose
 from wizard.events import Finding, Progress
 from wizard.journey import Action, Outcome, Values
+from wizard.text import total
 
 if TYPE_CHECKING:
     from screens.app import WizardApp

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from wizard.text import plain
+from wizard.text import plain, total
 
 # Sign, word and theme colour; the sign and the word carry the meaning, the colour only helps.
 STATES = {
@@ -34,12 +34,6 @@ CODES = {
 def text(foreign: object) -> Content:
     """Foreign text, line by line, without markup or control characters."""
     return Content("\n".join(plain(line) for line in str(foreign).split("\n")))
-
-
-def total(words: str) -> str:
-    """What a text of several lines comes to: its last line, where the commands put the sum; "" where it is no sentence."""
-    before, _, last = words.rstrip().rpartition("\n")
-    return last if before and last[:1].isalnum() and last.endswith(".") else ""
 
 
 def excerpt(words: str, more: str, head: int = 2, tail: int = 4) -> str:

@@ -17,6 +17,7 @@ from wizard.text import plain
 
 Result = TypeVar("Result")
 PROGRESS_SECONDS = 5.0  # a line per task no more often than this
+LINE_SECONDS = 1.0  # and one of any task: dozens of small tables say nothing to who has them read aloud
 
 
 def finding_line(finding: Finding) -> str:
@@ -55,11 +56,20 @@ def last_words(words: str) -> None:
 
 
 class Follower:
-    """Prints what the feed brings while a future is not done; questions go to `answer` in the caller's thread."""
+    """Prints what the feed brings while a future is not done; questions go to `answer` in the caller's thread, findings
+    to `find`, which prints them too if it is not given."""
 
-    def __init__(self, session: Session, say: Callable[[str], None], answer: Callable[[Question], bool]):
+    def __init__(
+        self,
+        session: Session,
+        say: Callable[[str], None],
+        answer: Callable[[Question], bool],
+        find: Callable[[Finding], None] | None = None,
+    ):
         self._session, self._say, self._answer = session, say, answer
+        self._find = find or (lambda finding: say(finding_line(finding)))
         self._told: dict[str, float] = {}
+        self._last = 0.0
 
     def follow(self, future: Future[Result]) -> Result:
         """Print until the work has ended; its result, or what it raised."""
@@ -84,15 +94,20 @@ class Follower:
                     if not event.answer.done():
                         event.answer.set_result(self._answer(event))
                 case Finding():
-                    self._say(finding_line(event))
+                    self._find(event)
                 case Paused():
                     self._say(f"Waiting: {plain(event.reason)}")
                 case Resumed():
                     self._say("Going on.")
 
     def _tell(self, progress: Progress) -> None:
-        now = time.monotonic()
-        complete = progress.total is not None and progress.done >= progress.total
-        if complete or now - self._told.get(progress.task, 0.0) >= PROGRESS_SECONDS:
-            self._told[progress.task] = now
+        """Print how far a task is: now and then, and its end where it was spoken of."""
+        now, before = time.monotonic(), self._told.get(progress.task)
+        if progress.total is not None and progress.done >= progress.total:
+            due = self._told.pop(progress.task, None) is not None
+        else:
+            due = now - self._last >= LINE_SECONDS and (before is None or now - before >= PROGRESS_SECONDS)
+            if due:
+                self._told[progress.task] = self._last = now
+        if due:
             self._say(progress_line(progress))

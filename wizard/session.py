@@ -23,7 +23,7 @@ from wizard.events import Control, Feed, FeedHandler
 from wizard.facts import Facts
 from wizard.journey import Action, Journey, Outcome, Status, Step, Values, status
 from wizard.results import Results, of_workspace
-from wizard.text import plain, plural, under_home
+from wizard.text import plain, plural, total, under_home, wrapped
 from wizard.workspace import log_handler
 
 if TYPE_CHECKING:
@@ -411,34 +411,42 @@ class Session:
         }
         return worst(list(last.values()))
 
-    def epilogue(self) -> str:
-        """What was done, where the log is and how to come back; for the terminal after a face has gone."""
+    def epilogue(self, width: int = 80) -> str:
+        """What was done, where the log is and how to come back; for a terminal of `width` columns after a face has gone.
+        Paths and the command stand on lines of their own, whole, so that they can be copied."""
         lines = [
-            f"{_mark(done.outcome.code)} step {done.step.id}, {done.action.label}: {_gist(done.outcome.text)}"
+            wrapped(
+                f"{MARKS.get(done.outcome.code, 'not done'):<9}step {done.step.id}, {done.action.label}:"
+                f" {_gist(done.outcome.text)}",
+                width,
+                hang=9,
+            )
             for done in self.history[-20:]
         ]
-        lines += self.ending()
+        ending = self.ending()
+        if lines and ending:
+            lines.append("")
+        lines += [wrapped(f"- {line}" if number > 1 else line, width, hang=2) for number, line in enumerate(ending)]
+        lines.append("")
         if (self.keeps or self.log_to) and self.log_file is not None:
             lines.append(f"Log: {self.log_file}")
         if self.keeps and self.context is not None:
             lines.append(f"Workspace: {self.context.workspace.folder}")
         if self.lasting:
-            lines.append(f"{'Come back' if self.ending() else 'Go on'} any time, from where this ended: {self.resume}")
+            lines.append(f"{'Come back' if ending else 'Go on'} any time, from where this ended:")
         else:
             left = "of its AWS" if self.keeps else "of this"
-            lines.append(f"Nothing {left} is kept. Another one, from the start: {self.resume}")
-        return "\n".join(lines)
+            lines.append(f"Nothing {left} is kept. Another one, from the start:")
+        return "\n".join([*lines, f"    {self.resume}"]).lstrip("\n")
 
 
 def _gist(text: str) -> str:
-    """What an outcome says at the start and, where it is long, in its last line, if that is the sum and no entry."""
-    lines = [line for line in text.split("\n") if line.strip()]
-    last = [line for line in lines[-1:] if not line[0].isspace()]
-    return plain(" … ".join(dict.fromkeys([*lines[:1], *last])), 300)
+    """What an outcome comes to: its sum, where it ends in one, else how it begins."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    return plain(total(text) or "".join(lines[:1]), 300)
 
 
-def _mark(code: int) -> str:
-    return {0: "done       ", 130: "stopped    ", 4: "declined   ", 3: "blocked    "}.get(code, "not done   ")
+MARKS = {0: "done", 130: "stopped", 4: "declined", 3: "blocked"}  # of an outcome's code; all others are "not done"
 
 
 def in_thread(work: Callable[[], Result], name: str = "engine") -> Future[Result]:

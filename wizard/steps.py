@@ -208,7 +208,7 @@ def _second_look(outcome: Outcome) -> Sequence[str]:
         f"{plural(summary['changes'], 'change')} planned; nothing is written yet:",
         *(f"  {line}" for line in per_table(summary)),
         "",
-        "If something here surprises you, mend the map (6a) and plan again. v shows every single change.",
+        "If something here surprises you, look at the single changes, mend the map (6a) and plan again.",
     ]
 
 
@@ -286,7 +286,7 @@ def _keep_warning(facts: Facts, values: Values) -> Sequence[str]:
 CHECKED = {"deployed": rules.services_done, "quiet": rules.logs_quiet, "backups": rules.safeguard_done}
 OBJECTS = Field(
     "objects", "Source objects in S3 too", "--objects", lambda facts: "no", ("no", "yes"),
-    help="not ticked: they stay; this can be done later as well",
+    help="otherwise they stay; this can be done later as well",
 )  # fmt: skip
 
 

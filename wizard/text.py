@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import textwrap
 import unicodedata
 from pathlib import Path
 
@@ -41,6 +42,35 @@ def plain(text: object, limit: int = 0) -> str:
 def plural(count: int, noun: str, many: str = "") -> str:
     """`1 row`, `2 rows`, `1,200 rows`; `many` for nouns that do not simply take an s."""
     return f"{count:,} {noun if count == 1 else many or noun + 's'}"
+
+
+_COMMAND = re.compile(r"\s*(\d\d:\d\d:\d\d )?(\$ |\(cd |amplify-migrate |aws |serverless )")
+_QUOTED = re.compile(r"`[^`]*`")
+
+
+def wrapped(text: str, width: int, hang: int = 0) -> str:
+    """`text` wrapped between words, line by line, for a terminal of `width` columns. Names, paths and what stands in
+    `backquotes` are never broken.
+
+    What goes on below is indented as its line is, and `hang` more. A command stays on one line, however long: it is
+    there to be copied.
+    """
+    return "\n".join(
+        line if len(line) <= width or _COMMAND.match(line) else _filled(line, width, hang) for line in text.split("\n")
+    )
+
+
+def _filled(line: str, width: int, hang: int) -> str:
+    indent = " " * (len(line) - len(line.lstrip()) + hang)
+    whole = _QUOTED.sub(lambda quoted: quoted[0].replace(" ", "\0"), line)
+    filled = textwrap.fill(whole, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+    return filled.replace("\0", " ")
+
+
+def total(text: str) -> str:
+    """What a text of several lines comes to: its last line, where the commands put the sum; "" where it is no sentence."""
+    before, _, last = text.rstrip().rpartition("\n")
+    return last if before and last[:1].isalnum() and last.endswith(".") else ""
 
 
 def sentences(text: str, todo: str) -> str:

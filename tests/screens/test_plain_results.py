@@ -36,7 +36,7 @@ def test_the_plan_is_looked_at_by_table_user_state_conflicts_and_unknown_referen
         view(SomeResults())
     told = capsys.readouterr().out
     for words in (
-        "amplify-v6-lambda-dev-accounts: 12 planned, 1 conflict", "accounts: user=adaj (of ada@example.edu)",
+        "amplify-v6-lambda-dev-accounts: 12 planned, 1 conflict", "accounts: user=adaj (of\n   ada@example.edu)",
         "ben@example.edu: 5 planned, 1 conflict", "conflict: 1", "3. conflict copy",
         "amplify-v6-lambda-dev-notes: meta.owner", "2 users have no row at all",
     ):  # fmt: skip
@@ -53,4 +53,4 @@ def test_what_a_choice_does_not_need_is_not_asked(tmp_path: Path, capsys: pytest
             keys.send_text(f"{how}\r" + ("/old\r" if asked else ""))
             values = walk.enter(step, free)
         assert ("--old-root" in free.command(values or {})) is asked
-        assert ("the release that basic-ops was deployed from" in capsys.readouterr().out) is asked
+        assert ("the folder of the release" in capsys.readouterr().out) is asked

@@ -98,13 +98,15 @@ def test_plain_prompts_walk_the_journey(tmp_path: Path) -> None:
         terminal.until("Step 4b: Free /user-data. Open")
         terminal.until("What now?")
         terminal.type("2\r")
-        terminal.until("This deletes. Type amplify")
+        terminal.until("This deletes. Type amplify-v6-lambda-basic-ops-dev to go on")
+        terminal.until("The word:")
         terminal.type("DELETE\r")
         terminal.until("That is not amplify-v6-lambda-basic-ops-dev.")
-        terminal.until("Declined; nothing was touched.")
+        terminal.until("Remove the stack: declined; nothing was touched.")
         terminal.until(lambda: terminal.text.count("What now?") >= 1 and terminal.text.rstrip().endswith("(number)"))
         terminal.type("2\r")
-        terminal.until(lambda: terminal.text.count("This deletes. Type amplify") == 2)
+        terminal.until(lambda: terminal.text.count("The word:") == 2)
+        assert "The dry run above still holds. The stack would be removed." in terminal.text
         terminal.type("amplify-v6-lambda-basic-ops-dev\r")
         terminal.until("Step 6c: Apply. Open")
         terminal.until(lambda: terminal.text.rstrip().endswith("(number)"))
@@ -117,15 +119,14 @@ def test_plain_prompts_walk_the_journey(tmp_path: Path) -> None:
         assert "\x1b[31m ends" not in terminal.written
 
 
-def test_plain_default_of_a_question_is_no(tmp_path: Path) -> None:
+def test_plain_default_of_a_question_is_no_and_what_was_typed_before_it_is_no_answer(tmp_path: Path) -> None:
     with Terminal(STAGE, "plain", workspace(tmp_path), lines=60) as terminal:
         terminal.until("What now?")
-        terminal.type("2\r")
-        terminal.until("Prefix (--prefix)")
-        terminal.type("\r")
+        terminal.type("2\r\ryyy")  # the field takes its Enter; the question comes after the dry run
         terminal.until("Store parameters now?")
+        terminal.settle()
         terminal.type("\r")
-        terminal.until("Declined; nothing was touched.")
+        terminal.until("Store parameters: declined; nothing was touched.")
     assert not json.loads((tmp_path / "settings.json").read_text()).get("parameters")
 
 

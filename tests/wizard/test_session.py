@@ -168,9 +168,13 @@ def test_nothing_is_left_on_the_loggers(session: Session) -> None:
 
 def test_the_epilogue_says_what_was_done_and_how_to_come_back(session: Session) -> None:
     run(session, "1", "populate-dry-run")
-    words = session.epilogue()
+    words = session.epilogue(200)
     assert "done" in words and str(session.log_file) in words and words.endswith("--dep-name v6 --stage dev")
     assert "\x1b" not in words and NASTY.split("\x1b")[0] in words
+    lines = session.epilogue(40).split("\n")
+    assert f"Log: {session.log_file}" in lines and lines[-1].strip() == session.resume, "whole, to be copied"
+    assert all(len(line) <= 40 for line in lines if not line.startswith(("Log: ", "Workspace: ", "    amplify-m")))
+    assert lines[1].startswith(" " * 9)
 
 
 def test_what_is_thrown_away_names_no_files_and_no_way_back(session: Session) -> None:

@@ -140,7 +140,9 @@ def _list(context: Context, row: Bucket, ids: Ids, staging: Staging, listings: L
     context.feed.emit(Progress(name, counts["objects"], counts["objects"], "objects", "plan"))
     for reason, count in kept.items():
         if row.config_key != CONSOLIDATION:
-            listings.findings.append(Finding("note", name, f"{plural(count, 'object')} stay: {reason}"))
+            listings.findings.append(
+                Finding("note", name, f"{plural(count, 'object')} {'stays' if count == 1 else 'stay'}: {reason}")
+            )
     if counts["archived"]:
         text = f"{plural(counts['archived'], 'object')} are archived and must be restored before they can be copied"
         listings.findings.append(Finding("attention", name, text, "Restore them in S3, then plan again."))
