@@ -157,19 +157,19 @@ def run_plan(arguments: argparse.Namespace, context: Context) -> Outcome:
     return Outcome(0, plan_text(summary), summary)
 
 
-# What a dry run of apply counts, in words.
+# What a dry run of apply counts, in words; `{s}` is of many.
 WOULD = {
-    "content artifacts": "artifacts moved from S3 into user storage",
-    "content disclosures": "data disclosures pointed to their copy",
-    "content logs": "logs of scheduled tasks moved from S3 into user storage",
-    "content settings": "settings moved into user storage",
-    "content shares": "shares moved into user storage",
-    "content workflows": "workflow templates moved from S3 into user storage",
-    "item add": "rows of costs added up under the new id",
-    "item copy": "rows copied under the new id",
-    "item merge": "rows merged into the row of the new id",
-    "item refresh": "rows under the new id brought up to date",
-    "item update": "rows changed in place",
+    "content artifacts": "artifact{s} moved from S3 into user storage",
+    "content disclosures": "data disclosure{s} pointed to the copy",
+    "content logs": "log{s} of scheduled tasks moved from S3 into user storage",
+    "content settings": "set{s} of settings moved into user storage",
+    "content shares": "share{s} moved into user storage",
+    "content workflows": "workflow template{s} moved from S3 into user storage",
+    "item add": "row{s} of costs added up under the new id",
+    "item copy": "row{s} copied under the new id",
+    "item merge": "row{s} merged into the row of the new id",
+    "item refresh": "row{s} under the new id brought up to date",
+    "item update": "row{s} changed in place",
 }
 
 
@@ -192,7 +192,9 @@ def run_apply(arguments: argparse.Namespace, context: Context) -> Outcome:
     summary = apply.apply_plan(context, dry_run=arguments.dry_run)
     if arguments.dry_run:
         would = summary["would"]
-        lines = [f"  {count:,} {WOULD.get(what, what)}" for what, count in sorted(would.items())]
+        lines = [
+            f"  {count:,} {WOULD.get(what, what).format(s='s'[: count - 1])}" for what, count in sorted(would.items())
+        ]
         told = f"Dry run: {plural(sum(would.values()), 'change')} would be made. Nothing was written."
         return Outcome(0, "\n".join(["Apply would make:", *(lines or ["  nothing"]), told]), summary)
     lines = [apply.text(summary)]

@@ -433,4 +433,5 @@ def text(summary: Mapping[str, Any]) -> str:
     ]
     if back := summary["still_to_put_back"]:
         left.append(f"{plural(len(back), 'item')} still to be put back")
-    return f"{plural(summary['done'], 'change')} made" + (f"; {', '.join(left)}" if left else "; nothing is left")
+    kept = f"; {states['kept']:,} kept as they are (`migrate show --state kept` says why)" if states.get("kept") else ""
+    return f"{plural(summary['done'], 'change')} made; {', '.join(left) or 'nothing is left'}{kept}"
