@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from wizard import __version__
 from wizard.console import FILE_ONLY, Console, logged, say, somebody_is_there, stopping
-from wizard.errors import BadInput, Blocked, MigrateError
+from wizard.errors import BadInput, Blocked, Failed, MigrateError
 from wizard.events import Control, Feed
 from wizard.journey import Outcome
 from wizard.text import plain, without_credentials
@@ -204,6 +204,9 @@ def _run(arguments: argparse.Namespace, context: Context | None, asking: Control
             outcome = arguments.run(arguments, context)
             ended["code"] = outcome.code
             return outcome
+    except (Failed, BadInput, OSError, sqlite3.Error):
+        context.workspace.still_there()  # else that is the reason
+        raise
     finally:
         context.account.read_only = was
         context.root = root  # --root is one command's; a wizard that goes on deploys from its own checkout
@@ -330,7 +333,8 @@ def _unforeseen(error: Exception) -> str:
     if isinstance(error, sqlite3.Error):
         return f"The ledger cannot be used ({error}); check the disk and the workspace. Nothing that was done is lost."
     if isinstance(error, OSError):
-        return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}. Nothing that was done is lost."
+        place = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror or error}{place}. Mend that, then run the same command again; nothing that was done is lost."
     from wizard.aws_errors import explain
 
     return (

@@ -10,6 +10,7 @@ import json
 import logging
 import logging.handlers
 import os
+import stat
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -57,8 +58,10 @@ def write_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # a full disk does not say whose file it was
+            error.filename = str(path)
         raise
 
 
@@ -103,6 +106,17 @@ def make_private(folder: Path) -> None:
         folder.chmod(0o700)
 
 
+def _is_not_for_us_alone(folder: Path) -> bool:
+    """Whether a folder is the root, somebody's home, or open to all for their temporary files."""
+    try:
+        found = folder.stat()
+        return bool(found.st_mode & stat.S_ISVTX) or any(
+            os.path.samestat(found, other.stat()) for other in (Path("/"), Path("~").expanduser()) if other.exists()
+        )
+    except OSError:  # it does not exist, or says so itself when it is used
+        return False
+
+
 class Workspace:
     """The folder of one migration. Opening it creates it; nothing in it is shared with other migrations."""
 
@@ -110,6 +124,10 @@ class Workspace:
         self.folder = folder
         self._alone = False
         self._audit_lock = threading.Lock()
+        if _is_not_for_us_alone(folder):  # its mode must not be changed
+            raise BadInput(
+                f"{folder} holds more than a migration; give a --workspace of its own, like {folder / 'migration'}."
+            )
         try:
             for path in (folder, self.logs, self.backups, self.reports):
                 make_private(path)
@@ -141,7 +159,7 @@ class Workspace:
         """Raise Blocked when the folder was taken away meanwhile: what it remembers must not be taken for nothing."""
         if not self.logs.is_dir():
             raise Blocked(
-                f"The workspace {self.folder} is gone. Put it back and look again; or leave, and start once more with a new one."
+                f"The workspace {self.folder} is gone. Put it back and go on from there, or start once more with a new one."
             )
 
     def settings(self) -> dict[str, Any]:
@@ -216,26 +234,29 @@ class Workspace:
 
     def write_audit(self, entry: Mapping[str, Any]) -> None:
         """Append one line to audit.jsonl; raises Failed when it cannot be kept, so that no write goes unrecorded."""
-        line = (_json_line(entry) + "\n").encode()
         try:
-            with self._audit_lock, open(self.audit_log, "ab", buffering=0, opener=private_opener) as file:
-                end = file.tell()
-                if file.write(line) < len(line):
-                    file.truncate(end)  # half a line would spoil the next one
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._append(self.audit_log, entry)
         except OSError as error:
-            raise Failed(f"The audit log {self.audit_log} cannot be written: {error.strerror}.") from error
+            raise Failed(
+                f"The audit log {self.audit_log} cannot be written: {error.strerror}."
+                " Mend that, then run the same command again; it goes on from here."
+            ) from error
 
     def write_command(self, entry: Mapping[str, Any]) -> None:
         """Append one line to commands.jsonl. A full disk costs the line only: looking must still be possible."""
         try:
-            with (
-                self._audit_lock,
-                open(self.command_log, "a", encoding="utf-8", opener=private_opener) as file,
-            ):
-                file.write(_json_line(entry) + "\n")
+            self._append(self.command_log, entry)
         except OSError as error:
             log.warning("%s cannot be written: %s", self.command_log, error.strerror)
+
+    def _append(self, path: Path, entry: Mapping[str, Any]) -> None:
+        """Append one line of JSON, or nothing: half a line would spoil the next one."""
+        line = (_json_line(entry) + "\n").encode()
+        with self._audit_lock, open(path, "ab", buffering=0, opener=private_opener) as file:
+            end = file.tell()
+            if file.write(line) < len(line):
+                file.truncate(end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _json_line(entry: Mapping[str, Any]) -> str:

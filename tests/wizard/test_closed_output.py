@@ -44,7 +44,7 @@ def test_a_reader_that_has_gone_changes_neither_the_work_nor_its_status(planned:
 
 
 def test_a_full_disk_behind_the_output_is_a_sentence(planned: Stage) -> None:
-    said = "No space left on device. Nothing that was done is lost.\n"
+    said = "No space left on device. Mend that, then run the same command again; nothing that was done is lost.\n"
     assert ended(planned, "migrate show --json", "> /dev/full") == (1, said)
     code, text = ended(planned, "nonsense --json", "> /dev/full")
     assert (code, text.startswith("Argument COMMAND"), text.count("\n")) == (2, True, 1)

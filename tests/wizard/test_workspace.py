@@ -16,7 +16,9 @@ import pytest
 from tests.conftest import Aws
 from tests.wizard.cli_run import Cli, reach
 from tests.wizard.migration.few import fill
-from tests.wizard.migration.stage import Dump, Stage
+from tests.wizard.migration.stage import MAP, Dump, Stage, s
+from tests.wizard.migration.stage import before as before_the_write
+from wizard.errors import BadInput
 from wizard.workspace import Workspace, log_handler
 
 COMMANDS = (
@@ -47,6 +49,12 @@ def ledger(change: Callable[[sqlite3.Connection], object]) -> Callable[[Path], N
     return damage
 
 
+def unreadable(value: str) -> Callable[[Path], None]:
+    """A sound file whose values are not: of the plan, and of the changes."""
+    columns = (("plans", "tables"), ("changes", "detail"))
+    return ledger(lambda db: [db.execute(f"UPDATE {table} SET {column} = {value}") for table, column in columns])
+
+
 def cut_in_half(folder: Path) -> None:
     path = folder / "ledger.sqlite"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -71,8 +79,15 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], int, str]] = {
     "half a ledger": (cut_in_half, 2, "ledger.sqlite"),
     "a ledger of noise": (one_page_left, 2, "damaged"),
     "a ledger that is none": (holds("ledger.sqlite", b"SQLite for"), 2, "ledger.sqlite"),
+    "a ledger with values of bytes": (unreadable("CAST(x'7b22ff' AS TEXT)"), 2, "damaged"),
+    "a ledger with half a value": (unreadable("'{'"), 2, "damaged"),
     "a newer ledger": (ledger(lambda db: db.execute("PRAGMA user_version = 99")), 2, "newer"),
     "an empty ledger": (holds("ledger.sqlite", b""), 3, "no plan yet"),
+}
+DOES_NOT_MEET = {
+    "an empty ledger": COMMANDS[1:],  # it is taken into use by a command that writes
+    "a ledger with values of bytes": COMMANDS[-1:],
+    "a ledger with half a value": COMMANDS[-1:],
 }
 
 
@@ -106,8 +121,7 @@ def test_a_damaged_workspace_is_one_sentence_and_loses_nothing(
     spoil(tmp_path)
     before = {name: (tmp_path / name).read_bytes() for name in ("ledger.sqlite", "users.csv")}
     cli = Cli(stage.deployment, tmp_path, capfd)
-    # An empty ledger is taken into use by a command that writes.
-    for command in COMMANDS[:1] if damage == "an empty ledger" else COMMANDS:
+    for command in (one for one in COMMANDS if one not in DOES_NOT_MEET.get(damage, ())):
         ended = cli(*command)
         told = cli.printed[-1].strip()
         assert (ended, len(told.splitlines())) == (code, 1), (command, told)
@@ -134,6 +148,34 @@ def test_a_map_that_is_not_the_planned_one_stops_apply_and_verify(
         assert cli(*command) in (2, 3), cli.printed[-1]
         assert len(cli.printed[-1].strip().splitlines()) == 1, cli.printed[-1]
     assert stage.dump() == applied
+
+
+def test_a_workspace_that_is_taken_away_in_the_middle_stops_the_run(aws: Aws, tmp_path: Path) -> None:
+    stage = Stage(aws, tmp_path)
+    stage.create("lambda/accounts")
+    stage.put("lambda/accounts", *({"user": s(user)} for user in MAP))
+    stage.plan()
+    before, context = stage.dump(), stage.context()
+    folder, away = context.workspace.folder, tmp_path / "away"
+    before_the_write(context, "PutItem", lambda _: folder.rename(away) if folder.exists() else None, times=9)
+    ended = stage.run("migrate", "apply", context=context)
+    assert (ended.code, f"{folder} is gone" in ended.text) == (3, True), ended
+    away.rename(folder)
+    assert stage.run("rollback").code == 0 and stage.dump() == before
+    stage.migrate()
+
+
+def test_a_folder_of_others_is_not_made_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, shared = tmp_path / "home", tmp_path / "shared"
+    home.mkdir(mode=0o755)
+    shared.mkdir()
+    shared.chmod(0o1777)
+    monkeypatch.setenv("HOME", str(home))
+    for folder, mode in ((home, 0o755), (shared, 0o1777), (Path("/"), stat.S_IMODE(Path("/").stat().st_mode))):
+        with pytest.raises(BadInput, match="of its own"):
+            Workspace(folder)
+        assert stat.S_IMODE(folder.stat().st_mode) == mode
+        assert folder == Path("/") or not list(folder.iterdir())
 
 
 def test_binary_keys_fit_into_a_line_of_the_audit_log(tmp_path: Path) -> None:

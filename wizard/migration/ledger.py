@@ -18,6 +18,7 @@ from typing import Any
 
 from wizard.errors import BadInput, Blocked, Failed
 from wizard.migration.entry import COLUMNS, Entry, encode_key, from_record, to_record
+from wizard.migration.ledger_damage import is_damage
 from wizard.migration.states import MADE, OPEN, START
 from wizard.wire import Item, from_json_line, key_of, key_text, to_json_line
 from wizard.workspace import private_opener
@@ -25,7 +26,6 @@ from wizard.workspace import private_opener
 FORMAT = 1
 _NO_PLAN = "There is no plan yet: run `amplify-migrate migrate plan` first."
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)  # the file itself may be sound
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 # Items that a deletion took away although a service had just added to them, until they stand again.
 _TAKEN = "CREATE TABLE IF NOT EXISTS taken (id INTEGER PRIMARY KEY, changes TEXT, place TEXT, names TEXT, item TEXT)"
 
@@ -114,10 +114,10 @@ class Ledger:
         reason = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if reason in _NO_ROOM:
             raise Failed(f"The ledger {self.path} cannot be written ({error}). Nothing is lost; run again.") from error
-        if reason in _DAMAGED:
+        if is_damage(error):  # the error itself may quote what stands in it
             raise BadInput(
-                f"The ledger {self.path} is damaged ({error}); put back a copy of the workspace, or move it away: a new plan"
-                " finds what is still to be done."
+                f"The ledger {self.path} is damaged; put back a copy of the workspace, or move it away: a new plan finds what"
+                " is still to be done."
             ) from error
 
     @contextmanager
@@ -132,6 +132,8 @@ class Ledger:
                 raise
             self._db.execute("COMMIT")
         except sqlite3.OperationalError as error:
+            if is_damage(error):
+                raise
             raise Failed(f"The ledger {self.path} cannot be written ({error}). Nothing is lost; run again.") from error
 
     # --- plans ---------------------------------------------------------------------------------------------------------
