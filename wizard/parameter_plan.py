@@ -50,7 +50,7 @@ _ABOUT_A_SECRET = re.compile(r"_(NAME|ARN|TABLE|BUCKET|QUEUE|URL|PARAMETER|ID|EN
 # Names and values that are stored as they are wanted, and better not shown: rather one too many.
 _HIDDEN_NAME = re.compile(r"PASS|PWD|SECRET|TOKEN(_|$)|CREDENTIAL|SALT|DSN|CONNECTION_?STRING|KEY(_|$)")
 _HIDDEN_VALUE = re.compile(
-    r"://[^/\s:@]*:[^\s@]+@|-----BEGIN |\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\beyJ[\w-]+\.eyJ|\b[rs]k[-_]\w{4,}|\bgh[a-z]_\w{30}"
+    r"://[^/\s:@]*:[^\s@]+@|-----BEGIN |\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\beyJ[\w-]{8,}\.|\b[rs]k[-_]\w{4,}|\bgh[a-z]_\w{30}"
     r"|\bgithub_pat_|\bAIza[\w-]{30}|\bxox[a-z]-|hooks\.slack\.com/|(?:password|passwd|pwd|secret|token)[\"']?\s*[=:]"
     r"|[?&](?:sig|signature|key|x-amz-signature|code)=|^[0-9a-f]{32,}$"
     r"|^(?=.*[0-9])(?=.*(?-i:[A-Z]))(?=.*(?-i:[a-z]))[a-z0-9+/]{32,}={0,2}$",

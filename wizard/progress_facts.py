@@ -21,7 +21,7 @@ from wizard.migration.retained import RETAINED
 from wizard.migration.rewrite import rewrite
 from wizard.migration.states import OPEN, UNDOABLE, last_proof
 from wizard.parallel import each
-from wizard.text import plural
+from wizard.text import plain, plural
 from wizard.wire import Item
 
 WAIVERS = "waivers"  # setting of the workspace: names that the operator decided to do without
@@ -160,7 +160,7 @@ def check_sandbox(context: Context) -> Fact:
     elif context.other_sandbox:
         found = f"the embedded AWS of another process, at {context.endpoint}; everything is asked as on a real account"
     elif context.endpoint:
-        found = f"no: {context.endpoint} answers in the place of AWS"
+        found = f"no: {plain(context.endpoint)} answers in the place of AWS"
     else:
         found = "no: a real account"
     return Fact("sandbox", "ok", "Sandbox", found, "", context.sandbox)

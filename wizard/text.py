@@ -17,11 +17,15 @@ _CREDENTIAL = re.compile(
 )
 
 
+_USER_OF_URL = re.compile(r"(://)[^/\s:@\"']*:[^/\s@\"']+@")  # https://user:password@host
+
+
 def without_credentials(text: str) -> str:
-    """`text` less session tokens and signatures."""
+    """`text` less session tokens, signatures, and passwords in addresses."""
     folded = text.lower()  # faster than letting the pattern look for its beginnings
-    carries = "x-amz-" in folded or "signature=" in folded or "aws4-hmac" in folded
-    return _CREDENTIAL.sub(r"\1(hidden)", text) if carries else text
+    if "x-amz-" in folded or "signature=" in folded or "aws4-hmac" in folded:
+        text = _CREDENTIAL.sub(r"\1(hidden)", text)
+    return _USER_OF_URL.sub(r"\1(hidden)@", text) if "://" in text else text
 
 
 def plain(text: object, limit: int = 0) -> str:

@@ -190,7 +190,9 @@ def _rows(text: IO[str], path: Path, reading: _Reading) -> Iterator[MapRow]:
                 return
         elif row_fault := _row_fault(cells, line):
             reason, fix = row_fault
-            reading.wrong(number, f"{reason} in {shown(line.strip())}. {fix}", reason)
+            # What stands behind the two columns is nobody's id, and may be a secret.
+            found = shown(",".join([*cells[:2], "…"]) if len(cells) > 2 else line.strip())
+            reading.wrong(number, f"{reason} in {found}. {fix}", reason)
         elif (count := count + 1) > MAX_ROWS:
             raise BadInput(f"{path} has more than {MAX_ROWS:,} rows: this is not a user map.")
         else:
@@ -273,5 +275,5 @@ def write_map(path: Path, pairs: Iterable[tuple[str, str]], now: datetime.dateti
             writer.writerow(HEADER)
             writer.writerows(pairs)
     except OSError as error:
-        raise BadInput(f"{path} cannot be written: {error.strerror}. Give another --output.") from error
+        raise BadInput(f"{path} cannot be written: {error.strerror}. Mend that, or write elsewhere.") from error
     return kept

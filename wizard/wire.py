@@ -167,6 +167,12 @@ def key_of(item: Item, key_names: Iterable[str]) -> Item:
     return {name: item[name] for name in key_names}
 
 
+def outline(value: Mapping[str, Any]) -> str:
+    """A value without its content: kind and length, `(S of 12)`."""
+    kind, content = next(iter(value.items()))
+    return f"({kind} of {len(content)})" if hasattr(content, "__len__") else f"({kind})"
+
+
 def key_text(key: Item) -> str:
     """A key for people: `PK=doej1#notes, SK=1`, cut to a readable length."""
     shown = (

@@ -155,11 +155,12 @@ def plant(demo: Demo) -> None:
 
 
 def _same_integrations_under_the_new_id(demo: Demo, table: str, item: dict[str, Any]) -> None:
-    """A merge has to look into the tokens of both rows."""
+    """A merge has to look into the tokens of both rows, and adds to the new one what only the old one has."""
     old, provider = item["user_integration"]["S"].split("/", 1)
     if old in demo.seeded.ids and demo.seeded.ids[old] != old:
         tokens = {"M": {"google_drive": {"S": SECRETS["token"] + "-newer"}, "other": {"S": SECRETS["token"]}}}
         row = {**item, "user_integration": {"S": f"{demo.seeded.ids[old]}/{provider}"}, "integrations": tokens}
+        del row["unrelated"], row["link"]
         demo.account().call("dynamodb", "put_item", TableName=table, Item=row)
 
 

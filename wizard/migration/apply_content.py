@@ -30,7 +30,7 @@ from wizard.migration.content import (
 from wizard.migration.entry import Entry
 from wizard.migration.objects import ObjectCopy, ObjectResult, copy_object, object_stands, read_object, verify_object
 from wizard.migration.objects import put_new as put_object
-from wizard.migration.rewrite import changes, put_back
+from wizard.migration.rewrite import put_back, traces
 from wizard.migration.writes import Lost, Write, put_new, read, send, update
 from wizard.text import plural
 from wizard.wire import digest, same
@@ -89,7 +89,7 @@ def _place(tools: ContentTools, entry: Entry, built: Built, done: tuple[str, ...
             entry,
             target_digest=digest(built.item),
             detail={**detail, "created": False},
-            written=tuple(changes(existing, built.item)),
+            written=traces(existing, built.item),
         )
         after = _reading_back(tools, built.item, built.warning)
         return Prepared(recorded, (update(entry.target_place, KEY, existing, built.item),), after=after)
@@ -216,7 +216,7 @@ def _logs(tools: ContentTools, entry: Entry) -> Prepared:
     elif same(existing, logs.row.item):  # a run was interrupted that had written it; the rest of the logs is archived
         recorded = replace(recorded, written=entry.written)
     else:
-        recorded = replace(recorded, written=tuple(changes(existing, logs.row.item)))
+        recorded = replace(recorded, written=traces(existing, logs.row.item))
         writes = (update(entry.target_place, KEY, existing, logs.row.item),)
     first = None
     if logs.archived:
@@ -340,7 +340,7 @@ def _disclosures(tools: ContentTools, entry: Entry) -> Prepared:
 
     detail = {**entry.detail, "done": [name], "object": target}
     recorded = replace(
-        entry, source_digest=digest(row), target_digest=digest(after), written=tuple(changes(row, after)), detail=detail
+        entry, source_digest=digest(row), target_digest=digest(after), written=traces(row, after), detail=detail
     )
     if same(row, after):  # written by a run that was interrupted before the copy
         return Prepared(replace(recorded, written=entry.written), first=put_pdf)

@@ -17,7 +17,7 @@ from wizard.catalog.tables import BY_KEY
 from wizard.errors import MigrateError
 from wizard.migration.entry import Entry
 from wizard.migration.read_ahead import Read
-from wizard.migration.rewrite import Change, Edit, changes, holds, rewrite
+from wizard.migration.rewrite import Change, Edit, changes, holds, rewrite, traces
 from wizard.migration.scan import switched_on, unmarked
 from wizard.migration.writes import Lost, Write, delete, put_new, read, update
 from wizard.wire import Item, digest, item_size, same
@@ -317,14 +317,10 @@ def after_is_without(row: Table, existing: Item, after: Item, rewritten: Item) -
 
 
 def _kept(row: Table, before: Item, after: Item) -> tuple[Any, ...]:
-    """The differences that rollback puts back; of secret attributes only what was added, without its value."""
-    kept = []
-    for change in changes(before, after):
-        if change.path[0] not in row.secret:
-            kept.append(change)
-        elif change.before is None:
-            kept.append(replace(change, after={"S": digest({"": change.after})}))
-    return tuple(kept)
+    """The differences that rollback puts back; of secret attributes only what was added."""
+    return tuple(
+        change for change in traces(before, after) if change.before is None or change.path[0] not in row.secret
+    )
 
 
 def _held_note(held: list[Edit]) -> str:

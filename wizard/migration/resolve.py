@@ -23,7 +23,7 @@ from wizard.migration.rewrite import Edit, changes, rewrite
 from wizard.migration.scan import Candidate, switched_on, unmarked
 from wizard.migration.unreferenced import tell_unreferenced
 from wizard.storage_key import sanitise_user
-from wizard.wire import digest, same
+from wizard.wire import digest, outline, same
 
 _AT_ONCE = 25  # clashes that are settled together; both items of each are held in memory
 
@@ -217,11 +217,11 @@ def _refresh(entry: Entry, existing: Item, edits: tuple[Edit, ...]) -> Entry:
 
 
 def edits_between(row: Table, before: Item, after: Item) -> tuple[Edit, ...]:
-    """What a merge changes, for people: values of secret attributes are left out."""
+    """What a merge changes, for people: of what it adds kind and size, and no values of secret attributes."""
     return tuple(
         Edit(change.path, _HIDDEN, _HIDDEN)
         if change.path[0] in row.secret
-        else Edit(change.path, change.before, change.after)
+        else Edit(change.path, change.before, change.after if change.before else {"S": outline(change.after)})
         for change in changes(before, after)
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wizard.catalog.model import ANY, KEYS, MEMBERS, REMOVE, IdPath, Ids, Item, Table, Target, is_whole
@@ -205,6 +205,14 @@ def changes(before: Item, after: Item, depth: int = 32) -> list[Change]:
     return list(_differences(before, after, (), depth))
 
 
+def traces(before: Item, after: Item) -> tuple[Change, ...]:
+    """The same as rollback needs it: what stood there, and of what was written a digest alone, as `{"S": digest}`."""
+    return tuple(
+        change if change.after is None else replace(change, after={"S": digest({"": change.after})})
+        for change in changes(before, after)
+    )
+
+
 def _differences(before: Item, after: Item, at: tuple[str, ...], depth: int) -> Iterator[Change]:
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)
@@ -225,13 +233,12 @@ def put_back(item: Item, written: Sequence[Change]) -> Item:
 
 
 def holds(item: Item, change: Change) -> bool:
-    """Whether the place of a recorded change has the value that was written; of a secret, one with its digest."""
+    """Whether the place of a recorded change has the value that was written, or one with its digest (`traces`)."""
     value: Any = {"M": item}
     for name in change.path:
         value = value.get("M", {}).get(name) if value is not None else None
     if value is None or change.after is None:
         return value is None and change.after is None
-    # Of a secret only the digest was kept.
     return same({"": value}, {"": change.after}) or change.after == {"S": digest({"": value})}
 
 

@@ -8,7 +8,7 @@ from wizard.catalog.tables import BY_KEY
 from wizard.migration.entry import Entry
 from wizard.migration.rewrite import Edit
 from wizard.text import plain
-from wizard.wire import key_text
+from wizard.wire import key_text, outline
 
 
 def shown(entry: Entry) -> dict[str, Any]:
@@ -45,6 +45,4 @@ def _value(value: Any, secret: bool) -> str:
     if secret:
         return "(secret)"
     kind, content = next(iter(value.items()))
-    if kind in ("S", "N", "BOOL"):
-        return plain(content, 200)
-    return f"({kind} of {len(content)})" if hasattr(content, "__len__") else kind
+    return plain(content, 200) if kind in ("S", "N", "BOOL") else outline(value)
