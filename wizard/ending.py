@@ -26,7 +26,7 @@ def ending(journey: Journey, facts: Facts, label: str, workspace: str) -> list[s
         old = "the old records are kept" if facts.value("retained") else old
         first = f"{plural(made, 'change')} made and verified, {old}"
     left = [step.id for step in journey.steps if states[step.id].state == "skipped"]
-    elsewhere = [] if rules.has_checkout(facts) else [one for one in left if one in ("1", "2", "3", "5")]
+    elsewhere = [] if rules.has_checkout(facts) else [one for one in left if one in ("1", "2", "3", "4c", "5")]
     lines = [f"The migration of {label} is finished: {first}.", "What remains:"]
     if elsewhere:
         lines.append(

@@ -175,6 +175,14 @@ def lambda_done(facts: Facts) -> str:
     return ""
 
 
+def lambda_skip(facts: Facts) -> str:
+    """4c, where it cannot be done from here and what the migration needs of it is there."""
+    there = _mapping(facts, "new_user_storage").get("exists") and facts.value("consolidation") is True
+    if _without_checkout(facts) and there and not lambda_done(facts):
+        return "not from here: it is deployed from a backend checkout; its table and its bucket exist"
+    return ""
+
+
 def lambda_locked(facts: Facts) -> str:
     """4c: before step 2 stands, while somebody else owns /user-data, while a table would be replaced."""
     if why := references_locked(facts):
@@ -213,7 +221,7 @@ def import_locked(facts: Facts) -> str:
 _BRANCHES = (
     ("4a", backup_skip, backup_done),
     ("4b", never, endpoint_done),
-    ("4c", never, lambda_done),
+    ("4c", lambda_skip, lambda_done),
     ("4d", import_skip, import_done),
 )
 

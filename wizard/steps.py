@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from wizard import rules
@@ -178,6 +179,7 @@ def _verify_services(values: Values) -> list[str]:
 # Step 6
 
 CSV = Field("csv", "User map", "FILE", _map_file, required=True, help="a CSV with the header old_id,new_id")
+ANY_CSV = replace(CSV, required=False)  # without one, everybody who has data is missing
 MAP_OUTPUT = Field("output", "Write to", "--output", lambda facts: "migration_users.csv", required=True)
 POOL = Field("pool", "User pool id", "--user-pool-id", help="compares new_id with the ids that users log in with")
 ONLY = Field("only", "Only", "--only", choices=("", "tables", "buckets"), help="empty: tables and buckets in one plan")
@@ -333,7 +335,7 @@ JOURNEY = Journey(
             action("free", "Free /user-data", "destroy", _free, fields=(HOW, OLD_ROOT),
                    word=_free_word, preview="dry-run", warning=_free_warning),
         ], "user_data_owner"),
-        _step("4c", rules.never, rules.lambda_done, rules.lambda_locked, [
+        _step("4c", rules.lambda_skip, rules.lambda_done, rules.lambda_locked, [
             action("list", "Show what would be deployed", "read", fixed("services", "list", "amplify-lambda")),
             action("deploy", "Deploy amplify-lambda", "write", fixed("services", "deploy", "amplify-lambda"),
                    preview="list", warning=_lambda_warning),
@@ -355,7 +357,8 @@ JOURNEY = Journey(
                    fields=TRIED),
         ], "verified_services"),
         _step("6a", rules.never, rules.map_done, rules.never, [
-            action("missing", "Who is missing in it", "read", fixed("users", "missing")),
+            action("missing", "Who is missing in it", "read",
+                   lambda values: ["users", "missing", *option(values, "csv", "--csv-file")], fields=(ANY_CSV,)),
             action("same", "Make a map, ids stay", "read",
                    lambda values: ["users", "generate", "--no-id-change", "--output", values["output"]],
                    fields=(MAP_OUTPUT,), offers=_made_map, does=A_FILE),

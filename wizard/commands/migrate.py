@@ -308,7 +308,7 @@ def _cleanup_text(summary: Mapping[str, Any], header: str) -> str:
 
 
 def _would_delete(summary: Mapping[str, Any]) -> str:
-    told = f"Dry run: {plural(summary['total'], 'old record')} would be deleted. Nothing was deleted."
+    told = f"Dry run: {cleanup.things(summary)} would be deleted. Nothing was deleted."
     return f"{_cleanup_text(summary, 'Cleanup would delete:')}\n{told}"
 
 

@@ -139,8 +139,12 @@ def run_missing(arguments: argparse.Namespace, context: Context) -> Outcome:
     missing, unread = find_missing(context, user_map)
     people = [entry for entry in missing if entry.kind in ("user", "unknown")]
     others = [entry for entry in missing if entry.kind not in ("user", "unknown")]
-    given = f"not in {plain(file)}" if file else "(no user map is known: give --csv-file to compare with one)"
-    lines = [f"{plural(len(people), 'user has', 'users have')} data, {given}."]
+    given = (
+        f" and {'is' if len(people) == 1 else 'are'} not in {plain(file)}."
+        if file
+        else (". No user map is known yet: give --csv-file to compare with one.")
+    )
+    lines = [f"{plural(len(people), 'user has', 'users have')} data{given}"]
     lines += [f"  {_describe(entry)}" for entry in people]
     if others:
         lines.append(f"{plural(len(others), 'id')} of groups, assistants or systems, which a user map must not name:")

@@ -310,6 +310,7 @@ class _Tally:
         self.totals: Counter[str] = Counter()
         self.looked: Counter[str] = Counter()
         self.done: Counter[str] = Counter()
+        self.objects = 0  # of those
         self.kept: Counter[tuple[str, str]] = Counter()
         self.failed: list[str] = []
         self.what = "deleted"
@@ -327,12 +328,14 @@ class _Tally:
             self.kept[(fate.retained.place, fate.kept)] += 1
         else:
             self.done[fate.retained.place] += 1
+            self.objects += fate.retained.entries[0].kind == "object"
 
     def summary(self, ledger: Ledger) -> dict[str, Any]:
         return {
             "action": self.what,
             "tables": dict(self.done),
             "total": sum(self.done.values()),
+            "objects": self.objects,
             "kept": [{"place": place, "why": why, "count": count} for (place, why), count in self.kept.items()],
             "kept_total": sum(self.kept.values()),
             "failed": self.failed,
@@ -345,10 +348,17 @@ def code(summary: Mapping[str, Any]) -> int:
     return 1 if summary["kept_total"] or summary["failed"] or summary["still_to_put_back"] else 0
 
 
+def things(summary: Mapping[str, Any]) -> str:
+    """What a cleanup takes or took, in numbers: records of tables, then objects."""
+    records, objects = summary["total"] - summary["objects"], summary["objects"]
+    told = [plural(records, "old record")] if records or not objects else []
+    return " and ".join([*told, *([plural(objects, "source object")] if objects else [])])
+
+
 def text(summary: Mapping[str, Any]) -> str:
     kept = f"; {plural(summary['kept_total'], 'item')} kept, each with its reason" if summary["kept_total"] else ""
     failed = f"; {plural(len(summary['failed']), 'item')} could not be put back" if summary["failed"] else ""
-    return f"{plural(summary['total'], 'item')} {summary['action']}{kept}{failed}"
+    return f"{things(summary)} {summary['action']}{kept}{failed}"
 
 
 def _chunks(found: Iterator[Retained]) -> Iterator[list[Retained]]:

@@ -90,7 +90,7 @@ def test_missing_compares_with_the_map_that_was_checked_last(
     put(aws, "amplify-v6-lambda-dev-accounts", user="App-123456")
     everybody = call(context, "missing")
     assert "3 users have data" in everybody.text
-    assert "no user map is known" in everybody.text
+    assert "No user map is known yet" in everybody.text
     context.workspace.user_map.write_bytes(good.read_bytes())  # planned, and never checked by itself
     assert call(context, "missing").details["file"] == str(context.workspace.user_map)
     call(context, "check", str(good))
