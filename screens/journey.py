@@ -110,8 +110,6 @@ class JourneyScreen(Steady[None]):
         place = before.place() if before is not None and stays else None
         self._pressed = None
         statuses = {known.id: session.status(known) for known in session.journey.steps}
-        self.rail.show(session.journey.steps, statuses, step.id)
-        self.app.show_where()
         body = StepBody(
             step,
             statuses[step.id],
@@ -126,12 +124,15 @@ class JourneyScreen(Steady[None]):
             holder = self.query_one("#body")
             form = self.query_one_optional(StartForm)
             choice = form.entered if form is not None and not form.settled else session.choice
-            await holder.remove_children()
-            await holder.mount(body)
-            if step is session.journey.steps[0] and session.connect is not None:
-                await body.query_one("#text").mount(StartForm(choice))
-            if come or not away:  # now: a focus that comes later would come between two keys
-                body.focus_on(place)
+            with self.app.batch_update():  # or the rail would say one thing and the step another, or nothing
+                self.rail.show(session.journey.steps, statuses, step.id)
+                self.app.show_where()
+                await holder.remove_children()
+                await holder.mount(body)
+                if step is session.journey.steps[0] and session.connect is not None:
+                    await body.query_one("#text").mount(StartForm(choice))
+                if come or not away:  # now: a focus that comes later would come between two keys
+                    body.focus_on(place)
 
     async def on_resize(self) -> None:
         session = self.app.session
@@ -157,12 +158,14 @@ class JourneyScreen(Steady[None]):
         body = self.query_one("#body")
         body.border_subtitle = "looking at the account…"
         body.add_class("-looking")
+        if (shown := self.query_one_optional(StepBody)) and shown.step is self.current:
+            shown.look_again(self._last.get(self.step_id))
         with self._held_back():
             failed = await self._gather()
             if then_go or failed:
-                self._wanted = None
+                self._forget_wanted("the account could not be looked at" if failed else "see first what was found")
             if then_go and not failed:
-                self.step_id = session.journey.first_open(session.facts).id
+                self.step_id = session.landing().id
             async with self.app.turn:
                 await self._draw()
             body.border_subtitle = ""
@@ -239,16 +242,40 @@ class JourneyScreen(Steady[None]):
         event.stop()
         if self._holding:
             self._wanted = event.action
-            self.notify(f"Still looking at the account; “{event.action.label}” starts after that.", markup=False)
+            self.notify(
+                f"Still looking at the account; after that “{event.action.label}” starts, if it still applies.",
+                markup=False,
+            )
         elif not self._acting:  # a second press comes before the first has put its screen over this one
             self._acting = True
             self._perform(event.action, event.values)
 
     def _start_wanted(self) -> None:
-        """What was pressed during a look, where it can still be pressed."""
+        """Press what was pressed during a look, or say why that is not possible any more."""
+        if (wanted := self._wanted) is None:
+            return
+        if why := self._why_not(wanted):
+            self._forget_wanted(why)
+            return
+        self._wanted = None
+        self.query_one(StepBody).press(wanted)
+
+    def _why_not(self, action: Action) -> str:
+        """Why an action cannot be pressed now, or ""."""
+        session = self.app.session
+        if not self.is_current:
+            return "something else is open"
+        if session.step_of(action) is not self.current:
+            return "another step is shown now"
+        if all(action is not offered for offered in session.actions(self.current)):
+            return "it does not apply any more"
+        return session.refusal(action)
+
+    def _forget_wanted(self, why: str) -> None:
+        """What was promised does not come: say so."""
         wanted, self._wanted = self._wanted, None
-        if wanted is not None and self.is_current and (body := self.query_one_optional(StepBody)):
-            body.press(wanted)
+        if wanted is not None:
+            self.notify(f"“{wanted.label}” was not started: {why}.", severity="warning", timeout=10, markup=False)
 
     @work(group="perform")
     async def _perform(self, action: Action, values: Values) -> None:
@@ -286,7 +313,8 @@ class JourneyScreen(Steady[None]):
             if outcome.code == 0 and before != "done" and session.status(step).state == "done":
                 self.app.clear_notifications()  # what they announced does not come any more
                 self.notify(f"Step {step.id} is done.", timeout=3, markup=False)
-                self.step_id, self._wanted = session.following(step).id, None
+                self._forget_wanted(f"step {step.id} is done")
+                self.step_id = session.following(step).id
                 async with self.app.turn:
                     await self._draw()
                 self._tell_the_end()

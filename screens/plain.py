@@ -72,7 +72,7 @@ class Walk:
         if session.context is None and not self.settled():
             self.settle()
         self.look()
-        step = session.journey.first_open(session.facts)
+        step = session.landing()
         for line in session.arrival():
             told(line)
         while True:

@@ -205,7 +205,7 @@ class Changes(Sheet):
         self._load_more()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return self._more if action == "more" else True
+        return self._more if action == "more" else super().check_action(action, parameters)
 
 
 def change_lines(change: ChangeRow) -> list[str]:
@@ -224,7 +224,7 @@ def change_lines(change: ChangeRow) -> list[str]:
 class UnknownReferences(Sheet):
     """Ids that the migration will not touch, since the catalog does not know the path."""
 
-    COLUMNS = ("table", "path", "kind", "count", "example")
+    COLUMNS = ("count", "kind", "path", "table", "example")
 
     def __init__(self, results: Results):
         super().__init__("Ids at paths that the catalog does not name")
@@ -239,10 +239,10 @@ class UnknownReferences(Sheet):
             return
         for entry in found:
             self.table.add_row(
-                cell(entry.place), cell(entry.path), cell(entry.kind), number(entry.count), cell(entry.example, 60)
+                number(entry.count), cell(entry.kind), cell(entry.path), cell(entry.place), cell(entry.example, 60)
             )
         self.note(
-            f"{len(found)} paths. They stay as they are; look whether a service reads them."
+            f"{plural(len(found), 'path')}. They stay as they are; look whether a service reads them."
             if found
             else "None: every old id stands at a path that the catalog names."
         )

@@ -43,6 +43,7 @@ class Sheet(Steady[None]):
     BINDINGS = [  # noqa: RUF012 - Textual reads a plain list
         Binding("escape,b", "leave_screen", "Back"),
         Binding("s", "sort", "Sort"),
+        Binding("left,right", "aside", "Scroll", key_display="← →"),
     ]
     table = getters.query_one(DataTable)
 
@@ -84,6 +85,7 @@ class Sheet(Steady[None]):
 
     def note(self, words: str) -> None:
         self.query_one("#note", Static).update(text(words))
+        self.call_after_refresh(self.refresh_bindings)  # the table's width may have changed
 
     @property
     def highlighted(self) -> str:
@@ -91,6 +93,12 @@ class Sheet(Steady[None]):
         if not self.table.row_count:
             return ""
         return self.table.coordinate_to_cell_key(self.table.cursor_coordinate).row_key.value or ""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self.table.max_scroll_x > 0 if action == "aside" else True
+
+    def action_aside(self) -> None:
+        """Only named here: the table itself scrolls aside where it is wider than the terminal."""
 
     def action_sort(self) -> None:
         """Sort by the column after the one sorted by now; counts the largest first."""

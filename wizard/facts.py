@@ -69,6 +69,7 @@ class Facts:
     user_map            {"rows": int, "scenario": "a" | "b", "errors": int, "digest": str, "file": path}, or {}
     waivers             names that the operator decided to do without
     kept                whether the operator chose to keep the old records
+    cut_off             {"step": id, or "rollback"} of the last command, if it did not come to its end; else {}
     plan                {"id": int, "changes": open ones, "fresh": bool, "counts": {state: int},
                         "made": changes that rollback would undo, also where verify found it wrong,
                         "still_to_put_back": items that a deletion took and that do not stand again,

@@ -41,7 +41,7 @@ def unticked(field: Field) -> str:
 def complaint(field: Field, value: str) -> str:
     """What is wrong with a value, as a sentence; "" when it will do."""
     spelled = f" ({field.option})" if field.option else ""
-    if field.required and is_tick(field) and value != "yes":
+    if not_confirmed(field, value):
         return f"“{field.label}” must be confirmed first."
     if field.required and not value:
         return f"{field.label}{spelled} is needed."
@@ -50,10 +50,19 @@ def complaint(field: Field, value: str) -> str:
     return ""
 
 
+def not_confirmed(field: Field, value: str) -> bool:
+    """Whether a box that must be ticked is not."""
+    return field.required and is_tick(field) and value != "yes"
+
+
+def wrong(action: Action, values: Values) -> list[Field]:
+    """The fields that an action asks for and whose value will not do, in order."""
+    return [field for field in action.fields if field.asked(values) and complaint(field, values.get(field.name, ""))]
+
+
 def complaints(action: Action, values: Values) -> list[str]:
-    """All complaints about those of an action's values that are asked for."""
-    return [
-        text
-        for field in action.fields
-        if field.asked(values) and (text := complaint(field, values.get(field.name, "")))
-    ]
+    """All complaints about the values that an action asks for; one for all boxes that are to be ticked."""
+    found = [(field, values.get(field.name, "")) for field in wrong(action, values)]
+    boxes = [f"“{field.label}”" for field, value in found if not_confirmed(field, value)]
+    others = [complaint(field, value) for field, value in found if not not_confirmed(field, value)]
+    return [*([f"{', '.join(boxes)} must be confirmed first."] if boxes else []), *others]

@@ -17,6 +17,7 @@ import botocore.parsers
 from wizard import account_facts, checkout_facts, endpoint, machine, progress_facts, stack_facts
 from wizard.aws_errors import DENIED, code_of, explain
 from wizard.context import Context
+from wizard.cut_off import check_cut_off
 from wizard.errors import Interrupted, MigrateError
 from wizard.facts import Fact, Facts
 from wizard.iam_actions import actions
@@ -233,4 +234,5 @@ CHECKS = (
     Check("user_map", "User map", (), progress_facts.check_user_map),
     Check("waivers", "Waived by the operator", (), progress_facts.check_waivers),
     Check("kept", "Old records", (), progress_facts.check_kept),
+    Check("cut_off", "Unfinished work", (), check_cut_off),
 )

@@ -133,7 +133,7 @@ class Session:
 
     def arrival(self) -> list[str]:
         """What to see before anything else: whose account this is, what is in it, and why earlier steps count."""
-        where, here = self.header(), self.journey.first_open(self.facts)
+        where, here = self.header(), self.landing()
         identity = self.facts.value("identity") or {}
         tables = self.facts.value("deployment")
         found = "its tables could not be listed" if tables is None else plural(tables, "table")
@@ -151,6 +151,9 @@ class Session:
             f"So far this only looked.{other}",
             "",
         ]
+        cut_off = self.facts.by_name.get("cut_off")
+        if cut_off is not None and cut_off.verdict == "attention":
+            lines.insert(-2, f"Unfinished  {cut_off.found}. {cut_off.todo}")
         for step in self.journey.steps[: self.journey.steps.index(here)]:
             state = self.status(step)
             lines.append(f"  {step.id:<4}{step.title}: {state.state}: {state.why}")
@@ -196,6 +199,15 @@ class Session:
             first = step is self.journey.steps[0]
             return Status("open", "") if first else Status("locked", "choose the deployment first")
         return status(step, self.facts)
+
+    def landing(self) -> Step:
+        """Where to stand on arrival: at the step whose work was cut off, if it can be gone on with, else the first open one."""
+        cut_off = (self.facts.value("cut_off") or {}).get("step", "")
+        for step in self.journey.steps:
+            undone = cut_off == "rollback" and any(one.id == cut_off for one in self.actions(step))
+            if undone or (step.id == cut_off and self.status(step).state == "open"):
+                return step
+        return self.journey.first_open(self.facts)
 
     def following(self, step: Step) -> Step:
         """Where to stand once a step is done: the next one that is open or waits, else the first such one."""

@@ -232,6 +232,18 @@ class Workspace:
             finally:
                 self._alone = False
 
+    def holder(self) -> str:
+        """Which other process holds this workspace for writing, as it calls itself; "" for none, or where none can be told."""
+        try:
+            with (self.folder / "lock").open(encoding="utf-8") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return file.read().strip() or "another process"
+        except OSError:
+            pass
+        return ""
+
     def write_audit(self, entry: Mapping[str, Any]) -> None:
         """Append one line to audit.jsonl; raises Failed when it cannot be kept, so that no write goes unrecorded."""
         try:

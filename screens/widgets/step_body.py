@@ -17,7 +17,7 @@ from screens.widgets.form import FieldRow, Form
 from screens.widgets.prose import Prose
 from wizard.events import Finding, Level
 from wizard.facts import Facts
-from wizard.forms import complaints, fields, filled, is_tick, value_of
+from wizard.forms import complaints, fields, filled, is_tick, value_of, wrong
 from wizard.journey import EFFECTS, Action, Outcome, Status, Step
 
 WORST_FIRST = ("blocked", "attention", "unknown", "ok", "note")
@@ -77,6 +77,7 @@ class Place:
 
 
 TEXT = "#text"
+LOOKING = ("…", "looking at the account", "$text-accent")
 
 
 class StepBody(Vertical):
@@ -99,6 +100,7 @@ class StepBody(Vertical):
         self._actions, self._findings, self._last, self._ending = actions, findings, last, ending
         self.given = given
         self._fell_on_text = False  # for want of a better place
+        self._refused: Action | None = None  # for values that will not do
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="text"):
@@ -106,14 +108,7 @@ class StepBody(Vertical):
             yield Prose(self._status.why, STATES[self._status.state], id="status")
             if self._ending:
                 yield Prose("\n".join(self._ending), id="ending")
-            if self._last is not None:
-                action, outcome = self._last
-                joint = "\n" if "\n" in outcome.text.strip() else " "
-                yield Prose(
-                    f"{action.label}:{joint}{excerpt(outcome.text, 'o shows all')}" if outcome.text else action.label,
-                    CODES.get(outcome.code, CODES[1]),
-                    classes="last" if outcome.code == 0 else "last -failed",
-                )
+            yield Prose(id="last")
             if not self._ending:  # then what to do here is behind
                 yield Static(text(self.step.guidance.strip()), classes="guidance")
             for level, words in self.findings():
@@ -138,8 +133,31 @@ class StepBody(Vertical):
         return [(level, f"{place}: {found}{f' → {todo}' if todo else ''}") for level, place, found, todo in rows]
 
     def on_mount(self) -> None:
+        self._tell_last()
         self._update_commands()
         self.on_descendant_focus()
+
+    def _tell_last(self) -> None:
+        """What the last action of this step came to, if there was one."""
+        for told in self.query("#last").results(Prose):
+            told.display = self._last is not None
+            if self._last is not None:
+                action, outcome = self._last
+                joint = "\n" if "\n" in outcome.text.strip() else " "
+                words = (
+                    f"{action.label}:{joint}{excerpt(outcome.text, 'o shows all')}" if outcome.text else action.label
+                )
+                told.tell(words, CODES.get(outcome.code, CODES[1]))
+                told.set_class(outcome.code != 0, "-failed")
+
+    def look_again(self, last: tuple[Action, Outcome] | None) -> None:
+        """Until the step is drawn anew: what it showed was so before, and `last` may have changed it."""
+        for status in self.query("#status").results(Prose):
+            status.tell("what stands here was so before" if list(self._facts) else "", LOOKING)
+        if last is not self._last:
+            self._last = last
+            self._tell_last()
+            self.query_one(TEXT).scroll_home(animate=False)
 
     def on_descendant_focus(self) -> None:
         """Where there is little room only the current action shows its command: the one focused last, else the first."""
@@ -154,6 +172,8 @@ class StepBody(Vertical):
         event.stop()
         self.given[event.name] = event.value
         self._update_commands()
+        if self._refused is not None:  # mended, perhaps
+            self._complain(self._refused, filled(self._refused, self.given, self._facts))
 
     def _update_settings(self) -> None:
         """Where there is little room: what the form above is set to, which may be scrolled out of sight."""
@@ -176,12 +196,20 @@ class StepBody(Vertical):
 
     @on(ActionRow.Chosen)
     def _chosen(self, event: ActionRow.Chosen) -> None:
-        wrong = complaints(event.action, event.values)
-        if wrong:
+        self._complain(event.action, event.values)
+        if found := wrong(event.action, event.values):
             event.stop()
+            for row in self.query(FieldRow):
+                if row.field.name == found[0].name:
+                    self._give_focus(row)
+
+    def _complain(self, action: Action, values: Mapping[str, str]) -> None:
+        """Say what is wrong with an action's values, until it is mended."""
+        told = complaints(action, values)
+        self._refused = action if told else None
         if box := self.query_one_optional("#complaints", Static):
-            box.update(text("\n".join(f"× {line}" for line in wrong)))
-            box.set_class(bool(wrong), "-told")
+            box.update(text("\n".join(f"× {line}" for line in told)))
+            box.set_class(bool(told), "-told")
 
     def current_command(self) -> str:
         """The command of the action focused last, else of the first one; "" without actions."""
@@ -231,8 +259,10 @@ class StepBody(Vertical):
                 row.query_one(Button).press()
 
     def focus_first(self) -> None:
-        """Focus an empty needed field, else the dry run of what writes, else another button that only looks, else the text."""
-        for row in self.query(FieldRow):
+        """Focus a needed field that is empty, unless the step is done; else the dry run of what writes, another button that
+        only looks, or the text."""
+        needed = () if self._status.state == "done" else self.query(FieldRow)
+        for row in needed:
             if row.display and row.field.required and not row.value and self._give_focus(row):
                 return
         looking = [row for row in self.query(ActionRow) if row.offered.effect == "read"]

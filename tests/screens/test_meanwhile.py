@@ -15,10 +15,10 @@ from screens.app import WizardApp
 from screens.asking import Arrival, Ask, Tell
 from screens.running import Running
 from screens.widgets.start import StartForm
-from screens.widgets.step_body import ActionRow
-from tests.screens.stage import gather, session_in
+from screens.widgets.step_body import ActionRow, StepBody
+from tests.screens.stage import STEPS, gather, session_in
 from tests.screens.test_hasty_keys import strike
-from tests.screens.test_wizard import SIZE, at_step, finish_run, journey, press_action, until
+from tests.screens.test_wizard import SIZE, at_step, finish_run, journey, press_action, screen_text, until
 from wizard.context import Context
 from wizard.facts import Facts
 from wizard.session import Look
@@ -121,6 +121,27 @@ async def test_what_is_pressed_during_a_look_starts_after_it(slow: WizardApp, ga
         await pilot.press("n")
         await at_step(pilot, "1")
     assert [done.action.id for done in slow.session.history] == ["populate-dry-run"]
+
+
+async def test_a_step_that_is_looked_at_says_so_and_what_its_action_came_to(slow: WizardApp, gate: Gate) -> None:
+    async with slow.run_test(size=SIZE, notifications=True) as pilot:
+        await at_step(pilot, "1")
+        await press_action(pilot, "populate")
+        await finish_run(pilot)
+        await until(pilot, lambda: isinstance(slow.screen, Ask))
+        await pilot.press("y")
+        await until(pilot, lambda: isinstance(slow.screen, Running) and slow.screen.outcome is not None)
+        gate.open.clear()
+        strike(slow, "enter")
+        await until(pilot, lambda: "… looking at the account: what stands" in screen_text(slow))
+        await until(pilot, lambda: "✓ done: Store parameters: 84" in screen_text(slow))
+
+        journey(slow).query_one(StepBody).press(STEPS[1].actions[0])
+        await until(pilot, lambda: "if it still applies" in screen_text(slow))
+        await look_ends(pilot, gate)
+        await at_step(pilot, "4b")
+        await until(pilot, lambda: "was not started" in screen_text(slow))
+    assert [done.action.id for done in slow.session.history] == ["populate-dry-run", "populate"]
 
 
 async def test_the_end_of_a_look_leaves_the_operator_where_they_went(slow: WizardApp, gate: Gate) -> None:

@@ -260,8 +260,9 @@ async def test_boxes_must_be_ticked_before_cleanup(app: WizardApp, session: Sess
         await pilot.pause()
         assert isinstance(app.screen, JourneyScreen)
         assert "must be confirmed first" in str(app.screen.query_one("#complaints", Static).content)
-        app.screen.query("Checkbox").first().focus()
+        assert app.focused is app.screen.query("Checkbox").first()  # where it is mended
         await pilot.press("space")
+        assert not app.screen.query_one("#complaints", Static).display
         await press_action(pilot, "clean")
         await finish_run(pilot)
         await until(pilot, lambda: isinstance(app.screen, AskForWord))
@@ -536,4 +537,5 @@ async def test_data_tables_take_foreign_text_as_text(app: WizardApp) -> None:
         app.set_focus(None)
         await pilot.press("v", "u")
         await until(pilot, lambda: isinstance(app.screen, UnknownReferences) and app.screen.table.row_count == 1)
-        assert "[bold]" in app.screen.query_one(DataTable).get_cell_at((0, 1)).plain
+        assert "[bold]" in app.screen.query_one(DataTable).get_cell_at((0, 2)).plain
+        assert "count" in screen_text(app)  # beside long names too

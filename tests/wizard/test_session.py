@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,8 @@ def test_the_way_back_is_made_of_the_choice(tmp_path: Path) -> None:
 def test_a_needed_box_must_be_ticked(session: Session) -> None:
     clean = action_of(session, "7", "clean")
     assert complaints(clean, {"tested": "no", "hours": "24"}) == ["“Acceptance test passed” must be confirmed first."]
+    boxes = steps.ticks({"a": "A", "b": "B"}, "", {})
+    assert complaints(replace(clean, fields=boxes), {"a": "no"}) == ["“A”, “B” must be confirmed first."]
     assert complaints(clean, {"tested": "yes", "hours": "25"}) == ["Hours without errors is one of: 24, 48."]
     assert complaints(clean, {"tested": "yes", "hours": "48"}) == []
 

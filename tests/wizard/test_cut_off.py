@@ -1,0 +1,88 @@
+"""Coming back to work that did not come to its end: killed, stopped, or still running in another process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.screens.stage import gather, session_in
+from wizard.context import Context
+from wizard.cut_off import check_cut_off
+from wizard.facts import Facts
+from wizard.journey import Journey
+from wizard.session import Session
+from wizard.workspace import Workspace
+
+BEGUN = {"time": 1_767_225_600.0, "dry_run": False}
+
+
+def ran(workspace: Workspace, *commands: tuple[str, int | None]) -> None:
+    """Write down commands with the status that they ended with; None: they were killed."""
+    for number, (command, code) in enumerate(commands):
+        workspace.write_command({"run": str(number), "command": command, **BEGUN})
+        if code is not None:
+            workspace.write_command({"run": str(number), "time": 1_767_225_700.0, "code": code})
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    made = session_in(tmp_path / "workspace")
+    assert made.context is not None
+    made.context.workspace.remember({"parameters": True})
+    return made
+
+
+def looked(session: Session) -> Facts:
+    def both(context: Context) -> Facts:
+        fact = check_cut_off(context)
+        return Facts({**gather(context).by_name, fact.name: fact})
+
+    session.gather_facts = both
+    return session.gather()
+
+
+@pytest.mark.parametrize(
+    ("commands", "told"),
+    [
+        ([("migrate plan", 0), ("migrate apply", None), ("services verify", 0)], "did not end"),
+        ([("migrate apply", 130)], "was stopped before its end"),
+        ([("migrate apply", None), ("migrate apply", 1)], ""),
+        ([("preflight", None), ("services verify", 130), ("users missing", None)], ""),
+        ([], ""),
+    ],
+)
+def test_what_was_cut_off_is_told_until_it_ends(session: Session, commands: list, told: str) -> None:
+    assert session.context is not None
+    ran(session.context.workspace, *commands)
+    fact = looked(session).by_name["cut_off"]
+    assert (fact.value, told in fact.found) == ({"step": "6c"} if told else {}, True)
+    assert told in "\n".join(session.arrival())
+
+
+def test_what_runs_in_another_process_was_not_cut_off(session: Session) -> None:
+    assert session.context is not None
+    workspace = session.context.workspace
+    ran(workspace, ("migrate apply", None))
+    with Workspace(workspace.folder).alone():
+        fact = looked(session).by_name["cut_off"]
+    assert fact.value == {} and "is still running in process" in fact.found
+    assert json.loads(workspace.command_log.read_text())["command"] == "migrate apply"
+
+
+def test_one_comes_back_to_the_step_whose_work_was_cut_off(session: Session) -> None:
+    assert session.context is not None
+    session.context.workspace.remember({"endpoint": True})
+    session.journey = Journey(
+        tuple(replace(step, done=lambda facts: "") if step.id == "1" else step for step in session.journey.steps)
+    )
+    ran(session.context.workspace, ("migrate apply", None))
+    looked(session)
+    assert session.journey.first_open(session.facts).id == "1"
+    assert session.landing().id == "6c"
+    assert "Next        step 6c, Apply" in session.arrival()
+    session.context.workspace.remember({"applied": True})
+    looked(session)
+    assert session.landing().id == "1", "it is done, whoever ended it"
