@@ -152,9 +152,8 @@ class AskForWord(Asking):
         if event.value.strip() == self._word:
             self.dismiss(True)
             return
-        self.query_one("#refusal", Static).update(
-            text(f"× “{event.value.strip()}” is not {self._word}. Nothing was done; type it again, or Esc.")
-        )
+        typed = f"“{event.value.strip()}” is not {self._word}." if event.value.strip() else "Nothing was typed."
+        self.query_one("#refusal", Static).update(text(f"× {typed} Nothing was done; type it again, or Esc."))
         event.input.value = ""
 
     @on(Button.Pressed)

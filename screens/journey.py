@@ -66,6 +66,7 @@ class JourneyScreen(Steady[None]):
         self.step_id = ""
         self._given: dict[str, dict[str, str]] = {}
         self._last: dict[str, tuple[Action, Outcome]] = {}
+        self._declined: dict[str, Action] = {}  # by step: what the last question was about, if the answer was no
         self._drawing = asyncio.Lock()
         self._holding = 0  # looks that have not ended
         self._acting = False
@@ -118,6 +119,7 @@ class JourneyScreen(Steady[None]):
             self.app.findings.get(step.id, []),
             self._given.setdefault(step.id, {}),
             self._last.get(step.id),
+            self._declined.get(step.id),
             session.ending() if step is session.journey.steps[-1] else (),
         )
         async with self._drawing:
@@ -232,6 +234,7 @@ class JourneyScreen(Steady[None]):
             form.settled = True
         self._given.clear()
         self._last.clear()
+        self._declined.clear()
         self.app.findings.clear()
         return ""
 
@@ -298,7 +301,7 @@ class JourneyScreen(Steady[None]):
                 await self.look(then_go=False)
                 return
         if action.effect != "read" and not await self._agreed(step, action, values, seen):
-            self._last[step.id] = (action, Outcome(4, seen.text if seen else ""))
+            self._declined[step.id] = action
             async with self.app.turn:
                 await self._draw()
             return
@@ -339,6 +342,7 @@ class JourneyScreen(Steady[None]):
 
     async def _run(self, step: Step, action: Action, values: Values) -> Outcome:
         self.app.findings[step.id] = []
+        self._declined.pop(step.id, None)
         outcome = await self.app.push_screen_wait(Running(action, values))
         self._last[step.id] = (action, outcome)
         self._given[step.id].update(action.offers(outcome))

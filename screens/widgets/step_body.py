@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.events import Click, MouseDown, MouseUp
+from textual.geometry import Offset
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Button, Input, Static
@@ -21,6 +23,26 @@ from wizard.forms import complaints, fields, filled, is_tick, value_of, wrong
 from wizard.journey import EFFECTS, Action, Outcome, Status, Step
 
 WORST_FIRST = ("blocked", "attention", "unknown", "ok", "note")
+
+
+class ActionButton(Button):
+    """Takes a click although it may have moved under the mouse: where there is little room the row that gets the focus
+    shows its command, and what was pressed is no longer where the mouse is let go."""
+
+    _down: Offset | None = None
+
+    def on_mouse_down(self, event: MouseDown) -> None:
+        self._down = event.screen_offset
+        self.capture_mouse()
+
+    def on_mouse_up(self, event: MouseUp) -> None:
+        self.release_mouse()
+        if self._down == event.screen_offset:
+            self.press()
+        self._down = None
+
+    async def _on_click(self, event: Click) -> None:
+        event.stop()  # it comes only where nothing moved
 
 
 class ActionRow(Vertical):
@@ -43,7 +65,7 @@ class ActionRow(Vertical):
         variant = {"read": "primary", "write": "warning", "destroy": "error"}[action.effect]
         effect = action.does or EFFECTS[action.effect]
         with Horizontal(classes="button-line"):
-            yield Button(
+            yield ActionButton(
                 button(action.label),
                 variant=variant,  # type: ignore[arg-type]
                 compact=True,
@@ -82,7 +104,8 @@ LOOKING = ("…", "looking at the account", "$text-accent")
 
 class StepBody(Vertical):
     """Built anew for each step; its actions stay in sight while the text scrolls. `given` are the values that the
-    operator typed; they outlive the body. `ending` is what the last step says once the journey is at its end."""
+    operator typed; they outlive the body. `declined` is what was not agreed to after `last`. `ending` is what the last
+    step says once the journey is at its end."""
 
     def __init__(
         self,
@@ -93,11 +116,13 @@ class StepBody(Vertical):
         findings: list[Finding],
         given: dict[str, str],
         last: tuple[Action, Outcome] | None,
+        declined: Action | None = None,
         ending: Sequence[str] = (),
     ):
         super().__init__()
         self.step, self._status, self._facts = step, status, facts
         self._actions, self._findings, self._last, self._ending = actions, findings, last, ending
+        self._declined = declined
         self.given = given
         self._fell_on_text = False  # for want of a better place
         self._refused: Action | None = None  # for values that will not do
@@ -108,6 +133,8 @@ class StepBody(Vertical):
             yield Prose(self._status.why, STATES[self._status.state], id="status")
             if self._ending:
                 yield Prose("\n".join(self._ending), id="ending")
+            if self._declined is not None:
+                yield Prose(self._declined.label, CODES[4], id="declined")
             yield Prose(id="last")
             if not self._ending:  # then what to do here is behind
                 yield Static(text(self.step.guidance.strip()), classes="guidance")
@@ -157,6 +184,7 @@ class StepBody(Vertical):
         if last is not self._last:
             self._last = last
             self._tell_last()
+            self.query("#declined").set(display=False)
             self.query_one(TEXT).scroll_home(animate=False)
 
     def on_descendant_focus(self) -> None:

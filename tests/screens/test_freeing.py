@@ -114,7 +114,7 @@ async def test_neither_a_dry_run_nor_a_declined_word_puts_the_focus_on_what_dest
         await pilot.press("escape")
         await at_step(pilot, "4b")
         told = " ".join(screen_text(app).split())
-        assert "– declined" in told and "It would go." in told, "the dry run can still be read"
+        assert "– declined" in told and "✓ done: Show what would be removed" in told, "the dry run can still be read"
         assert focused_action(app) != "free"
         assert app.session.context.workspace.settings().get(OWNER) is None
 
@@ -161,3 +161,16 @@ async def test_waiting_ends_when_the_path_was_freed_by_hand_and_can_be_stopped(a
         assert running.outcome is not None and running.outcome.code == 0
         await at_step(pilot, "4b")
         assert "✓ done: nobody owns" in screen_text(app)
+
+
+async def test_a_click_presses_a_button_that_moves_under_the_mouse_by_showing_its_command(app: WizardApp) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        await at_step(pilot, "4b")
+        assert focused_action(app) != "dry-run"
+        row = next(row for row in app.screen.query(ActionRow) if row.offered.id == "dry-run")
+        await pilot.mouse_down(row.query_one(Button))
+        place = app.mouse_position
+        await until(pilot, lambda: row.has_class("-current") and place not in row.query_one(Button).region)
+        await pilot.mouse_up(offset=place)
+        running = await finish_run(pilot)
+        assert running.action.id == "dry-run" and [done.action.id for done in app.session.history] == ["dry-run"]

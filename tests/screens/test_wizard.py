@@ -195,6 +195,8 @@ async def test_a_write_runs_its_dry_run_first_then_asks_with_cancel_focused(app:
         await at_step(pilot, "1")
         assert [done.action.id for done in session.history] == ["populate-dry-run"]
         await until(pilot, lambda: "– declined" in screen_text(app))
+        await pilot.press("o")  # what the dry run said is not what became of the question
+        await until(pilot, lambda: isinstance(app.screen, Tell) and "Dry run: done" in screen_text(app))
 
 
 async def test_a_dry_run_that_was_just_seen_is_not_repeated(app: WizardApp, session: Session) -> None:
