@@ -120,6 +120,7 @@ REMOVE = object()  # a pointer that is taken away once its content has moved
 # (text, the item, the map) -> (new text or REMOVE, what it waits for); None where there is nothing to follow.
 # With `typed` both values are in wire form.
 Follow = Callable[[Any, Item, Ids], "tuple[Any, Target] | None"]
+Named = Callable[[Any, Item], str]  # (as for `Follow`) -> the bucket that a pointer names itself, "" for none
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class IdPath:
 
     `when` restricts the path to items whose top-level attributes have these values. `typed`: `follow` takes a value of
     any type. `unread`: no service reads the pointer, and all keep writing its older form; one more is no work left.
+    `bucket`: it names its bucket itself; one that is not the deployment's holds other content than what moves.
     """
 
     path: str
@@ -136,6 +138,7 @@ class IdPath:
     follow: Follow | None = None
     typed: bool = False
     unread: bool = False
+    bucket: Named | None = None
 
     @cached_property
     def parts(self) -> tuple[str, ...]:
@@ -155,9 +158,17 @@ def prefix(path: str, after: str, before: str = "", **when: str) -> IdPath:
     return IdPath(path, starts(after, before), when)
 
 
-def pointer(path: str, follow: Follow, *, typed: bool = False, unread: bool = False, **when: str) -> IdPath:
+def pointer(
+    path: str,
+    follow: Follow,
+    *,
+    typed: bool = False,
+    unread: bool = False,
+    bucket: Named | None = None,
+    **when: str,
+) -> IdPath:
     """The value at `path` refers to content that moves."""
-    return IdPath(path, lambda text, ids: None, when, follow, typed, unread)
+    return IdPath(path, lambda text, ids: None, when, follow, typed, unread, bucket)
 
 
 # --- what else a row says ---------------------------------------------------------------------------------------------

@@ -58,6 +58,13 @@ def agent_state_bucket(text: str, item: Item, ids: Ids) -> Followed:
     return (REMOVE, _object(moved)) if moved else None
 
 
+def memory_bucket(value: Any, item: Item) -> str:
+    """The bucket that `memory` names beside the key, in whatever form it was stored."""
+    memory = item.get("memory", {})
+    named = memory.get("M", {}).get("bucket", {}).get("S") or (_untyped(memory) or {}).get("bucket", {}).get("S", "")
+    return str(named)
+
+
 def agent_state_typed(value: Value, item: Item, ids: Ids) -> tuple[Value, Target] | None:
     """`memory` that was stored as typed JSON, in a text or in maps, becomes the plain map that services read.
 
@@ -112,6 +119,11 @@ def group_conversation(text: str, item: Item, ids: Ids) -> Followed:
     key = path.partition("/")[2]
     moved = f"agentConversations/{key}"
     return (moved, _object(moved)) if found and key.startswith(("astgp/", "astp/")) else None
+
+
+def location_bucket(text: str, item: Item) -> str:
+    """`s3://{bucket}/…` -> `{bucket}`; "" for a key alone."""
+    return text.removeprefix("s3://").partition("/")[0] if text.startswith("s3://") else ""
 
 
 def share(text: str, item: Item, ids: Ids) -> Followed:

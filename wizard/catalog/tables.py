@@ -135,9 +135,9 @@ TABLES: tuple[Table, ...] = (
         Key("user", "sessionId"),
         ids=(
             USER,
-            pointer("memory.key", pointers.agent_state),
-            pointer("memory.bucket", pointers.agent_state_bucket),
-            pointer("memory", pointers.agent_state_typed, typed=True),
+            pointer("memory.key", pointers.agent_state, bucket=pointers.memory_bucket),
+            pointer("memory.bucket", pointers.agent_state_bucket, bucket=pointers.memory_bucket),
+            pointer("memory", pointers.agent_state_typed, typed=True, bucket=pointers.memory_bucket),
         ),
         keep=("memory.*.S", "memory.M.*.S"),  # of that form, where it is another user's
         clash=newest("lastUpdated", "timestamp"),
@@ -334,7 +334,7 @@ TABLES: tuple[Table, ...] = (
         "GROUP_ASSISTANT_CONVERSATIONS_DYNAMO_TABLE",
         "amplify-{dep}-assistants-{stage}-group-assistant-conversations",
         Key("conversationId"),
-        ids=(USER, pointer("s3Location", pointers.group_conversation)),
+        ids=(USER, pointer("s3Location", pointers.group_conversation, bucket=pointers.location_bucket)),
     ),
     Table(
         "LAYERED_ASSISTANTS_DYNAMODB_TABLE",

@@ -96,11 +96,14 @@ def encode_edits(edits: Iterable[Edit]) -> str:
     """Edits as JSON."""
     return json.dumps(
         [
-            [edit.path, edit.before, edit.after, edit.target and (*edit.target[:2], encode_key(edit.target[2]))]
+            [
+                edit.path, edit.before, edit.after, edit.target and (*edit.target[:2], encode_key(edit.target[2])),
+                *([edit.bucket] if edit.bucket else []),
+            ]
             for edit in edits
         ],
         default=base64_text,
-    )
+    )  # fmt: skip
 
 
 def decode_edits(text: str) -> tuple[Edit, ...]:
@@ -111,8 +114,9 @@ def decode_edits(text: str) -> tuple[Edit, ...]:
             _decode_value(before),
             _decode_value(after),
             (target[0], target[1], decode_key(target[2])) if target else None,
+            *bucket,
         )
-        for path, before, after, target in json.loads(text)
+        for path, before, after, target, *bucket in json.loads(text)
     )
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
+from wizard.catalog.buckets import BUCKETS
 from wizard.catalog.model import Target
 from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
@@ -107,10 +109,19 @@ class Resolution:
         """The edit of a pointer that can follow, else None; one to what stays in S3 leads there."""
         if edit.target is None:
             return edit
-        if not self.ready(edit.target):
+        if self.strange(edit) or not self.ready(edit.target):
             return None
         stays = self._stays_in_s3(edit.target)
         return replace(edit, after={"S": stays}) if stays else edit
+
+    def strange(self, edit: Edit) -> bool:
+        """Whether a pointer names a bucket itself that is not this deployment's: what lies there is not what moves."""
+        return bool(edit.bucket) and edit.bucket not in self._own
+
+    @cached_property
+    def _own(self) -> frozenset[str]:
+        deployment = self.context.deployment
+        return frozenset(deployment.name(row.config_key, row.pattern).value for row in BUCKETS)
 
     def _stays_in_s3(self, target: Target) -> str:
         kind, config_key, key = target

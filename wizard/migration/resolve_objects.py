@@ -19,6 +19,8 @@ from wizard.migration.plan_buckets import Listings
 from wizard.migration.resolution import DONE, Resolution
 from wizard.text import plain, plural
 
+_DELETED = "somebody deleted it in the consolidation bucket; it is not brought back"
+
 
 class ObjectResolver:
     """Records the copies of one plan."""
@@ -74,8 +76,11 @@ class ObjectResolver:
             self.staging.set_ready(copy.target_bucket, copy.target_key)
             return
         standing = self.staging.object(copy.target_bucket, copy.target_key)
-        if standing is None and before is None and self.staging.is_deleted(copy.target_key):
-            work.put(entry.becomes("kept", "somebody deleted it in the consolidation bucket; it is not brought back"))
+        if standing is None and self.staging.is_deleted(copy.target_key):
+            if before is not None and before.undoable:  # a copy of ours: its record stays for rollback
+                work.ledger.keep(before.id, _DELETED)
+            else:
+                work.put(entry.becomes("kept", _DELETED))
             return
         self.staging.set_ready(copy.target_bucket, copy.target_key)
         if standing is None:

@@ -21,12 +21,16 @@ _RANKS = ("owner", "admin", "write", "read")  # permissions in maps of members, 
 
 @dataclass(frozen=True)
 class Edit:
-    """One changed value. `before` None: it is added; `after` None: it is removed. `target`: what it waits for."""
+    """One changed value. `before` None: it is added; `after` None: it is removed. `target`: what it waits for.
+
+    `bucket`: the one that a pointer names itself, "" where it names none.
+    """
 
     path: Path
     before: Any
     after: Any
     target: Target | None = None
+    bucket: str = ""
 
     @property
     def slot(self) -> tuple[str, ...]:
@@ -109,11 +113,14 @@ class _Walk:
     def typed(self, value: Any, at: Path) -> Any:
         assert self.path.follow is not None
         new, target = self.path.follow(value, self.item, self.ids) or (value, None)
-        edit = self.accept(Edit(at, value, new, target)) if new != value else None
+        edit = self.accept(Edit(at, value, new, target, self.named(value))) if new != value else None
         if edit is None:
             return value
         self.edits.append(edit)
         return edit.after
+
+    def named(self, value: Any) -> str:
+        return self.path.bucket(value, self.item) if self.path.bucket is not None else ""
 
     def leaf(self, value: Any, at: Path) -> Any:
         if self.path.typed:
@@ -130,7 +137,7 @@ class _Walk:
             new = self.path.form(text, self.ids)
         if new is None or new == text:
             return value
-        edit = self.accept(Edit(at, value, None if new is REMOVE else {"S": new}, target))
+        edit = self.accept(Edit(at, value, None if new is REMOVE else {"S": new}, target, self.named(text)))
         if edit is None or edit.after == value:
             return value
         self.edits.append(edit)

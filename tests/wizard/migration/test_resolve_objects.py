@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import boto3
@@ -83,6 +84,50 @@ def test_pointers_follow_to_what_newer_services_wrote_themselves(stage: Stage, s
     s3.delete_object(Bucket=target, Key=f"conversations/{EVE}/e")
     stage.apply(code=1)
     assert (stage.get(CHATS, EVE, "e") or {})["s3_key"] == s(f"{EVE}/e")
+
+
+def test_what_somebody_deleted_among_the_copies_is_brought_back_by_no_later_plan(stage: Stage, s3: Any) -> None:
+    """Before the first plan, and after it was copied; a conversation would come back to life otherwise."""
+    target, chats = stage.bucket("lambda/consolidation"), stage.bucket("lambda/user-conversations")
+    s3.put_bucket_versioning(Bucket=target, VersioningConfiguration={"Status": "Enabled"})
+    for name in ("before", "after", "never"):
+        s3.put_object(Bucket=chats, Key=f"{ANN}/{name}", Body=b"x")
+    s3.put_object(Bucket=target, Key="conversations/a-100/before", Body=b"y")
+    s3.delete_object(Bucket=target, Key="conversations/a-100/before")
+    stage.migrate()
+    s3.delete_object(Bucket=target, Key="conversations/a-100/after")
+    assert stage.verify(code=1)["verdicts"] == {"match": 1, "missing": 1}
+    for _ in range(2):
+        assert stage.plan()["changes"] == 0
+        stage.apply()
+        stage.verify()
+        assert keys(s3, target) == ["conversations/a-100/never"]
+    assert stage.run("rollback").code == 0
+    assert keys(s3, target) == []
+
+
+def test_a_pointer_into_a_bucket_of_nobody_here_stays_and_is_told(stage: Stage, s3: Any) -> None:
+    """Its key is that of an object which was copied, but what it leads to is another one."""
+    target, groups = stage.bucket("lambda/consolidation"), stage.bucket("assistants/group-conversations-content")
+    s3.put_object(Bucket=target, Key=f"agentState/{EVE}/s/agent_state.json", Body=b"x")
+    s3.put_object(Bucket=groups, Key="astgp/1/c.txt", Body=b"x")
+    foreign, key = "amplify-v9-agent-loop-dev-agent-state", s(f"{EVE}/s/agent_state.json")
+    typed = s(json.dumps({"bucket": s(foreign), "key": key}))
+    for name, memory in (("plain", {"M": {"bucket": s(foreign), "key": key}}), ("typed", typed)):
+        stage.put("agent-loop/agent-state", {"user": s(EVE), "sessionId": s(name), "memory": memory})
+    stage.put(GROUPS, {"conversationId": s("c"), "user": s(ANN), "s3Location": s("s3://other/astgp/1/c.txt")})
+    before = stage.scan("agent-loop/agent-state")
+    told = [one["text"] for one in stage.plan({**MAP, EVE: EVE})["findings"] if "not this deployment's" in one["text"]]
+    assert sorted(text.split(" not changed")[0] for text in told) == ["1 pointer", "2 pointers"]
+    assert any(foreign in text for text in told) and any("example other" in text for text in told)
+    stage.apply()
+    stage.verify()
+    assert stage.scan("agent-loop/agent-state") == before
+    assert stage.get(GROUPS, "c") == {
+        "conversationId": s("c"),
+        "user": s("a-100"),
+        "s3Location": s("s3://other/astgp/1/c.txt"),
+    }
 
 
 def test_a_plan_of_one_standalone_bucket_takes_that_bucket_alone(stage: Stage, s3: Any) -> None:
