@@ -18,6 +18,7 @@ from wizard.migration.content import (
     LogEntry,
     Origin,
     artifact_item,
+    check_log,
     is_present,
     oversize_artifact_key,
     parse_body,
@@ -186,7 +187,7 @@ def _logs(tools: ContentTools, entry: Entry) -> Prepared:
             problems.append(body)
             continue
         try:
-            parse_body(body)
+            check_log(body)
         except ValueError as error:
             problems.append(ObjectResult("failed", f"{source[1]} cannot be stored: {error}"))
             unfit.append([source[1], source[3]])

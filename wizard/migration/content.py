@@ -23,6 +23,7 @@ LARGEST = 400 * 1024  # bytes of one item in DynamoDB
 LARGE = 350 * 1024  # from here on a warning; task logs are kept below it, as the services keep them
 MOST_READ = 16 * 1024**2  # bytes of a JSON object above which none can fit into an item; it need not be read
 _DEPTH = 32  # levels of nesting in DynamoDB
+_LOG_DEPTH = 4  # the level of a log in its row: below data, logs and its execution id
 _DIGITS = 38  # significant digits in DynamoDB
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/gaiin-platform/amplify-genai-backend/user-data-storage")
@@ -146,6 +147,11 @@ def workflow_item(user: str, template_id: str, body: Any, origin: Origin) -> Bui
     """A workflow template under its owner's new id."""
     data = to_wire(body)
     return _row(user, "amplify-workflows", "workflow-templates", template_id, data, _from_s3(origin), origin.modified)
+
+
+def check_log(body: bytes) -> None:
+    """ValueError, saying what is wrong, where no row of task logs can hold a log."""
+    to_wire(parse_body(body), _LOG_DEPTH)
 
 
 def task_logs_item(
@@ -282,7 +288,7 @@ def _standing_logs(item: Item) -> Mapping[str, Wire]:
 
 
 def _smaller(details: Any) -> Wire:
-    as_is = to_wire(details, depth=4)
+    as_is = to_wire(details, _LOG_DEPTH)
     codes = safe_compress(details)
     # A text that holds U+12ab literally, or is JSON itself, would be read back as something else.
     if codes is details or safe_uncompress(codes) != details:

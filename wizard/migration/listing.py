@@ -169,6 +169,8 @@ def _plan(page: Page, row: Bucket, bucket: str, target_bucket: str, entry: dict[
     page.listed.append(Listed(key, size, etag, entry["LastModified"].isoformat()))
     page.counts.update(objects=1, bytes=size)
     where = target_key(row, key, ids)
+    # A folder's marker goes where its key has a place. That of a user's own folder has none: a copy would be listed as a
+    # conversation without an id.
     if isinstance(where, Skip) and not size and key.endswith("/"):
         page.kept["a folder's marker"] += 1
         return

@@ -26,13 +26,15 @@ def row(stage: Stage, partition: str, sort: str) -> Any:
     return stage.get(ROWS, partition, sort)
 
 
-def test_a_log_that_is_missing_or_no_json_keeps_its_pointer_and_is_planned_by_no_later_plan(
+def test_a_log_that_is_missing_or_fits_in_no_row_keeps_its_pointer_and_is_planned_by_no_later_plan(
     stage: Stage, s3: Any
 ) -> None:
     bucket = stage.bucket("agent-loop/scheduled-tasks-logs")
     s3.put_object(Bucket=bucket, Key=f"{ANN}/t/logs/e1.json", Body=b'{"out": 1}')
     s3.put_object(Bucket=bucket, Key=f"{ANN}/t/logs/e3.json", Body=b"no json")
-    logs = [{"M": {"executionId": s(run), "detailsKey": s(f"{ANN}/t/logs/{run}.json")}} for run in ("e1", "e2", "e3")]
+    s3.put_object(Bucket=bucket, Key=f"{ANN}/t/logs/e4.json", Body=b'{"n": 1e999}')  # JSON, but no number of DynamoDB's
+    runs = ("e1", "e2", "e3", "e4")
+    logs = [{"M": {"executionId": s(run), "detailsKey": s(f"{ANN}/t/logs/{run}.json")}} for run in runs]
     stage.put(TASKS, {"user": s(ANN), "taskId": s("t"), "active": n(1), "logs": {"L": logs}})
     told = stage.plan()["findings"]
     assert any("1 pointer not changed" in one["text"] and "e2.json" in one["text"] for one in told)
