@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 BATCH = 200
 LISTED = 500  # changes left that are named
 _UNSEEN = "whether it was copied could not be seen"
+_REPLACED = "another item stands where the removed one was"
 _LEFT = "a service has changed it since; it is left as it is"
 
 
@@ -252,8 +253,14 @@ def _of_item(account: Account, entry: Entry) -> _Undo:
             writes.append(put_new(entry.source_place, entry.removed, names))
         elif is_spent(entry, source):
             writes.append(update(entry.source_place, names, source, entry.removed))
-        elif not same(source, entry.removed):
-            return _Undo(left="another item stands where the removed one was")
+        elif same(source, entry.removed):
+            pass
+        elif writes:
+            # A service went on under the old id: what it spent there and what was there before are added up. In one
+            # transaction with the other half, which tells a run that goes on from here whether it was made.
+            writes.append(update(entry.source_place, names, source, row.merged(source, entry.removed)))
+        elif target is None:
+            return _Undo(left=_REPLACED)
     elif source is None:
         return _Undo(left=GONE)
     else:

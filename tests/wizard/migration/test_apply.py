@@ -59,7 +59,7 @@ def test_what_a_service_adds_to_costs_while_they_are_moved_is_moved_too(stage: S
     assert stage.scan(COSTS) == [moved]
     context = stage.context()
     before(context, "TransactWriteItems", lambda _: stage.set(COSTS, ("a-100", "c"), last=s("y")))
-    assert run(context, "rollback").code == 1  # two sums, and a service wrote between them
+    assert run(context, "rollback").code == 1  # the new row is not as the second sum left it
     rows = stage.scan(COSTS)
     assert sum(Decimal(row["dailyCost"]["N"]) for row in rows) == Decimal("2.1")
     assert {"later", "last", "monthlyCost", "record_type"} <= {name for row in rows for name in row}
