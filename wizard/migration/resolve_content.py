@@ -20,6 +20,7 @@ from wizard.migration.targets import CONSOLIDATION, USER_DATA, bucket_name
 from wizard.wire import digest
 
 ARTIFACTS = "S3_ARTIFACTS_BUCKET"
+_ONE_OBJECT = ("artifacts", "workflows")  # content whose row is one object
 _AT_ONCE = 25  # rows that are looked at together; each may have 400 KB
 
 
@@ -122,10 +123,12 @@ class ContentResolver:
                 return None
             done, unfit = before.detail.get("done", ()), before.detail.get("unfit", ())
             covered = all(one.key in done or [one.key, one.etag] in unfit for one in listings)
+            if move.action in _ONE_OBJECT:  # which services overwrite
+                unchanged = unchanged and before.detail["sources"] == present
             if before.state in DONE and unchanged and covered:
                 self._ready(entry, done)
                 return None
-        if exact and exact.state in DONE and exact.detail.get("created"):
+        if exact and exact.state in DONE and (exact.detail.get("created") or exact.written):
             # A service changed it under the old id; a row that is still ours follows.
             return replace(entry, detail={**entry.detail, "follows": exact.target_digest})
         return entry
@@ -189,6 +192,12 @@ class ContentResolver:
                 return prepared.entry.becomes("kept", prepared.entry.note) if stays else prepared.entry
         elif entry.detail.get("follows") == digest(existing):
             return entry
+        elif entry.action in _ONE_OBJECT and "follows" in entry.detail:
+            prepared = prepare_content(self._tools, entry)
+            if prepared.entry.state == "kept":  # another content stands there
+                why = "it was changed under the old id after it was copied, and under the new one as well"
+                return entry.becomes("conflict", why)
+            return entry if prepared.pending else prepared.entry
         elif entry.action == "settings":
             return entry.becomes("verified", "newer settings stand already", target_digest=digest(existing))
         elif sources and existing.get("original_path", {}).get("S") not in sources:
