@@ -46,8 +46,7 @@ def _identity(context: Context) -> str:
     """Names this workspace where it lies: a copy of it is another one, and does not take over from the first at once."""
     identity = context.workspace.settings().get("id")
     if not identity:
-        identity = uuid.uuid4().hex
-        context.workspace.remember({"id": identity})
+        identity = context.workspace.remember(lambda known: {"id": known.get("id") or uuid.uuid4().hex})["id"]
     place = hashlib.sha256(str(context.workspace.folder.resolve()).encode()).hexdigest()
     return f"{identity}-{place[:12]}"
 

@@ -169,8 +169,9 @@ def unchanged(context: Context, service: Service, root: Path) -> str:
 
 def _remember(context: Context, service: Service, root: Path, stack: Mapping[str, Any]) -> None:
     entry = {"digest": source_digest(context, service, root), "changed": changed(stack)}
-    deployed = {**context.workspace.settings().get("deployed", {}), service.name: entry}
-    context.workspace.remember({"deployed": deployed, "services_verified": {}})
+    context.workspace.remember(
+        lambda known: {"deployed": {**known.get("deployed", {}), service.name: entry}, "services_verified": {}}
+    )
 
 
 def source_digest(context: Context, service: Service, root: Path) -> str:

@@ -163,8 +163,8 @@ def verify(context: Context, backup: Backup) -> Backup:
     verified = replace(backup.manifest, verified=datetime.now(UTC).isoformat(timespec="seconds"))
     backup_files.write_manifest(backup.path, verified)
     if backup.path.parent.resolve() != context.workspace.backups.resolve():
-        elsewhere = context.workspace.settings().get("backups", [])
-        context.workspace.remember({"backups": [*elsewhere, str(backup.path.resolve())]})
+        path = str(backup.path.resolve())
+        context.workspace.remember(lambda known: {"backups": [*known.get("backups", []), path]})
     log.info("Verified %s: %s, equal to the table", backup.path.name, plural(verified.rows, "row"))
     return Backup(backup.path, verified)
 

@@ -13,7 +13,7 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -181,13 +181,20 @@ class Workspace:
                 )
         return found
 
-    def remember(self, values: Mapping[str, Any]) -> None:
-        """Merge `values` into settings.json, one process after another."""
+    def remember(self, values: Mapping[str, Any] | Callable[[dict[str, Any]], Mapping[str, Any]]) -> dict[str, Any]:
+        """Merge `values` into settings.json, one process after another; returns what is remembered by then.
+
+        What adds to a list or a map there is given as a function of the settings, so that two processes both add.
+        """
         with open(self.folder / "settings.lock", "a", opener=private_opener) as turn:
             with contextlib.suppress(OSError):  # file systems without locks: as good as it gets
                 fcntl.flock(turn, fcntl.LOCK_EX)
+            known = self.settings()
+            added = values(known) if callable(values) else values
+            merged = {**known, **added, "format": FORMAT, "version": __version__}
             with write_whole(self.folder / "settings.json") as file:
-                json.dump({**self.settings(), **values, "format": FORMAT, "version": __version__}, file, indent=2)
+                json.dump(merged, file, indent=2)
+            return merged
 
     def belongs_to(self, account: str, deployment: Deployment) -> None:
         """Bind a new workspace to its account and deployment; refuse another's."""

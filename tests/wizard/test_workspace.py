@@ -9,6 +9,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,17 @@ def test_a_folder_of_others_is_not_made_private(tmp_path: Path, monkeypatch: pyt
             Workspace(folder)
         assert stat.S_IMODE(folder.stat().st_mode) == mode
         assert folder == Path("/") or not list(folder.iterdir())
+
+
+def test_two_that_add_to_one_list_of_the_settings_both_do(tmp_path: Path) -> None:
+    names = [str(number) for number in range(40)]
+
+    def add(name: str) -> None:
+        Workspace(tmp_path).remember(lambda known: {"tried": [*known.get("tried", []), name]})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, names))
+    assert sorted(Workspace(tmp_path).settings()["tried"]) == sorted(names)
 
 
 def test_binary_keys_fit_into_a_line_of_the_audit_log(tmp_path: Path) -> None:

@@ -129,9 +129,12 @@ def run_verify(arguments: argparse.Namespace, context: Context) -> Outcome:
         details = {"errors": seen, "causes": [asdict(cause) for cause in causes]}
         return Outcome(1 if seen else 0, f"{plural(seen, 'error')} seen.", details)
     health = examine(context, arguments.endpoint)
-    tried = sorted({*context.workspace.settings().get("tried", []), *arguments.tried})
-    time = datetime.now(UTC).isoformat(timespec="seconds")
-    context.workspace.remember({"services_verified": {"ok": health.well, "time": time}, "tried": tried})
+    verified = {"ok": health.well, "time": datetime.now(UTC).isoformat(timespec="seconds")}
+    tried = context.workspace.remember(
+        lambda known: {
+            "services_verified": verified, "tried": sorted({*known.get("tried", []), *arguments.tried}),
+        }
+    )["tried"]  # fmt: skip
     details = {
         "ok": health.well,
         "counts": health.counts,

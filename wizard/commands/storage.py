@@ -226,8 +226,8 @@ def run_create(arguments: argparse.Namespace, context: Context) -> Outcome:
 
 def run_waive(arguments: argparse.Namespace, context: Context) -> Outcome:
     """Remember in the workspace that the operator does without recovery of these tables; the account is not touched."""
-    waived = sorted({*context.workspace.settings().get(WAIVERS, []), *arguments.tables})
-    context.workspace.remember({WAIVERS: waived})
+    named = arguments.tables
+    waived = context.workspace.remember(lambda known: {WAIVERS: sorted({*known.get(WAIVERS, []), *named})})[WAIVERS]
     return Outcome(0, f"Done without by choice: {plain(', '.join(waived))}.", {"waived": waived})
 
 
