@@ -24,6 +24,7 @@ from wizard.parallel import each
 log = logging.getLogger(__name__)
 
 How = Literal["pitr", "backup"]
+KINDS = {"pitr": "point-in-time recovery", "backup": "on-demand backup", "none": "no recovery"}
 NAME = "amplify-migrate-"  # on-demand backups of ours begin with it; a time follows
 POLL_SECONDS = 2.0
 
@@ -128,7 +129,7 @@ def _side_by_side(context: Context, tables: Iterable[str], function: Callable[[s
 
     for table, entry in each(careful, names, workers=min(8, context.workers), control=context.control):
         found[table] = entry
-        log.info("%s: %s", table, entry.note or entry.kind)
+        log.info("%s: %s", table, entry.note or KINDS.get(entry.kind, entry.kind))
         context.feed.emit(Progress("recovery", len(found), len(names), "tables"))
     return [found[name] for name in names]
 

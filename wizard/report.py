@@ -15,6 +15,7 @@ from wizard.advice import advice, standing
 from wizard.catalog.tables import TABLES
 from wizard.evidence import Evidence
 from wizard.guidance import LIMITATIONS, TITLES
+from wizard.recovery import KINDS
 from wizard.text import plural
 
 Cell = str | int
@@ -349,7 +350,7 @@ def _backups(evidence: Evidence) -> Section:
     name = "Backups and recovery"
     if not evidence.backups:
         return Section(name, ("None is recorded in this workspace.",))
-    kinds = {"pitr": "point-in-time recovery", "backup": "on-demand backup", "file": "file"}
+    kinds = {**KINDS, "file": "file"}
     rows: list[tuple[Cell, ...]] = []
     for one in evidence.backups:
         where = str(one.get("file") or one.get("arn") or one.get("note") or "")

@@ -68,6 +68,7 @@ class ProgressTable(DataTable[Text]):
         self._paces: dict[str, Pace] = {}
         self._waiting: dict[str, Progress] = {}
         self._newest: dict[str, Progress] = {}
+        self._phases: dict[str, str] = {}  # as drawn
         self._widths = self.LEAST
         self._longest = self.LEAST
         self._ended = False
@@ -89,6 +90,7 @@ class ProgressTable(DataTable[Text]):
     def on_resize(self) -> None:
         if self.columns:
             self._fit()
+            self.call_after_refresh(self.scroll_end, animate=False)
 
     def on_mount(self) -> None:
         for label, width in zip(self.COLUMNS, self._widths, strict=True):
@@ -123,6 +125,9 @@ class ProgressTable(DataTable[Text]):
         with self.app.batch_update():
             for task, progress in waiting.items():
                 cells = self._cells(progress)
+                if self._phases.get(task, progress.phase) != progress.phase:
+                    self.remove_row(task)  # and to the end with it: what was searched comes again when it is deleted
+                self._phases[task] = progress.phase
                 if task not in self.rows:
                     self.add_row(*cells, key=task)
                     self.call_after_refresh(self.scroll_end, animate=False)  # to where the work is

@@ -42,3 +42,19 @@ async def test_columns_are_as_wide_as_what_is_in_them() -> None:
         assert TABLE in shown[2] and "waiting for amplify-agent-loop" in shown[0]
         table.end()
         assert not any(line.endswith("…") for line in await rows())
+
+
+async def test_what_begins_a_new_phase_stands_where_the_work_is() -> None:
+    app = Shown()
+    async with app.run_test(size=(80, 10)) as pilot:
+        table = app.query_one(ProgressTable)
+        for name in ("identities", *map(str, range(20))):
+            table.take(Progress(name, 9, 9, "items", "search"))
+        table.flush()
+        table.take(Progress("identities", 1, 9, "records", "cleanup"))
+        table.flush()
+        await pilot.pause(0.1)
+        assert [line.split()[:3] for line in screen_text(app).split("\n") if "cleanup" in line] == [
+            ["identities", "cleanup", "1/9"]
+        ]
+        assert table.row_count == 21

@@ -222,7 +222,7 @@ def scan_tables(context: Context, found: Survey, scope: Scope, staging: Staging,
         left[task.place] -= page.following is None
         # AWS counts items every six hours only: until the last segment has ended there may be more.
         total = done if not left[task.place] else totals[task.place] if totals[task.place] > done else None
-        context.feed.emit(Progress(task.place, done, total, "items", "plan"))
+        context.feed.emit(Progress(task.place, done, total, "items", "search"))
 
 
 def _worth_a_scan(table: Found, scope: Scope) -> bool:

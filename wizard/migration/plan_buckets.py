@@ -129,7 +129,7 @@ def _list(context: Context, row: Bucket, ids: Ids, staging: Staging, listings: L
                 listings.examples.setdefault(name, old)
             # While pages come the end is not reached, whatever was there before.
             total = before if before is not None and before > counts["objects"] else None
-            context.feed.emit(Progress(name, counts["objects"], total, "objects", "plan"))
+            context.feed.emit(Progress(name, counts["objects"], total, "objects", "search"))
     except AWS_ERRORS as error:
         listings.failed.append(name)
         listings.findings.append(
@@ -137,7 +137,7 @@ def _list(context: Context, row: Bucket, ids: Ids, staging: Staging, listings: L
         )
         return
     listings.objects[name] = counts["objects"]
-    context.feed.emit(Progress(name, counts["objects"], counts["objects"], "objects", "plan"))
+    context.feed.emit(Progress(name, counts["objects"], counts["objects"], "objects", "search"))
     for reason, count in kept.items():
         if row.config_key != CONSOLIDATION:
             listings.findings.append(
