@@ -39,7 +39,7 @@ def _clock(second: int) -> str:
 
 def progress_line(progress: Progress) -> str:
     """`accounts: copy 10 of 20 items`"""
-    total = f" of {progress.total:,}" if progress.total is not None else ""
+    total = f" of {progress.total:,}" if progress.total else ""
     phase = f"{progress.phase} " if progress.phase else ""
     return plain(f"{progress.task}: {phase}{progress.done:,}{total} {progress.unit}")
 

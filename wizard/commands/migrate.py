@@ -249,11 +249,12 @@ def run_resolve(arguments: argparse.Namespace, context: Context) -> Outcome:
         entry = ledger.get(arguments.change)
         if entry is None:
             raise BadInput(f"There is no change {arguments.change}; see `migrate show`.")
-        if entry.state not in ("planned", "conflict", "failed", "kept"):
-            raise BadInput(f"Change {arguments.change} is {entry.state}; only what is not done can be resolved.")
         what = "done by hand" if arguments.done else "skipped"
+        resolved = rollback.given_up(entry, f"{what}: {arguments.reason}")
+        if resolved is None and entry.state not in ("planned", "conflict", "failed", "kept"):
+            raise BadInput(f"Change {arguments.change} is {entry.state}; only what is not done can be resolved.")
         detail = {**entry.detail, "by_hand": arguments.done}
-        ledger.save([entry.becomes("resolved", f"{what}: {arguments.reason}", detail=detail)])
+        ledger.save([resolved or entry.becomes("resolved", f"{what}: {arguments.reason}", detail=detail)])
     return Outcome(0, f"Change {arguments.change} is {what}.", {"id": arguments.change, "how": what})
 
 
@@ -315,9 +316,11 @@ def _would_delete(summary: Mapping[str, Any]) -> str:
 def run_rollback(arguments: argparse.Namespace, context: Context) -> Outcome:
     summary = rollback.rollback(context, dry_run=arguments.dry_run)
     others = summary.get("under_new_ids", {})
+    listed = summary["left"] and not arguments.dry_run
     lines = [
         rollback.text(summary),
         *(f"  left {one['id']}: {one['target']}: {one['why']}" for one in summary["left"][:20]),
+        *(["Look at each; `migrate resolve CHANGE --skip --reason TEXT` takes one off this list."] if listed else []),
         *(f"  under a new id: {one}" for one in others.get("items", ())[:20]),
         *(f"  not searched for new ids: {one}" for one in others.get("unread", ())),
     ]

@@ -42,6 +42,7 @@ from wizard.migration.pointed import Pointed
 from wizard.migration.read_ahead import ReadAhead
 from wizard.migration.recorded import recorded
 from wizard.migration.show import shown
+from wizard.migration.states import BATCH
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.writes import Lost, NotPutBack, read, send
 from wizard.parallel import each, waves
@@ -51,7 +52,6 @@ from wizard.wire import Item, digest
 log = logging.getLogger(__name__)
 
 SLICE = 50  # objects that one task copies
-BATCH = 200  # changes whose results are recorded together; what a kill may repeat
 PORTION = 4 * 2**20  # bytes of items that are prepared before they are written; lists of numbers take fifty times that
 TRIES = 5  # of a change whose condition fails because a service writes at the same time
 _REPLACED = "a newer row of the same key took its place"

@@ -31,10 +31,10 @@ from wizard.migration.ledger import Ledger
 from wizard.migration.leftovers import leftovers
 from wizard.migration.objects import delete_source
 from wizard.migration.recorded import recorded
-from wizard.migration.retained import BATCH, Retained, retained
+from wizard.migration.retained import Retained, retained
 from wizard.migration.rewrite import rewrite
 from wizard.migration.scan import MARK, unmarked
-from wizard.migration.states import last_proof
+from wizard.migration.states import BATCH, last_proof
 from wizard.migration.verify import judge, row_at_target
 from wizard.migration.writes import Lost, NotPutBack, delete, put_again, read, send, update
 from wizard.parallel import each, waves

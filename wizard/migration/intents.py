@@ -16,6 +16,7 @@ from wizard.migration.ledger import Ledger
 from wizard.migration.object_heads import head
 from wizard.migration.objects import ObjectCopy, verify_object
 from wizard.migration.rewrite import holds
+from wizard.migration.states import BATCH
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.writes import read
 from wizard.parallel import each
@@ -23,13 +24,11 @@ from wizard.wire import digest
 
 log = logging.getLogger(__name__)
 
-_BATCH = 200
-
 
 def settle(context: Context, ledger: Ledger) -> int:
     """Record as done what AWS shows to be done; what was not written is open again. Returns how many were done."""
     done = 0
-    for batch in ledger.batches(("planned", "conflict", "failed"), _BATCH, where="intent = 1"):
+    for batch in ledger.batches(("planned", "conflict", "failed"), BATCH, where="intent = 1"):
         looked = each(lambda entry: _look(context, entry), batch, workers=context.workers, control=context.control)
         settled = [entry for _, entry in looked]
         done += sum(entry.state in ("applied", "verified") for entry in settled)

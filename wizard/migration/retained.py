@@ -12,9 +12,8 @@ from wizard.catalog.model import Ids
 from wizard.catalog.tables import BY_KEY, TABLES
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
-from wizard.migration.states import NEWEST
+from wizard.migration.states import BATCH, NEWEST
 
-BATCH = 200
 # Rows of which nothing but content was moved; and those that go with the stack that owns their table.
 _OF_CONTENT = tuple(row.config_key for row in TABLES if row.consists_of)
 _WITH_STACK = tuple(row.config_key for row in TABLES if row.copy_to)

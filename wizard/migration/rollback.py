@@ -31,7 +31,7 @@ from wizard.migration.recorded import recorded
 from wizard.migration.rewrite import Change, holds, put_back
 from wizard.migration.scan import unmarked
 from wizard.migration.show import shown
-from wizard.migration.states import MADE
+from wizard.migration.states import BATCH, MADE
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.under_new_ids import under_new_ids
 from wizard.migration.writes import Lost, NotPutBack, Write, delete, put_new, read, send, update
@@ -41,8 +41,8 @@ from wizard.wire import Item, digest, key_text, same
 
 log = logging.getLogger(__name__)
 
-BATCH = 200
 LISTED = 500  # changes left that are named
+_LEFT_SIGN = "rollback: "  # how the note of a change begins that the last rollback left
 _UNSEEN = "whether it was copied could not be seen"
 _REPLACED = "another item stands where the removed one was"
 _LEFT = "a service has changed it since; it is left as it is"
@@ -76,6 +76,12 @@ def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
             # On record before the search: all is undone by then, and the search may be stopped.
             summary = recorded(context.account, ledger, "rollback", run.all, run.summary, code, text)
             return {**summary, "under_new_ids": under_new_ids(context, ledger, started)}
+
+
+def given_up(entry: Entry, note: str) -> Entry | None:
+    """A change that the last rollback left, once the operator has seen to it: no rollback lists it again, and a plan looks
+    at its items anew. None for one that no rollback left."""
+    return entry.becomes("rolled back", note, intent=False) if entry.note.startswith(_LEFT_SIGN) else None
 
 
 def require_undoable(ledger: Ledger) -> None:
@@ -145,7 +151,7 @@ class _Run:
                         self.left_total += 1
                         if len(self.left) < LISTED:
                             self.left.append({**shown(entry), "why": why})
-                        ended.append(entry.becomes(entry.state, f"rollback: {why}"))
+                        ended.append(entry.becomes(entry.state, f"{_LEFT_SIGN}{why}"))
                     else:
                         self.undone[entry.target_place] += entry.undoable or entry.intent
                         ended.append(entry.becomes("rolled back", intent=False))

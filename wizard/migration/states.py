@@ -9,6 +9,7 @@ from typing import Any
 STATES = ("planned", "applied", "verified", "cleaned", "conflict", "failed", "kept", "resolved", "rolled back")
 OPEN = ("planned", "conflict", "failed")  # what the next plan takes up again
 DONE = ("applied", "verified")
+BATCH = 200  # changes that are read, and their results recorded, together; what a kill may repeat
 START = (-1_000_000, -1)  # before every (rank, id); buckets have negative ranks
 TRACES = ("created", "made", "deactivated", "object_etag", "archived")  # in the detail of a change that wrote something
 

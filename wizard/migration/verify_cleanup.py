@@ -12,12 +12,11 @@ from wizard.context import Context
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
 from wizard.migration.object_heads import head
-from wizard.migration.states import NEWEST
+from wizard.migration.states import BATCH, NEWEST
 from wizard.migration.verify import judge
 from wizard.migration.writes import read
 from wizard.parallel import each
 
-BATCH = 200
 LISTED = 200  # cleaned changes that are named for not being as they should; all are counted
 
 
