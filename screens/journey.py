@@ -136,12 +136,6 @@ class JourneyScreen(Steady[None]):
                 if come or not away:  # now: a focus that comes later would come between two keys
                     body.focus_on(place)
 
-    async def on_resize(self) -> None:
-        session = self.app.session
-        if self.step_id:
-            statuses = {known.id: session.status(known) for known in session.journey.steps}
-            self.call_after_refresh(self.rail.show, session.journey.steps, statuses, self.step_id)
-
     async def go(self, step: Step) -> None:
         """Stand at a step."""
         self.step_id = step.id
@@ -329,6 +323,7 @@ class JourneyScreen(Steady[None]):
     def _tell_the_end(self) -> None:
         """Say so once nothing is left to do; the last step goes on saying it."""
         if ending := self.app.session.ending():
+            self.app.clear_notifications()  # which would lie over it
             self.app.push_screen(Tell("The end", ending))
 
     def _suggest(self, dry_run: Action, write: Action | None) -> None:

@@ -17,8 +17,16 @@ HEAD = 7  # mark, sign, step id and the blanks between them
 class Rail(Options):
     """Enter goes to a step. Rows are `▸✓ 1   Populate Parameter Store done`; narrow, a legend stands for the words."""
 
+    _shown: tuple[tuple[Step, ...], dict[str, Status], str] | None = None
+
+    def on_resize(self) -> None:
+        """Words need room; the terminal may have changed while another screen lay over this one."""
+        if self._shown is not None:
+            self.show(*self._shown)
+
     def show(self, steps: tuple[Step, ...], statuses: dict[str, Status], current: str) -> None:
         """Draw all steps, the current one highlighted."""
+        self._shown = steps, statuses, current
         words = self.size.width >= HEAD + TITLE + 1 + WORD
         options = [Option(self._row(step, statuses[step.id], step.id == current, words), id=step.id) for step in steps]
         if not words:

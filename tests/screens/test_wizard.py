@@ -448,6 +448,10 @@ async def test_resize_while_running_and_down_to_nothing(at_apply: WizardApp, ses
         await until(pilot, lambda: at_apply.screen is running)
         session.control.cancel()
         await until(pilot, lambda: running.outcome is not None)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(at_apply.screen, JourneyScreen))
+        await until(pilot, lambda: "✓ done  – skipped" in screen_text(at_apply))  # words of a rail that has room are gone
+        assert not any(line.startswith("done") for line in screen_text(at_apply).split("\n"))
 
 
 async def test_the_plan_can_be_looked_at_down_to_one_change(app: WizardApp) -> None:
