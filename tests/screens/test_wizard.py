@@ -450,7 +450,9 @@ async def test_resize_while_running_and_down_to_nothing(at_apply: WizardApp, ses
         await until(pilot, lambda: running.outcome is not None)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(at_apply.screen, JourneyScreen))
-        await until(pilot, lambda: "✓ done  – skipped" in screen_text(at_apply))  # words of a rail that has room are gone
+        await until(
+            pilot, lambda: "✓ done  – skipped" in screen_text(at_apply)
+        )  # words of a rail that has room are gone
         assert not any(line.startswith("done") for line in screen_text(at_apply).split("\n"))
 
 
