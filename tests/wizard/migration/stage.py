@@ -128,7 +128,7 @@ class Stage:
 
     def dump(self) -> Dump:
         """Everything that every table holds, in canonical form: what must be bit-identical compares equal."""
-        return dump(self.db)
+        return dump(self.db, self.keys)
 
     # --- runs ----------------------------------------------------------------------------------------------------------
 
@@ -202,10 +202,13 @@ def scan(db: Any, table: str) -> list[Item]:
     return [item for page in pages for item in page["Items"]]
 
 
-def dump(db: Any) -> Dump:
+def dump(db: Any, keys: Mapping[str, tuple[str, ...]] | None = None) -> Dump:
+    """Every item of every table; `keys` has those key attributes that are known."""
     found: Dump = {}
     for table in db.list_tables()["TableNames"]:
-        names = sorted(part["AttributeName"] for part in db.describe_table(TableName=table)["Table"]["KeySchema"])
+        names = (keys or {}).get(table) or tuple(
+            part["AttributeName"] for part in db.describe_table(TableName=table)["Table"]["KeySchema"]
+        )
         items = scan(db, table)
         found[table] = {
             canonical({name: item[name] for name in names}).decode(): json.loads(canonical(item)) for item in items

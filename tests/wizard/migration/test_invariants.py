@@ -1,283 +1,294 @@
 """What holds for any deployment, any map and any faults: nothing is lost, nothing is invented, everything can be undone.
 
-The deployments are drawn at random: users in and out of the map, rows that clash, ids that begin alike. What is
-expected is computed here from what was seeded, not by the engine's rewrite.
+The deployments are drawn at random, each from a seed that a failure names; what is expected is known from how they were
+drawn, not by the engine's rewrite.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import random
+import sqlite3
 import tempfile
+import threading
 import time
-from dataclasses import dataclass, field
-from decimal import Decimal
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from tests.conftest import Aws
 from tests.wizard.migration import network
+from tests.wizard.migration.drawing import draw_deployment
+from tests.wizard.migration.drawn import (
+    ANYTHING,
+    BINARY,
+    BUCKETS,
+    CONSOLIDATION,
+    LOGS,
+    OLD_STORAGE,
+    STORAGE,
+    Deployment,
+    stands,
+)
 from tests.wizard.migration.network import Weather
-from tests.wizard.migration.stage import Dump, Item, Stage, n, run, s
+from tests.wizard.migration.stage import Dump, Ended, Stage, run
 from wizard.aws import is_read
 from wizard.wire import canonical
 
-POOL = ("ann@example.edu", "ann@example.edu.org", "47", "471", "o\"neil+x'y@example.edu", "dr who@example.edu", "Zoë")
 FAULTS = (None, network.throttled, network.broken, network.reset, network.lost, network.truncated)
-ACCOUNTS, ACCESS, CHATS = "lambda/accounts", "object-access/object-access", "lambda/chat-usage"
-META, SHARES, STORAGE = "lambda/conversation-metadata", "lambda/", "lambda/user-data-storage"
-ARTIFACTS, WORKFLOWS = "artifacts/user-artifacts", "agent-loop/workflow-registry"
-CONVERSATIONS, SHARED, CONSOLIDATION = "lambda/user-conversations", "lambda/share", "lambda/consolidation"
-DRAWINGS, TEMPLATES = "artifacts/bucket", "agent-loop/workflow-templates"
-BUCKETS = (CONVERSATIONS, SHARED, CONSOLIDATION, DRAWINGS, TEMPLATES)
-COSTS, HISTORY, TASKS = "lambda/cost-calculations", "lambda/history-cost-calculations", "agent-loop/scheduled-tasks"
-GROUPS, USERS, TAGS = "object-access/amplify-groups", "object-access/cognito-users", "lambda/user-tags"
+UNFIT = ("cannot be stored", "none of its logs", "DynamoDB takes")  # how what no row can hold is told
+FIRST = int(os.environ.get("INVARIANTS_SEED", "1000"))  # of the long run; a failure names the seed to begin with
+MANY = int(os.environ.get("INVARIANTS", "200"))
+
+Stored = dict[tuple[str, str], tuple[str, int]]  # (bucket, key) -> MD5, size
 
 
 @dataclass(frozen=True)
-class Case:
-    """A deployment and what happens to its migration."""
+class Bad:
+    """What befalls a run: a fault of the network, and a stop before or after one of its writes."""
 
-    ids: dict[str, str]
-    rows: list[tuple[str, Item, bool]] = field(repr=False)  # (table, item, whether it is nobody's business)
-    objects: dict[tuple[str, str], bytes] = field(repr=False)  # (bucket, key)
     fault: Any
-    stop: int  # the write before which the run is stopped; 0 never
-    dies: bool  # whether it is stopped without a chance to record anything
+    stop: float  # how far through the writes of a command, 0 to 1.2
+    how: str  # "", "cancel", "killed before", "killed after"
     seed: int
 
 
-@st.composite
-def cases(draw: st.DrawFn) -> Case:
-    users = draw(st.lists(st.sampled_from(POOL), min_size=2, max_size=5, unique=True))
-    mapped = users[: draw(st.integers(1, len(users)))]
-    ids = {old: f"new-{index}" for index, old in enumerate(mapped)}
-    rows = [row for user in users for row in draw(_rows_of(user, user not in ids, ids.get(user)))]
-    members = draw(st.lists(st.sampled_from(users), max_size=4, unique=True))
-    group = {"group_id": s("g"), "createdBy": s(users[0]), "members": {"M": {user: s("read") for user in members}}}
-    rows.append((GROUPS, group, False))
-    objects: dict[tuple[str, str], bytes] = {}
-    for user in users:
-        _content_of(user, draw(st.sampled_from(users)), draw(st.sets(st.sampled_from("casw"))), ids, rows, objects)
-    return Case(
-        ids, rows, objects, draw(st.sampled_from(FAULTS)), draw(st.integers(0, 25)), draw(st.booleans()),
-        draw(st.integers(0, 999)),
-    )  # fmt: skip
-
-
-def _content_of(
-    user: str, sharer: str, kinds: set[str], ids: dict[str, str], rows: list[Any], objects: dict[tuple[str, str], bytes]
-) -> None:
-    """What one person has in buckets, with the rows that point to it."""
-    outside = user not in ids
-    if "c" in kinds:
-        objects[CONVERSATIONS, f"{user}/c 1+%20"] = user.encode()
-        row = {
-            "user_id": s(user),
-            "conversation_id": s("c 1+%20"),
-            "s3_key": s(f"{user}/c 1+%20"),
-            "last_modified": n(1),
-        }
-        rows.append((META, row, outside))
-    if "a" in kinds:
-        objects[DRAWINGS, f"{user}/20240131/Map:v1"] = b'{"name": "\\u001b[31m<b>", "contents": [1.50, "x"]}'
-        listed = {"L": [{"M": {"key": s(f"{user}/20240131/Map:v1"), "name": s("\x1b[31m<b>")}}]}
-        rows.append((ARTIFACTS, {"user_id": s(user), "artifacts": listed}, outside))
-    if "w" in kinds:
-        objects[TEMPLATES, f"{user}/w.json"] = b'{"templateId": "w"}'
-        rows.append((WORKFLOWS, {"user": s(user), "templateId": s("w"), "s3Key": s(f"{user}/w.json")}, outside))
-    if "s" in kinds:
-        key = f"{user}/{sharer}/2024-01-31/1.json"
-        objects[SHARED, key] = b"{}"
-        share = {"M": {"sharedBy": s(sharer), "sharedAt": n(1), "key": s(key), "note": s("`|<b>")}}
-        row = {"id": s(f"{user}/1"), "user": s(user), "data": {"L": [share]}, "settings": {"M": {"scale": n("0.5")}}}
-        rows.append((SHARES, row, outside))
-
-
-@st.composite
-def _rows_of(draw: st.DrawFn, user: str, outside: bool, new: str | None) -> list[tuple[str, Item, bool]]:
-    """Rows of one person, some under the new id already."""
-    cost = st.decimals("0", "99", places=3).map(lambda value: n(format(value, "f")))
-
-    def rows(one: str) -> list[tuple[str, Item]]:
-        level = draw(st.sampled_from(["read", "owner"]))
-        extra = {"o.d#d:": s("\x1b[31m<b>\u202e"), "size": n("12345678901234567890123456789012345678")}
-        return [
-            (ACCOUNTS, {"user": s(one), "accounts": {"L": [{"M": {"id": s(draw(st.sampled_from("abc")))}}]}}),
-            (ACCESS, {"object_id": s("o"), "principal_id": s(one), "permission_level": s(level)}),
-            (COSTS, {"id": s(one), "accountInfo": s("c"), "dailyCost": draw(cost), "monthlyCost": draw(cost)}),
-            (HISTORY, {"userDate": s(f"{one}#2024-01"), "accountInfo": s("c"), "dailyCost": draw(cost)}),
-            (TASKS, {"user": s(one), "taskId": s("t"), "active": n(draw(st.integers(0, 1))), **extra}),
-            (TAGS, {"user": s(one), "tags": {"SS": draw(st.lists(st.sampled_from("xyz"), min_size=1, unique=True))}}),
-            (USERS, {"user_id": s(one), "given_name": s("x")}),
-        ]  # fmt: skip
-
-    chats = [
-        (CHATS, {"id": s(f"{user}-{index}"), "user": s(user), "cost": draw(cost), "blob": {"B": bytes([index])}})
-        for index in range(draw(st.integers(0, 3)))
-    ]
-    wanted = [row for row in rows(user) if draw(st.booleans())]
-    clashing = [row for row in rows(new) if draw(st.integers(0, 3)) == 0] if new else []
-    return [(table, item, outside) for table, item in (*chats, *wanted, *clashing)]
-
-
-def total(of: Dump, table: str) -> Decimal:
-    return sum((Decimal(item["dailyCost"]["N"]) for item in of.get(table, {}).values()), Decimal(0))
+class Killed(BaseException):
+    """Whatever runs ends here; what it had not recorded by then never is."""
 
 
 def key_text(key: Any) -> str:
     return canonical(key).decode()
 
 
-def persist(stage: Stage, case: Case, *words: str) -> None:
-    """A command in bad weather, stopped once, and repeated until it is done."""
+def draw_bad(seed: int) -> Bad:
+    draw = random.Random(-seed)
+    how = draw.choice(["", "cancel", "killed before", "killed before", "killed after"])
+    return Bad(FAULTS[seed % len(FAULTS)], 1.2 * draw.random(), how, seed)
+
+
+class Stop:
+    """Stops a run at one of its writes. A kill leaves the ledger as it was at that instant, and lets nothing out after."""
+
+    def __init__(self, context: Any, bad: Bad, writes: int):
+        self._context, self._at, self._how = context, 1 + int(bad.stop * writes), bad.how
+        self._seen, self._lock, self._dead = 0, threading.Lock(), False
+        event = "after-call" if bad.how == "killed after" else "before-call"
+        for service in network.SERVICES:
+            events = context.account.client(service).meta.events
+            events.register_first(f"before-call.{service}", self._refuse)
+            events.register_first(f"{event}.{service}", self._look)
+
+    def _refuse(self, model: Any, **_: Any) -> None:
+        if self._dead and not is_read(model.name):
+            raise Killed
+
+    def _look(self, model: Any, **_: Any) -> None:
+        with self._lock:
+            self._seen += not is_read(model.name)
+            if is_read(model.name) or self._seen != self._at:
+                return
+            if self._how == "cancel":
+                self._context.control.cancel()
+                return
+            self._dead = True
+            ledger = self._context.workspace.ledger
+            with sqlite3.connect(ledger) as one, sqlite3.connect(self._kept) as other:
+                one.backup(other)
+            raise Killed
+
+    @property
+    def _kept(self) -> Path:
+        return Path(f"{self._context.workspace.ledger}.killed")
+
+    def bury(self) -> None:
+        """Put back the ledger as the kill left it; the lease goes by itself, being this process's own."""
+        if self._dead:
+            ledger = self._context.workspace.ledger
+            for name in ("-wal", "-shm"):
+                Path(f"{ledger}{name}").unlink(missing_ok=True)
+            self._kept.replace(ledger)
+
+
+def persist(stage: Stage, bad: Bad, *words: str, allowed: Collection[str] = (), writes: int) -> Ended:
+    """A command in bad weather, stopped once, and repeated until it is done; what must stay undone is left."""
     for turn in range(6):
         context = stage.context()
-        if case.fault is not None and turn < 3:
-            Weather(context.account, case.fault, share=0.15, seed=case.seed + turn)
-        if turn == 0 and case.stop:
-            _stop_before(context, case)
+        if bad.fault is not None and turn < 3:
+            Weather(context.account, bad.fault, share=0.15, seed=bad.seed + turn)
+        stop = Stop(context, bad, writes) if turn == 0 and bad.how else None
         try:
             ended = run(context, *words)
         except Killed:
+            assert stop is not None
+            stop.bury()
             continue
-        if ended.code == 0:
-            return
-        assert ended.code in (1, 130), ended.text
+        told = [
+            *ended.document.get("failed", ()),
+            *ended.document.get("conflicts", ()),
+            *ended.document.get("kept", ()),
+        ]
+        left = [one.get("note") or one.get("why") or str(one) for one in told]
+        if ended.code == 0 or (left and all(any(sign in note for sign in allowed) for note in left)):
+            return ended
+        assert ended.code in (1, 3, 130), ended.text
     raise AssertionError(f"{words} does not end: {ended.text} {ended.document}")
 
 
-class Killed(BaseException):
-    """Whatever runs ends here, and what it was about to record is not."""
-
-
-def _stop_before(context: Any, case: Case) -> None:
-    seen = 0
-
-    def look(model: Any, **_: Any) -> None:
-        nonlocal seen
-        seen += not is_read(model.name)
-        if seen == case.stop and case.dies:
-            raise Killed
-        if seen == case.stop:
-            context.control.cancel()
-
-    for service in network.SERVICES:
-        context.account.client(service).meta.events.register_first(f"before-call.{service}", look)
-
-
-def stored(stage: Stage) -> dict[tuple[str, str], tuple[Any, ...]]:
-    """Every object of the deployment, whole."""
+def stored(stage: Stage) -> Stored:
+    """Every object of the deployment."""
     s3 = stage.aws.client("s3")
-    found = {}
-    for bucket in [one["Name"] for one in s3.list_buckets()["Buckets"]]:
-        for key in [one["Key"] for one in s3.list_objects_v2(Bucket=bucket).get("Contents", ())]:
-            answer = s3.get_object(Bucket=bucket, Key=key)
-            found[bucket, key] = (answer["Body"].read(), answer["ContentType"], answer["Metadata"])
-    return found
+    return {
+        (bucket["Name"], one["Key"]): (one["ETag"], one["Size"])
+        for bucket in s3.list_buckets()["Buckets"]
+        for one in s3.list_objects_v2(Bucket=bucket["Name"]).get("Contents", ())
+    }
 
 
-def check(aws: Aws, case: Case, folder: Path) -> None:
-    aws.reset()
-    stage = Stage(aws, folder)
-    stage.create(
-        ACCOUNTS, ACCESS, CHATS, COSTS, HISTORY, TASKS, GROUPS, USERS, TAGS, META, SHARES, STORAGE, ARTIFACTS, WORKFLOWS
-    )
-    for table, item, _ in case.rows:
+def seed_account(stage: Stage, one: Deployment) -> dict[str, str]:
+    """Create what the deployment has; returns the names of its buckets."""
+    s3 = stage.aws.client("s3")
+    stage.create(STORAGE)
+    for table, item in one.rows:
         stage.put(table, item)
+    stage.db.create_table(
+        TableName=BINARY, BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "B"}],
+    )  # fmt: skip
+    for item in one.blobs:
+        stage.db.put_item(TableName=BINARY, Item=item)
     buckets = {bucket: stage.bucket(bucket) for bucket in BUCKETS}
-    for (bucket, key), body in case.objects.items():
-        aws.client("s3").put_object(Bucket=buckets[bucket], Key=key, Body=body, Metadata={"of": "test"})
-    outside = [(stage.name(t), key_text(stage.key(t, item))) for t, item, nobodys in case.rows if nobodys]
+    home = buckets[CONSOLIDATION]
+    s3.put_bucket_versioning(Bucket=home, VersioningConfiguration={"Status": "Enabled"})
+    for key in one.deleted:
+        s3.put_object(Bucket=home, Key=key, Body=b"gone")
+        s3.delete_object(Bucket=home, Key=key)
+    for (bucket, key), body in one.objects.items():
+        s3.put_object(Bucket=buckets[bucket], Key=key, Body=body, Metadata={"of": "test"})
+    return buckets
+
+
+def check(aws: Aws, seed: int, folder: Path) -> None:
+    aws.reset()
+    one, bad, stage = draw_deployment(seed), draw_bad(seed), Stage(aws, folder)
+    buckets = seed_account(stage, one)
     before, objects = stage.dump(), stored(stage)
 
-    planned = stage.plan(case.ids)
+    planned = stage.plan(one.ids)
     assert (stage.dump(), stored(stage)) == (before, objects)
-    assert len([one for one in stage.entries() if one.state == "planned"]) == planned["changes"]
-    for _ in range(3):  # pointers to content that could not be moved at first follow with the next plan
-        persist(stage, case, "migrate", "apply")
-        if stage.run("migrate", "verify").code == 0:
+    told = {finding["text"] for finding in planned["findings"]}
+    assert any("not this deployment's" in text for text in told) == bool(one.foreign)
+    for _ in range(4):  # pointers to content that could not be moved at first follow with the next plan
+        stopped = persist(
+            stage, bad, "migrate", "apply", allowed=(*UNFIT, "its content could not be moved"),
+            writes=planned["changes"],
+        )  # fmt: skip
+        give_up(stage, one, stopped)
+        verified = stage.run("migrate", "verify")
+        if verified.code == 0:
             break
-        stage.plan(case.ids)
-    after, copied, entries = stage.dump(), stored(stage), stage.entries()
-    stage.verify()
+        stage.plan(one.ids)
+    assert verified.code == 0, verified.text
+    after, copied = stage.dump(), stored(stage)
+    assert one.blocked == 0
+    check_items(stage, one, before, after)
+    check_objects(stage, one, buckets, objects, copied)
 
-    for table, key in outside:
-        assert after[table][key] == before[table][key]
-    items = [one for one in entries if one.kind != "object"]
-    targets = {(one.target_place, key_text(one.target_key)) for one in items}
-    moved = {(one.source_place, key_text(one.source_key)) for one in items if one.action == "add"}
-    for table in before:
-        assert {(table, key) for key in after[table].keys() - before[table].keys()} <= targets
-        assert {(table, key) for key in before[table].keys() - after[table].keys()} <= moved
-    copies = {(one.target_place, one.target_key): (one.source_place, one.source_key)
-              for one in entries if one.kind == "object"}  # fmt: skip
-    assert {where: copied[where] for where in objects} == objects
-    assert {where: copied[source] for where, source in copies.items()} == {where: copied[where] for where in copies}
-    assert copied.keys() - objects.keys() == copies.keys()
-    # What stays beside another item under the new id is listed with its reason.
-    listed = {(one.state, one.kind, one.action) for one in entries if one.state != "verified"}
-    assert listed <= {("kept", "item", "merge")}
-    assert all(one.note for one in entries if one.state == "kept")
-    assert total(after, stage.name(COSTS)) == total(before, stage.name(COSTS))
-    _right(stage, case, after, copied)
-
-    if case.seed % 2:
-        persist(stage, case, "rollback")
+    if seed % 2:
+        persist(stage, bad, "rollback", writes=planned["changes"])
         assert (stage.dump(), stored(stage)) == (before, objects)
         return
-    stage.run("cleanup", "plan", *(["--objects"] if case.seed % 4 else []))
-    persist(stage, case, "cleanup", "apply")
+    stage.run("cleanup", "plan", *(["--objects"] if seed % 4 else []))
+    allowed = ["its shares are not all verified"] if one.gone else []  # a conversation that was missing before
+    persist(stage, bad, "cleanup", "apply", allowed=allowed, writes=planned["changes"] // 2)
+    check_cleaned(stage, one, after, copied)
+    assert stage.plan(one.ids)["changes"] == 0
+
+
+def give_up(stage: Stage, one: Deployment, ended: Ended) -> None:
+    """An operator takes what no row can hold off the list, and nothing else is on it."""
+    hopeless = {change["id"] for change in ended.document["failed"] if any(sign in change["note"] for sign in UNFIT)}
+    for entry in [entry for entry in stage.entries("workspace", "failed") if entry.id in hopeless]:
+        if entry.kind == "content":
+            assert {key for _, key, *_ in entry.detail["sources"]} <= one.unfit, entry
+        else:
+            one.blocked -= 1
+        stage.run("migrate", "resolve", str(entry.id), "--skip", "--reason", "it fits in no row")
+
+
+def check_items(stage: Stage, one: Deployment, before: Dump, after: Dump) -> None:
+    """Every item is what it is to be: those of nobody bit by bit, those of mapped people under their new ids."""
+    wanted = stands(one, lambda table, item: key_text(stage.key(table, item)))
+    assert after[BINARY] == before[BINARY]
+    by_table: dict[str, dict[str, Any]] = {stage.name(table): {} for table, _ in one.rows}
+    for (table, text), item in wanted.items():
+        by_table.setdefault(stage.name(table), {})[text] = item
+    storage = stage.name(STORAGE)
+    for table, items in by_table.items():
+        found = after[table]
+        for text, item in items.items():
+            assert text in found, (table, text)
+            assert item is ANYTHING or json.loads(canonical(item)) == found[text], (table, item, found[text])
+        if table != storage:
+            assert found.keys() == items.keys(), (table, found.keys() ^ items.keys())
+    made = {(item["PK"]["S"], item["SK"]["S"]): item for text, item in after[storage].items()
+            if text not in by_table.get(storage, ())}  # fmt: skip
+    assert made.keys() == one.made.keys()
+    for place, data in one.made.items():
+        assert data is None or json.loads(canonical({"": data})) == {"": made[place]["data"]}, place
+
+
+def check_objects(stage: Stage, one: Deployment, buckets: dict[str, str], objects: Stored, copied: Stored) -> None:
+    """What was there stands, each copy is equal, and besides there are the logs that no row had room for."""
+    assert {where: copied[where] for where in objects} == objects
+    home = buckets[CONSOLIDATION]
+    copies = {(home, key): objects[buckets[bucket], source] for (bucket, source), key in one.copies.items()}
+    assert {where: copied[where] for where in copies} == copies
+    s3 = stage.aws.client("s3")
+    for bucket, key in copies.keys() - objects.keys():
+        answer = s3.head_object(Bucket=bucket, Key=key)
+        assert (answer["Metadata"], answer["ContentType"]) == ({"of": "test"}, "binary/octet-stream"), key
+    beside = copied.keys() - objects.keys() - copies.keys()
+    assert all(bucket == home and key.startswith("scheduledTaskLogs/") for bucket, key in beside), beside
+    assert {copied[where] for where in beside} <= {
+        objects[buckets[LOGS], key] for name, key in one.objects if name == LOGS
+    }
+
+
+def check_cleaned(stage: Stage, one: Deployment, after: Dump, copied: Stored) -> None:
+    """Only what has its twin is gone, what stands is as it was, and every plain copy's original went."""
     cleaned, left = stage.dump(), stored(stage)
-    twins: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for one in items:
-        key = {name: value for name, value in one.source_key.items() if name != "part"}
-        if (one.source_place, key) != (one.target_place, one.target_key):
-            twins.setdefault((one.source_place, key_text(key)), []).append((one.target_place, key_text(one.target_key)))
+    gone = {(table, text) for table in after for text in after[table].keys() - cleaned[table].keys()}
     for table in after:
-        for text in after[table].keys() - cleaned[table].keys():
-            assert all(cleaned[place][key] == after[place][key] for place, key in twins[table, text])
-        for text in cleaned[table]:
-            assert cleaned[table][text] == after[table][text]
-    proven = {source: where for where, source in copies.items()}
+        assert {text: after[table][text] for text in cleaned[table]} == cleaned[table]
+    twins: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for entry in stage.entries():
+        if entry.kind != "object" and entry.state in ("verified", "cleaned"):
+            key = {name: value for name, value in entry.source_key.items() if name != "part"}
+            twins.setdefault((entry.source_place, key_text(key)), []).append(
+                (entry.target_place, key_text(entry.target_key))
+            )
+    for where in gone:
+        assert all(text in cleaned[table] for table, text in twins[where]), where
+    for table, item, old, new in one.expected:
+        if table != OLD_STORAGE and old is not None and stage.key(table, item) != stage.key(table, new):
+            place = stage.name(table), key_text(stage.key(table, item))
+            entries = [
+                one
+                for one in stage.entries()
+                if one.kind != "object" and (one.source_place, key_text(one.source_key)) == place
+            ]
+            stood = place[1] in after[place[0]]  # one that was summed is removed by then
+            assert not stood or place in gone or any(entry.state == "kept" for entry in entries), place
+    copies = {(entry.source_place, entry.source_key): (entry.target_place, entry.target_key) for entry in stage.entries()
+              if entry.kind == "object"}  # fmt: skip
     for where in copied.keys() - left.keys():
-        assert left[proven[where]] == copied[where]
+        assert left[copies[where]] == copied[where]
     assert all(left[where] == copied[where] for where in left)
-    assert stage.plan(case.ids)["changes"] == 0
-
-
-def _right(stage: Stage, case: Case, after: Dump, copied: dict[tuple[str, str], tuple[Any, ...]]) -> None:
-    """Each mapped person's rows and objects stand under the new id, and what pointed to them leads there."""
-    rows = [(item["PK"]["S"], item["SK"]["S"]) for item in after[stage.name(STORAGE)].values()]
-    kept = {key for _, key in copied}
-    for table, item, _ in case.rows:
-        found, owner = (
-            after[stage.name(table)],
-            {name: case.ids.get(value.get("S", ""), "") for name, value in item.items()},
-        )
-        if table == CHATS and owner["user"]:
-            assert found[key_text(stage.key(table, item))]["user"] == s(owner["user"])
-        elif table in (ACCOUNTS, ACCESS, COSTS, TASKS, TAGS, USERS):
-            new = {**item, **{name: s(mapped) for name, mapped in owner.items() if mapped}}
-            assert key_text(stage.key(table, new)) in found
-        elif table == META and owner["user_id"]:
-            moved = found[key_text(stage.key(table, {**item, "user_id": s(owner["user_id"])}))]["s3_key"]["S"]
-            assert moved == f"conversations/{owner['user_id']}/c 1+%20"
-            assert moved in kept
-        elif table == ARTIFACTS and owner["user_id"]:
-            moved = found[key_text({"user_id": s(owner["user_id"])})]["artifacts"]["L"][0]["M"]["key"]["S"]
-            assert (f"{owner['user_id']}#amplify-artifacts#artifact-content", moved) in rows
-        elif table == WORKFLOWS and owner["user"]:
-            assert "s3Key" not in found[key_text({"user": s(owner["user"]), "templateId": s("w")})]
-            assert (f"{owner['user']}#amplify-workflows#workflow-templates", "w") in rows
-        elif table == SHARES and owner["user"]:
-            assert sum(partition == f"{owner['user']}#amplify-shares#received" for partition, _ in rows) == 1
-        elif table == GROUPS:
-            members = found[key_text(stage.key(table, item))]["members"]["M"]
-            assert members.keys() == {case.ids.get(one, one) for one in item["members"]["M"]}
 
 
 @pytest.fixture
@@ -286,26 +297,21 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: sleep(min(seconds, 0.005)))
 
 
-EXAMPLES = settings(
-    derandomize=True,
-    max_examples=3,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-
-
 @pytest.mark.usefixtures("impatient")
-@given(case=cases())
-@EXAMPLES
-def test_nothing_is_lost_invented_or_left_undone(aws: Aws, case: Case) -> None:
+@pytest.mark.parametrize("seed", [126, 181])  # two that have much in them: cleanup and rollback, each after a kill
+def test_nothing_is_lost_invented_or_left_undone(aws: Aws, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        check(aws, case, Path(folder))
+        check(aws, seed, Path(folder))
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
-@given(case=cases())
-@settings(EXAMPLES, max_examples=int(os.environ.get("INVARIANTS", "200")), derandomize=False)
-def test_nothing_is_lost_invented_or_left_undone_in_many(aws: Aws, case: Case) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        check(aws, case, Path(folder))
+def test_nothing_is_lost_invented_or_left_undone_in_many(aws: Aws) -> None:
+    failed = {}
+    for seed in range(FIRST, FIRST + MANY):
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                check(aws, seed, Path(folder))
+            except Exception as error:
+                failed[seed] = f"{type(error).__name__}: {str(error)[:500]}"
+    assert not failed

@@ -1,0 +1,259 @@
+"""The part of drawn deployments that has objects: conversations, agent memory, artifacts, templates, task logs, shares.
+
+And user storage, where some of them become rows.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import uuid
+
+from tests.wizard.migration.drawn import (
+    ARTIFACTS,
+    CONSOLIDATION,
+    CONVERSATIONS,
+    DRAWINGS,
+    FILES,
+    FOREIGN,
+    LOGS,
+    META,
+    OLD_STORAGE,
+    OUTPUTS,
+    SESSIONS,
+    SHARED,
+    SHARES,
+    STATES,
+    STORAGE,
+    TASKS,
+    TEMPLATES,
+    WORKFLOWS,
+    Deployment,
+    Make,
+    Of,
+    digits,
+    spelled,
+    wire,
+)
+from tests.wizard.migration.stage import Item, n, s
+
+
+def conversation(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
+    name, home = "c 1+%20", f"conversations/{one.of(user)}/c 1+%20"
+    state = draw.choice(["free", "free", "equal", "other", "deleted", "missing"])
+    follows = user in one.ids and state not in ("deleted", "missing")
+    if state != "missing":
+        one.object(
+            CONVERSATIONS,
+            f"{user}/{name}",
+            user.encode(),
+            home if user in one.ids and state in ("free", "equal") else "",
+        )
+    if user in one.ids and state in ("equal", "other"):
+        one.objects[CONSOLIDATION, home] = user.encode() if state == "equal" else b"newer"
+    if user in one.ids and state == "deleted":
+        one.deleted.append(home)
+    one.object(CONVERSATIONS, f"{user}/", b"")  # the marker of a folder that holds no object's name
+    one.object(CONVERSATIONS, f"temp/{user}/conversations_chunk_1.json", b"{}")
+    long = f"{user}/" + "k" * (1_023 - len(user.encode()))
+    one.object(
+        CONVERSATIONS, long, b"{}", f"conversations/{one.of(user)}/{long.partition('/')[2]}" if user in one.ids else ""
+    )
+
+    def make(of: Of, moved: bool) -> Item:
+        key = f"conversations/{of(user)}/{name}" if moved and follows else f"{user}/{name}"
+        return {"user_id": s(of(user)), "conversation_id": s(name), "s3_key": s(key), "last_modified": n(1)}
+
+    one.row(META, make)
+
+
+def outputs(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
+    mapped = user in one.ids
+    one.object(
+        OUTPUTS, f"{user}/m-f-FN-ü.png", b"\x89PNG", f"codeInterpreter/{one.of(user)}/m-f-FN-ü.png" if mapped else ""
+    )
+    one.object(FILES, f"{user}/2024-01-01/1.json", b"{}")
+    if one.of(user) != user:  # what newer services wrote under the old id
+        one.object(CONSOLIDATION, f"codeInterpreter/{user}/split", b"2", f"codeInterpreter/{one.of(user)}/split")
+
+
+def session(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
+    """Agent memory in each of the spellings that services left."""
+    there = draw.random() < 0.8
+    if there:
+        home = f"agentState/{one.of(user)}/s/agent_state.json"
+        one.object(SESSIONS, f"{user}/s/agent_state.json", user.encode(), home if user in one.ids else "")
+    follows = there and user in one.ids
+
+    def memory(of: Of, moved: bool, spelling: str) -> Item:
+        if moved and follows and spelling != "foreign":
+            kept = {} if spelling == "typed" else {"lastModified": s("1")}
+            return {"M": {"key": s(f"agentState/{of(user)}/s/agent_state.json"), **kept}}
+        key = s(f"{user}/s/agent_state.json")
+        bucket = s(FOREIGN if spelling == "foreign" else "amplify-v6-agent-loop-dev-agent-state")
+        if spelling == "typed":
+            return s(json.dumps({"bucket": bucket, "key": key}))
+        return {"M": {"bucket": bucket, "key": key, "lastModified": s("1")}}
+
+    for spelling in ("plain", "typed", "foreign"):
+        one.foreign += spelling == "foreign" and user in one.ids
+        one.row(
+            STATES,
+            lambda of, moved, spelling=spelling: {  # type: ignore[misc]
+                "user": s(of(user)), "sessionId": s(spelling), "memory": memory(of, moved, spelling)
+            },
+        )  # fmt: skip
+
+
+_BODIES = (
+    b'{"name": "\\u001b[31m<b>", "contents": [1.50, "x", 0.1234567890123456789012345678901234567]}',
+    b"[]",
+    b'"text"',
+)
+_LETTERS = bytes(0xA0 + code % 0x5F for code in range(256))
+_NO_ROWS = (b"not JSON", b"\xff\xfe", b'{"": 1}', b'{"n": 1e999}')
+
+
+def artifact(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
+    members: list[tuple[str, bool, str]] = []  # (key without the user, whether it moves, sharer)
+    for index in range(draw.randint(1, 3)):
+        key, sharer = f"20240131/Map {index}:v1", draw.choice(["", *users[:-1]])
+        body = draw.choice(_BODIES) if draw.random() < 0.7 else draw.choice(_NO_ROWS)
+        if draw.random() < 0.9:
+            one.object(DRAWINGS, f"{user}/{key}", body)
+        moves = user in one.ids and (DRAWINGS, f"{user}/{key}") in one.objects
+        if moves and body in _NO_ROWS:
+            one.unfit.add(f"{user}/{key}")
+        moves = moves and body in _BODIES
+        members.append((key, moves, sharer))
+        if moves:
+            owner, sort = (sharer, f"shared-with-{one.of(user)}#{key}") if sharer else (user, key)
+            one.made[f"{spelled(one.of(owner))}#amplify-artifacts#artifact-content", sort] = wire(body)
+
+    def make(of: Of, moved: bool) -> Item:
+        listed = [
+            {
+                "M": {
+                    "key": s(key if moved and moves else f"{user}/{key}"),
+                    **({"sharedBy": s(of(sharer))} if sharer else {}),
+                }
+            }
+            for key, moves, sharer in members
+        ]
+        return {"user_id": s(of(user)), "artifacts": {"L": listed}}
+
+    one.row(ARTIFACTS, make)
+
+
+def workflow(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
+    for template in draw.sample(["w1", "w.2", "w 3"], 2):
+        body = draw.choice(_BODIES) if draw.random() < 0.7 else draw.choice(_NO_ROWS)
+        key, public = f"{user}/{template}.json", draw.choice([{"BOOL": True}, n(0), s("false")])
+        one.object(TEMPLATES, key, body)
+        moves = user in one.ids and body in _BODIES
+        if moves:
+            one.made[f"{spelled(one.of(user))}#amplify-workflows#workflow-templates", template] = wire(body)
+        elif user in one.ids:
+            one.unfit.add(key)
+
+        def make(of: Of, moved: bool, template=template, moves=moves, key=key, public=public) -> Item:  # type: ignore[no-untyped-def]
+            number = n("1" if public == {"BOOL": True} else "0")
+            return {
+                "user": s(of(user)), "templateId": s(template), "isPublic": number if moved and user in one.ids else public,
+                **({} if moved and moves else {"s3Key": s(key)}),
+            }  # fmt: skip
+
+        one.row(WORKFLOWS, make)
+
+
+def task(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
+    """A task whose logs are small, or too many for one row: then some go to S3."""
+    task, large = "Daily_3f", draw.random() < 0.4
+    active = n(draw.randint(0, 1))
+    logs: list[tuple[str, bool]] = []
+    for index in range(draw.randint(1, 3)):
+        text = draw.randbytes(90_000 if large else 20).translate(_LETTERS).decode("latin-1")  # does not compress
+        body = json.dumps({"out": text}).encode() if draw.random() < 0.8 else draw.choice(_NO_ROWS)
+        key = f"{user}/{task}/logs/e{index}.json"
+        one.object(LOGS, key, body)
+        fits = body not in _NO_ROWS
+        logs.append((f"e{index}", user in one.ids and fits))
+        if user in one.ids and not fits:
+            one.unfit.add(key)
+    if any(moves for _, moves in logs):
+        one.made[f"{spelled(one.of(user))}#amplify-agent-logs#scheduled-task-logs", task] = None
+
+    def make(of: Of, moved: bool) -> Item:
+        listed = [
+            {"M": {"executionId": s(run), "executedAt": s(f"2024-01-{run}"),
+                   **({} if moved and moves else {"detailsKey": s(f"{user}/{task}/logs/{run}.json")})}}
+            for run, moves in logs
+        ]  # fmt: skip
+        return {
+            "user": s(of(user)), "taskId": s(task), "active": active, "logs": {"L": listed},
+            "notifyEmailAddresses": {"L": [s(user)]}, "apiKeyId": s(f"{user}/ownerKey/1"),
+        }  # fmt: skip
+
+    rests = one.of(user) != user
+    one.row(TASKS, make, lambda of, moved: {**make(of, moved), **({"active": n(0)} if rests else {})})
+
+
+def shares(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
+    entries, settings = [], {"M": {"scale": digits(draw), "hiddenModelIds": {"L": [s(user)]}}}
+    for _ in range(draw.randint(0, 2)):
+        sharer, name = draw.choice(users), str(uuid.UUID(int=draw.getrandbits(128)))
+        tail = f"2024-01-31/{name}.json"
+        there, mapped = draw.random() < 0.8, user in one.ids or sharer in one.ids
+        home = f"shares/{one.of(user)}/{one.of(sharer)}/{tail}"
+        if there:
+            one.object(SHARED, f"{user}/{sharer}/{tail}", b"{}", home if mapped else "")
+        share = {
+            "sharedBy": s(sharer),
+            "sharedAt": n(1725000000000),
+            "note": s("`|<b>"),
+            "key": s(f"{user}/{sharer}/{tail}"),
+        }
+        entries.append({"M": share})
+        one.gone += user in one.ids and not there
+        if there and user in one.ids:
+            row = f"{spelled(one.of(user))}#amplify-shares#received", f"{one.of(sharer)}#2024-01-31#{name}"
+            one.made[row] = {"M": {**share, "sharedBy": s(one.of(sharer)), "key": s(home)}}
+    if user in one.ids:
+        one.made[f"{spelled(one.of(user))}#amplify-user-settings#user-settings", "user-settings"] = {
+            "M": {"settings": settings}
+        }
+    item = {
+        "id": s(f"{user}/1"),
+        "user": s(user),
+        "name": s("/state/share"),
+        "data": {"L": entries},
+        "settings": settings,
+    }
+    one.row(SHARES, lambda of, moved: item)
+
+
+def storage(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
+    """User storage, the old table's and the new one's, in the plain and in the doubled spelling."""
+    other = draw.choice(users[:-1])
+    table = draw.choice([STORAGE, OLD_STORAGE])
+    twice = re.sub(r"[^A-Za-z0-9-]", "-", user)
+
+    def own(of: Of, moved: bool, app: str, entity: str, sort: str, data: Item) -> Item:
+        home = f"{spelled(of(user))}#{app}"
+        return {"PK": s(f"{home}#{entity}"), "SK": s(sort), "appId": s(home), "entityType": s(entity),
+                "UUID": s(f"{user} {entity}"), "createdAt": n(5), "data": data}  # fmt: skip
+
+    def doubled(of: Of, moved: bool) -> Item:
+        app = "amplify-workflows" if moved and user in one.ids else f"{twice}-amplify-workflows"
+        return own(of, moved, app, "workflow-templates", "mine", {"M": {"user": s(user)}})
+
+    makes: list[Make] = [
+        lambda of, moved: own(of, moved, "notes", "n", f"{user} 1", {"M": {"text": s(user), "big": n("9" * 38)}}),
+        lambda of, moved: own(
+            of, moved, "amplify-artifacts", "artifact-content", f"shared-with-{of(other)}#20240131/Map:v9", s(other)
+        ),
+        doubled,
+    ]  # fmt: skip
+    for make in makes:
+        one.row(table, make)
