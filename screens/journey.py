@@ -339,9 +339,18 @@ class JourneyScreen(Steady[None]):
         self.app.findings[step.id] = []
         self._declined.pop(step.id, None)
         outcome = await self.app.push_screen_wait(Running(action, values))
+        if action.effect != "read" or action.review(outcome):
+            self._outdate(step, action)
         self._last[step.id] = (action, outcome)
         self._given[step.id].update(action.offers(outcome))
         return outcome
+
+    def _outdate(self, step: Step, action: Action) -> None:
+        """What later steps came to was of what stood before; of an undo it is true of all."""
+        steps = self.app.session.journey.steps
+        for one in steps if action.undo else steps[steps.index(step) + 1 :]:
+            for known in (self._last, self._declined, self.app.findings):
+                known.pop(one.id, None)
 
     async def _agreed(self, step: Step, action: Action, values: Values, seen: Outcome | None) -> bool:
         where = self.app.session.header()

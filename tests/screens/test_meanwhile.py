@@ -21,6 +21,7 @@ from tests.screens.test_hasty_keys import strike
 from tests.screens.test_wizard import SIZE, at_step, finish_run, journey, press_action, screen_text, until
 from wizard.context import Context
 from wizard.facts import Facts
+from wizard.journey import Outcome
 from wizard.session import Look
 
 
@@ -126,6 +127,7 @@ async def test_what_is_pressed_during_a_look_starts_after_it(slow: WizardApp, ga
 async def test_a_step_that_is_looked_at_says_so_and_what_its_action_came_to(slow: WizardApp, gate: Gate) -> None:
     async with slow.run_test(size=SIZE, notifications=True) as pilot:
         await at_step(pilot, "1")
+        journey(slow)._last["7"] = (STEPS[-1].actions[0], Outcome(0, "12 items would be deleted."))
         await press_action(pilot, "populate")
         await finish_run(pilot)
         await until(pilot, lambda: isinstance(slow.screen, Ask))
@@ -141,6 +143,7 @@ async def test_a_step_that_is_looked_at_says_so_and_what_its_action_came_to(slow
         await look_ends(pilot, gate)
         await at_step(pilot, "4b")
         await until(pilot, lambda: "was not started" in screen_text(slow))
+        assert list(journey(slow)._last) == ["1"], "what a later step came to was of what stood before"
     assert [done.action.id for done in slow.session.history] == ["populate-dry-run", "populate"]
 
 
