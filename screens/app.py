@@ -23,7 +23,8 @@ from textual.events import Resize
 from textual.screen import Screen
 from textual.widget import Widget
 
-from screens.asking import Ask, TooSmall, too_small
+from screens.asking import Ask, Tell, TooSmall, too_small
+from screens.help import HELP
 from screens.journey import JourneyScreen
 from screens.keys import KeyByKey
 from screens.running import Running
@@ -182,6 +183,12 @@ class WizardApp(KeyByKey[int]):
             running.action_stop()
         else:
             self.notify("Ctrl+Q quits.", markup=False)
+
+    def action_help(self) -> None:
+        session = self.session
+        where = [f"Workspace: {session.header().workspace}"] if session.context else []
+        log_file = [f"Log file: {session.log_file}"] if session.log_file else []
+        self.push_screen(Tell("Help", [*HELP, "", *where, *log_file, f"Come back with: {session.resume}"]))
 
     def action_theme(self) -> None:
         self.theme = LIGHT.name if self.current_theme.dark else DARK

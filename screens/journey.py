@@ -17,7 +17,6 @@ from textual.widgets import Footer, Input, OptionList, Static
 
 from screens.asking import Arrival, Ask, AskForWord, Tell
 from screens.checks import Checks
-from screens.help import HELP
 from screens.results import Tables
 from screens.running import Running
 from screens.shown import CODES, excerpt, text
@@ -53,8 +52,7 @@ class JourneyScreen(Steady[None]):
         Binding("r", "refresh", "Look", tooltip="Look at the account again"),
         Binding("c", "copy_command", "Copy cmd", tooltip="The command line that does the same"),
         Binding("l", "log", "Log", tooltip="Show or hide the log"),
-        Binding("question_mark", "help", "Help", key_display="?"),
-        Binding("f1", "help", "Help", show=False),
+        Binding("question_mark,f1", "app.help", "Help", key_display="?"),
         Binding("escape", "leave_field", "Leave the field"),
         Binding("t", "app.theme", "Light/dark", show=False),
     ]
@@ -426,9 +424,3 @@ class JourneyScreen(Steady[None]):
             self.notify("There is no plan yet: step 6b makes it.", markup=False)
             return
         self.app.push_screen(Tables(results))
-
-    def action_help(self) -> None:
-        session = self.app.session
-        where = [f"Workspace: {session.header().workspace}"] if session.context else []
-        log = [f"Log file: {session.log_file}"] if session.log_file else []
-        self.app.push_screen(Tell("Help", [*HELP, "", *where, *log, f"Come back with: {session.resume}"]))

@@ -36,7 +36,7 @@ class Tables(Counts):
 
     COLUMNS = ("table or bucket",)  # and those states that occur
     BINDINGS = [  # noqa: RUF012
-        Binding("enter", "changes", "Changes", priority=True),
+        Binding("enter", "changes", "Open", priority=True),
         Binding("p", "people", "People"),
         Binding("c", "conflicts", "Conflicts"),
         Binding("u", "unknown", "Unknown"),

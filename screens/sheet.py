@@ -44,6 +44,7 @@ class Sheet(Steady[None]):
         Binding("escape,b", "leave_screen", "Back"),
         Binding("s", "sort", "Sort"),
         Binding("left,right", "aside", "Scroll", key_display="← →"),
+        Binding("question_mark,f1", "app.help", "Help", key_display="?"),
     ]
     table = getters.query_one(DataTable)
 

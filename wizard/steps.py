@@ -329,7 +329,7 @@ JOURNEY = Journey(
         _step("4b", rules.never, rules.endpoint_done, rules.endpoint_locked, [
             action("show", "Show who owns it", "read", fixed("endpoint", "show")),
             action("wait", "Wait: I free it by hand", "read", fixed("endpoint", "free", "--how", "wait"),
-                   does="only looks, until it is free or you stop it"),
+                   does="looks, waits"),
             action("dry-run", "Show what would be removed", "read",
                    lambda values: [*_free(values), "--dry-run"], fields=(HOW, OLD_ROOT)),
             action("free", "Free /user-data", "destroy", _free, fields=(HOW, OLD_ROOT),
@@ -352,7 +352,7 @@ JOURNEY = Journey(
         ], "services"),
         _step("V", rules.never, rules.verified_done, rules.never, [
             action("follow", "Follow the logs", "read", fixed("services", "verify", "--follow"),
-                   does="only looks, until you stop it"),
+                   does="looks, until stopped"),
             action("verify", "Verify the services", "read", _verify_services,
                    fields=TRIED),
         ], "verified_services"),

@@ -50,7 +50,9 @@ class FieldRow(Vertical):
             if field.choices:
                 known = self.value if self.value in field.choices else Select.NULL
                 options = [(text(choice), choice) for choice in field.choices if choice]
-                yield Choose(options, prompt="(not set)", value=known or Select.NULL, compact=True)
+                value = known or Select.NULL
+                blank = not field.required or value is Select.NULL  # nothing is not offered where something is needed
+                yield Choose(options, prompt="(not set)", value=value, compact=True, allow_blank=blank)
             else:
                 yield Input(self.value, compact=True)
         if field.help:

@@ -71,6 +71,7 @@ async def to_the_word(pilot: Pilot[int]) -> None:
 async def test_each_way_frees_after_its_dry_run_and_the_typed_name(app: WizardApp, how: str) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await at_step(pilot, "4b")
+        assert not app.screen.query_one(Select)._allow_blank, "one of the ways is needed"
         await choose(pilot, how)
         if how == "serverless":
             await tab_to(pilot, Input)

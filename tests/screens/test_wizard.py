@@ -497,6 +497,10 @@ async def test_help_theme_and_copy(app: WizardApp, monkeypatch: pytest.MonkeyPat
         await pilot.press("escape", "t", "c")
         await pilot.pause(0.1)
         assert app.theme == "light" and copied == ["amplify-migrate parameters populate --dry-run --prefix /amplify"]
+        await pilot.press("v")
+        await until(pilot, lambda: isinstance(app.screen, Tables))
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, Tell))  # on every screen
 
 
 async def test_step_0_chooses_and_goes_to_the_first_open_step(tmp_path: Path) -> None:

@@ -52,7 +52,9 @@ class ObjectResolver:
             self._copy(rank, row, copy)
         for place, count in rivals.items():
             if count:
-                text = f"{plural(count, 'older object')} lead to a target that a newer one takes; they stay"
+                text = (
+                    f"{plural(count, 'older object')} would have gone where a newer one goes, and so stay as they are"
+                )
                 self.work.findings.append(Finding("attention", place, text))
         for place, key in unnamed[:20]:
             text = f"{plain(key, 120)} stays: no row of versions names it, and its copy would become a new version"
