@@ -19,7 +19,7 @@ from wizard.migration.entry import encode_key
 from wizard.migration.ledger import Ledger
 from wizard.migration.retained import RETAINED
 from wizard.migration.rewrite import rewrite
-from wizard.migration.states import OPEN, UNDOABLE, last_proof
+from wizard.migration.states import NEWEST, OPEN, UNDOABLE, last_proof
 from wizard.parallel import each
 from wizard.text import plain, plural
 from wizard.wire import Item
@@ -184,10 +184,11 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
         back = ledger.still_to_put_back()
         waiting = ledger.counts("kind", "state IN ('planned', 'failed')")
         unknown = len(ledger.unknown_references())
+        unverified = ledger.counts(where=f"state = 'applied' AND {NEWEST}")
     if plan is None:
         return _no_plan()
     proof = last_proof(runs)
-    clean = proof is not None and proof["code"] == 0 and not counts.get("applied")
+    clean = proof is not None and proof["code"] == 0 and not unverified
     told = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())) or "nothing to change"
     fresh = is_fresh(context, runs)
     return [

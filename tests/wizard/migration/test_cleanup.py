@@ -124,6 +124,19 @@ def test_a_twin_that_holds_the_old_id_again_is_no_proof(done: Stage) -> None:
     assert {item["user_id"]["S"] for item in done.scan(USERS)} == {ANN, "a-100", "b-200"}
 
 
+def test_what_a_rollback_left_does_not_hold_up_a_later_turn_for_good(done: Stage) -> None:
+    edited = done.get(USERS, "a-100")
+    assert edited is not None
+    done.put(USERS, {name: value for name, value in edited.items() if name != "email"})
+    assert done.run("migrate", "verify").code == 1
+    assert done.run("rollback").code == 1
+    done.plan()
+    done.apply()
+    done.verify()
+    assert done.run("cleanup", "plan").code == 0
+    assert facts_of(done)["verification"]["clean"] is True, "the wizard's lock says the same"
+
+
 def test_a_twin_that_is_gone_keeps_the_old_one(done: Stage) -> None:
     context = done.context()
     before(context, "DeleteItem", lambda _: None)
