@@ -11,6 +11,8 @@ from wizard.report import step_of, when
 
 # They only look, and one of them is watched until it is stopped: nothing is to be gone on with.
 _LOOKS = ("preflight", "services verify")
+# By its status; None: killed. What is blocked may not have begun, or may have lost its lock in the middle.
+_HOW = {None: "did not end", 130: "was stopped before its end", 3: "was blocked"}
 
 
 def check_cut_off(context: Context) -> Fact:
@@ -21,7 +23,7 @@ def check_cut_off(context: Context) -> Fact:
         if not one.get("dry_run") and one["command"] not in _LOOKS and step_of(one["command"])
     ]
     last: dict[str, Any] = done[-1] if done else {"code": 0}
-    if last["code"] not in (None, 130):
+    if last["code"] not in _HOW:
         return Fact("cut_off", "ok", "Unfinished work", "none", "", {})
     command, began = f"`amplify-migrate {last['command']}`", when(last["time"])
     if last["code"] is None and (holder := context.workspace.holder()):
@@ -29,8 +31,8 @@ def check_cut_off(context: Context) -> Fact:
             "cut_off", "attention", "Unfinished work", f"{command} of {began} is still running in {holder}",
             "Wait for it, or stop it there.", {},
         )  # fmt: skip
-    how = "did not end" if last["code"] is None else "was stopped before its end"
     return Fact(
-        "cut_off", "attention", "Unfinished work", f"{command} of {began} {how}", "The same goes on from there.",
+        "cut_off", "ok" if last["code"] == 3 else "attention", "Unfinished work", f"{command} of {began} {_HOW[last['code']]}",
+        "The same goes on from there.",
         {"step": step_of(last["command"])},
     )  # fmt: skip

@@ -152,7 +152,7 @@ class Session:
             "",
         ]
         cut_off = self.facts.by_name.get("cut_off")
-        if cut_off is not None and cut_off.verdict == "attention":
+        if cut_off is not None and (cut_off.verdict == "attention" or self._cut_off_at() is not None):
             lines.insert(-2, f"Unfinished  {cut_off.found}. {cut_off.todo}")
         for step in self.journey.steps[: self.journey.steps.index(here)]:
             state = self.status(step)
@@ -202,12 +202,15 @@ class Session:
 
     def landing(self) -> Step:
         """Where to stand on arrival: at the step whose work was cut off, if it can be gone on with, else the first open one."""
+        return self._cut_off_at() or self.journey.first_open(self.facts)
+
+    def _cut_off_at(self) -> Step | None:
         cut_off = (self.facts.value("cut_off") or {}).get("step", "")
         for step in self.journey.steps:
             undone = cut_off == "rollback" and any(one.id == cut_off for one in self.actions(step))
             if undone or (step.id == cut_off and self.status(step).state == "open"):
                 return step
-        return self.journey.first_open(self.facts)
+        return None
 
     def following(self, step: Step) -> Step:
         """Where to stand once a step is done: the next one that is open or waits, else the first such one."""

@@ -49,6 +49,7 @@ def looked(session: Session) -> Facts:
     [
         ([("migrate plan", 0), ("migrate apply", None), ("services verify", 0)], "did not end"),
         ([("migrate apply", 130)], "was stopped before its end"),
+        ([("migrate apply", 3)], "was blocked"),
         ([("migrate apply", None), ("migrate apply", 1)], ""),
         ([("preflight", None), ("services verify", 130), ("users missing", None)], ""),
         ([], ""),
@@ -59,7 +60,7 @@ def test_what_was_cut_off_is_told_until_it_ends(session: Session, commands: list
     ran(session.context.workspace, *commands)
     fact = looked(session).by_name["cut_off"]
     assert (fact.value, told in fact.found) == ({"step": "6c"} if told else {}, True)
-    assert told in "\n".join(session.arrival())
+    assert (fact.verdict == "attention") == any("Unfinished" in line for line in session.arrival())
 
 
 def test_what_runs_in_another_process_was_not_cut_off(session: Session) -> None:
@@ -83,6 +84,11 @@ def test_one_comes_back_to_the_step_whose_work_was_cut_off(session: Session) -> 
     assert session.journey.first_open(session.facts).id == "1"
     assert session.landing().id == "6c"
     assert "Next        step 6c, Apply" in session.arrival()
+    ran(session.context.workspace, ("migrate apply", 3))
+    looked(session)
+    assert session.landing().id == "6c" and "Unfinished  `amplify-migrate migrate apply`" in "\n".join(
+        session.arrival()
+    )
     session.context.workspace.remember({"applied": True})
     looked(session)
     assert session.landing().id == "1", "it is done, whoever ended it"
