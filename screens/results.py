@@ -36,7 +36,7 @@ class Tables(Counts):
 
     COLUMNS = ("table or bucket",)  # and those states that occur
     BINDINGS = [  # noqa: RUF012
-        Binding("enter", "changes", "Open", priority=True),
+        Binding("enter", "changes", "Open", priority=True, show=False),  # the note says it
         Binding("p", "people", "People"),
         Binding("c", "conflicts", "Conflicts"),
         Binding("u", "unknown", "Unknown"),

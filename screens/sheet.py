@@ -43,8 +43,7 @@ class Sheet(Steady[None]):
     BINDINGS = [  # noqa: RUF012 - Textual reads a plain list
         Binding("escape,b", "leave_screen", "Back"),
         Binding("s", "sort", "Sort"),
-        Binding("left,right", "aside", "Scroll", key_display="← →"),
-        Binding("question_mark,f1", "app.help", "Help", key_display="?"),
+        Binding("question_mark,f1", "app.help", "Help", show=False),  # the note says it
     ]
     table = getters.query_one(DataTable)
 
@@ -53,6 +52,7 @@ class Sheet(Steady[None]):
         self._title = title
         self.columns = list(self.COLUMNS)
         self._sorted = -1
+        self._words = ""
 
     def compose(self) -> ComposeResult:
         yield WhereBar()
@@ -68,6 +68,7 @@ class Sheet(Steady[None]):
     def on_mount(self) -> None:
         for label in self.COLUMNS:
             self.table.add_column(label, key=label)
+        self.watch(self.table, "virtual_size", self._tell)
         self.load()
 
     def on_screen_resume(self) -> None:
@@ -85,8 +86,13 @@ class Sheet(Steady[None]):
             return None
 
     def note(self, words: str) -> None:
-        self.query_one("#note", Static).update(text(words))
-        self.call_after_refresh(self.refresh_bindings)  # the table's width may have changed
+        self._words = words
+        self._tell()
+
+    def _tell(self) -> None:
+        """What there is, and the keys that the footer has no room for."""
+        aside = " ← →: the rest." if self.table.max_scroll_x > 0 else ""
+        self.query_one("#note", Static).update(text(f"{self._words}{aside} ?: help."))
 
     @property
     def highlighted(self) -> str:
@@ -94,12 +100,6 @@ class Sheet(Steady[None]):
         if not self.table.row_count:
             return ""
         return self.table.coordinate_to_cell_key(self.table.cursor_coordinate).row_key.value or ""
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return self.table.max_scroll_x > 0 if action == "aside" else True
-
-    def action_aside(self) -> None:
-        """Only named here: the table itself scrolls aside where it is wider than the terminal."""
 
     def action_sort(self) -> None:
         """Sort by the column after the one sorted by now; counts the largest first."""

@@ -23,6 +23,11 @@ class Steady(Screen[Result]):
         """For a key that goes back."""
         self.dismiss()
 
+    def action_copy_text(self) -> None:
+        """Copy what is selected, and say so: the terminal shows nothing of it."""
+        super().action_copy_text()
+        self.notify("Copied the selection.", markup=False)
+
     def get_widget_and_offset_at(self, x: int, y: int) -> tuple[Widget | None, Offset | None]:
         """What can be selected there; nothing on what was removed and is not yet drawn over, where Textual fails."""
         widget, offset = super().get_widget_and_offset_at(x, y)

@@ -497,6 +497,12 @@ async def test_help_theme_and_copy(app: WizardApp, monkeypatch: pytest.MonkeyPat
         await pilot.press("escape", "t", "c")
         await pilot.pause(0.1)
         assert app.theme == "light" and copied == ["amplify-migrate parameters populate --dry-run --prefix /amplify"]
+        await pilot.mouse_down("#title")
+        await pilot.hover("#title", offset=(9, 0))
+        await pilot.mouse_up("#title", offset=(9, 0))
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: "Copied the selection." in screen_text(app))
+        assert copied[-1] and copied[-1] in "Step 1 · Populate Parameter Store"
         await pilot.press("v")
         await until(pilot, lambda: isinstance(app.screen, Tables))
         await pilot.press("question_mark")
