@@ -32,6 +32,7 @@ from screens.themes import DARK, LIGHT, theme_for
 from screens.widgets.header import WhereBar
 from screens.widgets.log_panel import Lines, LogPanel
 from wizard.events import Event, Finding, Paused, Question, Resumed
+from wizard.farewell import farewell
 from wizard.follow import last_words, log_line
 from wizard.session import Session
 
@@ -241,5 +242,5 @@ def run(session: Session) -> int:
         code = app.run()
         stopped = session.finish(STOP_SECONDS) if session.busy else True
     flying = "" if stopped else "\nA request was still in flight; starting again finds out what became of it."
-    last_words(session.epilogue(shutil.get_terminal_size().columns) + flying)
+    last_words(farewell(session, shutil.get_terminal_size().columns) + flying)
     return app.return_code or (code if code is not None else 1)

@@ -361,8 +361,7 @@ class JourneyScreen(Steady[None]):
         title = f"Step {step.id} · {action.label}?"
         if action.effect == "destroy":
             word = action.word(self.app.session.facts)
-            again = "Plan and apply bring it about again." if action.undo else "It cannot be undone from here."
-            lines.insert(1, f"This deletes. {again}")
+            lines.insert(1, self.app.session.finality(action))
             return await self.app.push_screen_wait(AskForWord(title, lines, word, action.label))
         return await self.app.push_screen_wait(Ask(title, lines, action.label))
 

@@ -19,6 +19,7 @@ from screens.prompts import ask_text, choose, confirm, entered, forget_what_was_
 from wizard.errors import Interrupted, MigrateError, NoCredentials
 from wizard.events import Finding, Question
 from wizard.face import FRAGILE, fragile_line
+from wizard.farewell import farewell
 from wizard.follow import Follower, finding_line, last_words
 from wizard.forms import complaint, filled
 from wizard.guidance import CREDENTIALS, NOT_RENEWED
@@ -245,7 +246,7 @@ class Walk:
         told("If it stops half-way, the same action goes on from there.")
         if action.effect == "destroy":
             word = action.word(self.session.facts)
-            told(f"This deletes. Type {word} to go on, anything else to leave it.")
+            told(f"{self.session.finality(action)} Type {word} to go on, anything else to leave it.")
             forget_what_was_typed()
             typed = ask_text("The word:")
             if typed != word:
@@ -335,7 +336,7 @@ def run(session: Session) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        last_words(session.epilogue(shutil.get_terminal_size().columns))
+        last_words(farewell(session, shutil.get_terminal_size().columns))
     return code if code is not None else 1
 
 

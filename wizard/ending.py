@@ -46,8 +46,8 @@ def _remaining(facts: Facts, counts: dict[str, int]) -> list[str]:
         )
     if kept := counts.get("kept", 0) + counts.get("resolved", 0):
         lines.append(
-            f"{plural(kept, 'item')} that could not go with the rest or were decided by hand: `migrate show --state"
-            " kept` and `--state resolved` list them."
+            f"Left as they were, as they could not go with the rest or you decided so: {plural(kept, 'item')};"
+            " `migrate show --state kept` and `--state resolved` list them."
         )
     buckets = list((facts.value("buckets") or {}).get("legacy", ()))
     if buckets:

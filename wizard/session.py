@@ -23,7 +23,7 @@ from wizard.events import Control, Feed, FeedHandler
 from wizard.facts import Facts
 from wizard.journey import Action, Journey, Outcome, Status, Step, Values, status
 from wizard.results import Results, of_workspace
-from wizard.text import plain, plural, total, under_home, wrapped
+from wizard.text import plain, plural, under_home
 from wizard.workspace import log_handler
 
 if TYPE_CHECKING:
@@ -243,6 +243,11 @@ class Session:
         wrong = [f"{found.found} {found.todo}"] if found is not None and found.verdict == "blocked" else []
         return [*wrong, *action.warning(self.facts, values)]
 
+    def finality(self, action: Action) -> str:
+        """What to know before the word of a destroying action is typed."""
+        again = "Plan and apply bring it about again." if action.undo else "It cannot be undone from here."
+        return f"This deletes. {again}"
+
     def preview_of(self, action: Action) -> Action | None:
         """The dry run of an action, if it has one."""
         step = self.step_of(action)
@@ -425,43 +430,6 @@ class Session:
             (done.step.id, done.action.id): done.outcome.code for done in self.history
         }
         return worst(list(last.values()))
-
-    def epilogue(self, width: int = 80) -> str:
-        """What was done, where the log is and how to come back; for a terminal of `width` columns after a face has gone.
-        Paths and the command stand on lines of their own, whole, so that they can be copied."""
-        lines = [
-            wrapped(
-                f"{MARKS.get(done.outcome.code, 'not done'):<9}step {done.step.id}, {done.action.label}:"
-                f" {_gist(done.outcome.text)}",
-                width,
-                hang=9,
-            )
-            for done in self.history[-20:]
-        ]
-        ending = self.ending()
-        if lines and ending:
-            lines.append("")
-        lines += [wrapped(f"- {line}" if number > 1 else line, width, hang=2) for number, line in enumerate(ending)]
-        lines.append("")
-        if (self.keeps or self.log_to) and self.log_file is not None:
-            lines.append(f"Log: {self.log_file}")
-        if self.keeps and self.context is not None:
-            lines.append(f"Workspace: {self.context.workspace.folder}")
-        if self.lasting:
-            lines.append(f"{'Come back' if ending else 'Go on'} any time, from where this ended:")
-        else:
-            left = "of its AWS" if self.keeps else "of this"
-            lines.append(f"Nothing {left} is kept. Another one, from the start:")
-        return "\n".join([*lines, f"    {self.resume}"]).lstrip("\n")
-
-
-def _gist(text: str) -> str:
-    """What an outcome comes to: its sum, where it ends in one, else how it begins."""
-    lines = [line.strip() for line in text.split("\n") if line.strip()]
-    return plain(total(text) or "".join(lines[:1]), 300)
-
-
-MARKS = {0: "done", 130: "stopped", 4: "declined", 3: "blocked"}  # of an outcome's code; all others are "not done"
 
 
 def in_thread(work: Callable[[], Result], name: str = "engine") -> Future[Result]:

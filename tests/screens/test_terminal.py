@@ -98,7 +98,7 @@ def test_plain_prompts_walk_the_journey(tmp_path: Path) -> None:
         terminal.until("Step 4b: Free /user-data. Open")
         terminal.until("What now?")
         terminal.type("2\r")
-        terminal.until("This deletes. Type amplify-v6-lambda-basic-ops-dev to go on")
+        terminal.until("This deletes. It cannot be undone from here. Type")
         terminal.until("The word:")
         terminal.type("DELETE\r")
         terminal.until("That is not amplify-v6-lambda-basic-ops-dev.")

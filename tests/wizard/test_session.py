@@ -16,6 +16,7 @@ from wizard.context import Context
 from wizard.errors import Blocked
 from wizard.events import Control, Feed
 from wizard.facts import Fact, Facts
+from wizard.farewell import farewell
 from wizard.forms import complaints, filled
 from wizard.journey import Action, Field, Journey, Outcome, Step
 from wizard.session import Choice, Session, in_thread
@@ -167,12 +168,12 @@ def test_nothing_is_left_on_the_loggers(session: Session) -> None:
     assert [list(logging.getLogger(name).handlers) for name in ("", "wizard")] == before
 
 
-def test_the_epilogue_says_what_was_done_and_how_to_come_back(session: Session) -> None:
+def test_the_farewell_says_what_was_done_and_how_to_come_back(session: Session) -> None:
     run(session, "1", "populate-dry-run")
-    words = session.epilogue(200)
+    words = farewell(session, 200)
     assert "done" in words and str(session.log_file) in words and words.endswith("--dep-name v6 --stage dev")
     assert "\x1b" not in words and NASTY.split("\x1b")[0] in words
-    lines = session.epilogue(40).split("\n")
+    lines = farewell(session, 40).split("\n")
     assert f"Log: {session.log_file}" in lines and lines[-1].strip() == session.resume, "whole, to be copied"
     assert all(len(line) <= 40 for line in lines if not line.startswith(("Log: ", "Workspace: ", "    amplify-m")))
     assert lines[1].startswith(" " * 9)
@@ -181,10 +182,10 @@ def test_the_epilogue_says_what_was_done_and_how_to_come_back(session: Session) 
 def test_what_is_thrown_away_names_no_files_and_no_way_back(session: Session) -> None:
     run(session, "1", "populate-dry-run")
     session.lasting = session.keeps = False
-    words = session.epilogue()
+    words = farewell(session)
     assert "Nothing of this is kept" in words and str(session.log_file) not in words and "Go on" not in words
     session.keeps = True  # in a folder that was asked for
-    words = session.epilogue()
+    words = farewell(session)
     assert "Nothing of its AWS is kept" in words and str(session.log_file) in words and "Go on" not in words
 
 
