@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from screens.app import WizardApp
+from screens.asking import Tell
 from screens.results import Changes, Tables
 from tests.screens.test_demo import LONG, sandbox_session, walk
 from tests.screens.test_wizard import until
@@ -42,6 +43,8 @@ async def draw(folder: Path) -> None:
             async with app.run_test(size=(110, 34)) as pilot:
                 await until(pilot, lambda: bool(session.facts.by_name), LONG)
                 await walk(pilot, demo.csv, picture)
+                await until(pilot, lambda: isinstance(app.screen, Tell), LONG)  # the end
+                await pilot.press("escape")
                 app.set_focus(None)
                 await pilot.press("v")
                 await until(pilot, lambda: isinstance(app.screen, Tables) and app.screen.table.row_count > 0, LONG)

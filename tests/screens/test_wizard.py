@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button, DataTable, Input, Static
+from textual.widgets._toast import Toast
 
 from screens.app import AskToQuit, WizardApp
 from screens.asking import Arrival, Ask, AskForWord, AskToStop, Tell, TooSmall
@@ -20,6 +21,7 @@ from screens.results import Changes, People, Tables, UnknownReferences
 from screens.running import Running
 from screens.widgets.log_panel import LogPanel
 from screens.widgets.progress import ProgressTable
+from screens.widgets.rail import Rail
 from screens.widgets.start import StartForm
 from screens.widgets.step_body import ActionRow, StepBody
 from tests.screens.stage import NASTY, session_in
@@ -497,6 +499,10 @@ async def test_help_theme_and_copy(app: WizardApp, monkeypatch: pytest.MonkeyPat
         await pilot.press("escape", "t", "c")
         await pilot.pause(0.1)
         assert app.theme == "light" and copied == ["amplify-migrate parameters populate --dry-run --prefix /amplify"]
+        await until(pilot, lambda: bool(app.screen.query(Toast)))
+        await pilot.pause()
+        rail = app.screen.query_one(Rail).region
+        assert all(toast.region.right <= rail.right for toast in app.screen.query(Toast)), "over what is read"
         await pilot.mouse_down("#title")
         await pilot.hover("#title", offset=(9, 0))
         await pilot.mouse_up("#title", offset=(9, 0))
