@@ -13,7 +13,7 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ class Bad:
     stop: float  # how far through the writes of a command, 0 to 1.2
     how: str  # "", "cancel", "killed before", "killed after"
     seed: int
+    then: str = "apply"  # what follows an apply that was killed: "apply", "plan", "rollback"
+    content: bool = False  # whether only writes to user storage are counted, where content becomes rows
 
 
 class Killed(BaseException):
@@ -68,38 +70,49 @@ def key_text(key: Any) -> str:
 def draw_bad(seed: int) -> Bad:
     draw = random.Random(-seed)
     how = draw.choice(["", "cancel", "killed before", "killed before", "killed after"])
-    return Bad(FAULTS[seed % len(FAULTS)], 1.2 * draw.random(), how, seed)
+    stop, then = 1.2 * draw.random(), draw.choice(["apply", "plan", "rollback"])
+    return Bad(FAULTS[seed % len(FAULTS)], stop, how, seed, then, draw.random() < 0.3)
 
 
 class Stop:
     """Stops a run at one of its writes. A kill leaves the ledger as it was at that instant, and lets nothing out after."""
 
     def __init__(self, context: Any, bad: Bad, writes: int):
-        self._context, self._at, self._how = context, 1 + int(bad.stop * writes), bad.how
+        self._context, self._how = context, bad.how
+        self._at = 1 + int(bad.stop * (6 if bad.content else writes))
+        self._only = b"user-data-storage" if bad.content else b""
         self._seen, self._lock, self._dead = 0, threading.Lock(), False
-        event = "after-call" if bad.how == "killed after" else "before-call"
         for service in network.SERVICES:
             events = context.account.client(service).meta.events
-            events.register_first(f"before-call.{service}", self._refuse)
-            events.register_first(f"{event}.{service}", self._look)
+            events.register_first(f"before-call.{service}", self._before)
+            events.register_first(f"after-call.{service}", self._after)
 
-    def _refuse(self, model: Any, **_: Any) -> None:
-        if self._dead and not is_read(model.name):
+    def _before(self, model: Any, params: Any, context: Any, **_: Any) -> None:
+        if is_read(model.name):
+            return
+        if self._dead:
             raise Killed
-
-    def _look(self, model: Any, **_: Any) -> None:
+        body = params["body"] if isinstance(params["body"], bytes) else b""
         with self._lock:
-            self._seen += not is_read(model.name)
-            if is_read(model.name) or self._seen != self._at:
+            self._seen += self._only in body
+            if self._only not in body or self._seen != self._at:
                 return
-            if self._how == "cancel":
-                self._context.control.cancel()
-                return
-            self._dead = True
-            ledger = self._context.workspace.ledger
-            with sqlite3.connect(ledger) as one, sqlite3.connect(self._kept) as other:
-                one.backup(other)
-            raise Killed
+        if self._how == "cancel":
+            self._context.control.cancel()
+        elif self._how == "killed before":
+            self._die()
+        else:
+            context["the last write"] = True
+
+    def _after(self, context: Any, **_: Any) -> None:
+        if context.get("the last write"):
+            self._die()
+
+    def _die(self) -> None:
+        self._dead = True
+        with sqlite3.connect(self._context.workspace.ledger) as one, sqlite3.connect(self._kept) as other:
+            one.backup(other)
+        raise Killed
 
     @property
     def _kept(self) -> Path:
@@ -114,7 +127,14 @@ class Stop:
             self._kept.replace(ledger)
 
 
-def persist(stage: Stage, bad: Bad, *words: str, allowed: Collection[str] = (), writes: int) -> Ended:
+def persist(
+    stage: Stage,
+    bad: Bad,
+    *words: str,
+    writes: int,
+    allowed: Collection[str] = (),
+    once_killed: Callable[[], None] = lambda: None,
+) -> Ended:
     """A command in bad weather, stopped once, and repeated until it is done; what must stay undone is left."""
     for turn in range(6):
         context = stage.context()
@@ -126,6 +146,7 @@ def persist(stage: Stage, bad: Bad, *words: str, allowed: Collection[str] = (), 
         except Killed:
             assert stop is not None
             stop.bury()
+            once_killed()
             continue
         told = [
             *ended.document.get("failed", ()),
@@ -182,10 +203,19 @@ def check(aws: Aws, seed: int, folder: Path) -> None:
     assert (stage.dump(), stored(stage)) == (before, objects)
     told = {finding["text"] for finding in planned["findings"]}
     assert any("not this deployment's" in text for text in told) == bool(one.foreign)
+
+    def once_killed() -> None:
+        """Other commands than the killed one take up what it left as well."""
+        if bad.then == "rollback":
+            assert stage.run("rollback").code == 0
+            assert (stage.dump(), stored(stage)) == (before, objects)
+        if bad.then != "apply":
+            stage.plan(one.ids)
+
     for _ in range(4):  # pointers to content that could not be moved at first follow with the next plan
         stopped = persist(
             stage, bad, "migrate", "apply", allowed=(*UNFIT, "its content could not be moved"),
-            writes=planned["changes"],
+            writes=planned["changes"], once_killed=once_killed,
         )  # fmt: skip
         give_up(stage, one, stopped)
         verified = stage.run("migrate", "verify")
