@@ -7,24 +7,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from wizard.aws import Account
-from wizard.errors import Failed
-from wizard.patience import PATIENCE_SECONDS
 from wizard.wire import Item
 
 MOST = 100  # keys that one BatchGetItem takes
+_PATIENCE = 2.0  # seconds for keys that stay unprocessed; then each is read by itself
 
 
-def batch_get(
-    account: Account,
-    table: str,
-    keys: Sequence[Item],
-    attributes: Sequence[str] = (),
-    patience: float = PATIENCE_SECONDS,
-) -> Iterator[Item]:
+def batch_get(account: Account, table: str, keys: Sequence[Item], attributes: Sequence[str] = ()) -> Iterator[Item]:
     """The items that stand at the keys (at most 100, no two alike), strongly consistent, in no order.
 
     `attributes` restricts what is read of each. What AWS leaves unprocessed (16 MB a request, or throttling) is asked
-    for again. Raises Failed when nothing more comes for `patience` seconds, and what `Account.call` raises.
+    for again, and one by one where nothing more comes: GetItem says why. Raises what `Account.call` raises.
     """
     shape: dict[str, Any] = {"ConsistentRead": True}
     if attributes:
@@ -41,9 +34,12 @@ def batch_get(
         request = answer.get("UnprocessedKeys") or {}
         if found:
             waited = 0.0
+        elif request and waited > _PATIENCE:
+            break
         elif request:
-            if waited > patience:
-                raise Failed(f"{table} gave no answer for {patience / 60:.0f} minutes; try again when it is less busy.")
-            pause = min(10.0, 0.05 * 2 ** min(attempt, 10))
+            pause = 0.05 * 2 ** min(attempt, 5)
             waited += pause
             account.control.sleep(pause)
+    for key in request[table]["Keys"]:
+        if item := account.call("dynamodb", "get_item", TableName=table, Key=key, **shape).get("Item"):
+            yield item

@@ -10,7 +10,6 @@ from wizard.aws import Account
 from wizard.aws_errors import AWS_ERRORS
 from wizard.batch_get import MOST, batch_get
 from wizard.context import Context
-from wizard.errors import Failed
 from wizard.migration.entry import encode_key
 from wizard.migration.writes import read
 from wizard.parallel import each
@@ -19,7 +18,6 @@ from wizard.wire import Item, key_of
 Read = Callable[[Account, str, Item], Item | None]  # `writes.read`, or a `ReadAhead`
 
 _UNREAD: Item = {}  # stands for what was not fetched; an item has its key at least
-_PATIENCE = 2.0  # seconds for keys that stay unprocessed; then each is read by itself
 _FIRST = 5  # keys of a table's first request, which shows how large its items are
 _REQUEST = 8 * 2**20  # bytes of memory that the items of one request may take
 _HELD = 48 * 2**20  # bytes that those of a batch may take; what does not fit is read when it is its turn
@@ -67,10 +65,10 @@ class ReadAhead:
         names = tuple(next(iter(unique.values())))
         sizes = []
         try:
-            for item in batch_get(self._context.account, table, list(unique.values()), patience=_PATIENCE):
+            for item in batch_get(self._context.account, table, list(unique.values())):
                 self._items[table, encode_key(key_of(item, names))] = item
                 sizes.append(footprint(item))
-        except (*AWS_ERRORS, Failed):
+        except AWS_ERRORS:
             return
         finally:
             if sizes:
