@@ -173,7 +173,10 @@ class ItemResolver:
             if row.retire == "remove on clash" and (counted := self._counted(clash, entry, existing, rewritten)):
                 return counted
             return replace(entry, action="add", edits=edits_between(row, existing, row.merged(existing, rewritten)))
-        if clash.before is not None and _retained(clash.before) and digest(existing) == clash.before.target_digest:
+        before = clash.before
+        # What was merged holds a service's attributes besides, and goes on by the rule of the clash.
+        copied = before is not None and _retained(before) and before.action in ("copy", "refresh")
+        if before is not None and copied and digest(existing) == before.target_digest:
             # A service wrote under the old id after the copy, and nobody touched the copy: it follows.
             return _refresh(entry, existing, (*edits_between(row, existing, rewritten), *pointers))
         loses = row.clash is None or (row.clash.keeps_loser and same(row.merged(existing, rewritten), existing))

@@ -58,6 +58,9 @@ def test_a_copy_that_changed_since_the_plan_is_not_replaced_by_the_newer_old_ite
     assert conflict["note"] == "the item under the new id was changed since the plan"
     stage.migrate()
     assert stage.get(ACCOUNTS, "a-100") == accounts("a-100", "3", "2", mine=s("x"))
+    stage.put(ACCOUNTS, accounts(ANN, "2", "4"))
+    stage.migrate()
+    assert stage.get(ACCOUNTS, "a-100") == accounts("a-100", "3", "2", "4", mine=s("x")), "a merged one is no copy"
 
 
 def test_what_is_written_anew_under_a_cleaned_id_is_merged_and_not_taken_for_the_whole(stage: Stage) -> None:
