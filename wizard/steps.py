@@ -268,9 +268,12 @@ def _cleanup_warning(facts: Facts, values: Values) -> Sequence[str]:
         if values.get("objects") == "yes"
         else "Source objects in S3 stay: “Source objects in S3 too” is not ticked."
     )
+    left = int(facts.value("retained") or 0)
+    some = f"{plural(left, 'old record')} of tables at most are deleted"
+    records = some if left else "No old record of a table is left to delete"
     return [
-        f"{plural(int(facts.value('retained') or 0), 'old record')} of tables at most are deleted, each only if its verified"
-        " copy exists at that moment. Nothing goes down, and users notice nothing.",
+        f"{records}; each thing goes only if its verified copy exists at that moment. Nothing goes down, and users notice"
+        " nothing.",
         objects,
         "Afterwards `rollback` is not possible: only the tables' own recovery or a backup brings an old record back.",
     ]

@@ -61,6 +61,7 @@ def test_ending_the_migration_says_in_numbers_what_happens_to_old_records() -> N
     ):
         action = next(action for action in JOURNEY["7"].actions if action.id == name)
         assert words in " ".join(action.warning(facts(retained=4_799), {}))
+    assert "No old record of a table is left" in " ".join(action.warning(facts(retained=0), {}))
 
 
 def test_the_main_action_of_a_step_is_its_last_and_never_an_undo() -> None:
