@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from screens.plain import Walk
-from tests.screens.stage import gather, session_in
+from tests.screens.stage import STEPS, gather, session_in
 from wizard.context import Context
 from wizard.errors import NoCredentials
-from wizard.events import Control, Feed, Question
+from wizard.events import Control, Feed, Finding, Question
 from wizard.facts import Facts
+from wizard.journey import Action, Journey, Outcome, Values
 from wizard.session import Choice, Session, in_thread
 
 
@@ -62,3 +66,21 @@ def test_without_credentials_the_ways_to_give_them_are_said(tmp_path: Path) -> N
 
     why, _ = Walk(session_in(tmp_path)).tried("looking there", fails)
     assert "Three ways to give credentials:" in why
+
+
+def test_what_a_plan_gives_to_think_about_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def plans(context: Context, values: Values) -> Outcome:
+        context.feed.emit(Finding("attention", "notes", "an old id where nobody expected one"))
+        context.feed.emit(Finding("note", "skills", "does not exist"))
+        return Outcome(0, "Plan 1: 3 changes\n  ! notes: an old id where nobody expected one")
+
+    def thinks(outcome: Outcome) -> list[str]:
+        return ["! notes: an old id where nobody expected one", "", "1.5 per user"]
+
+    plan = Action("plan", "Make the plan", "read", plans, lambda values: "amplify-migrate migrate plan", review=thinks)
+    step = replace(STEPS[1], actions=(plan,))
+    walk = Walk(session_in(tmp_path, journey=Journey((STEPS[0], step))))
+    assert walk.perform(step, plan) is not None
+    told = capsys.readouterr().out
+    assert told.count("an old id where nobody expected one") == 1 and "note: skills: does not exist" in told
+    assert told.index("Plan 1: 3 changes") < told.index("Stop and think:") < told.index("1.5 per user")
