@@ -76,7 +76,7 @@ class Ledger:
             self._prepare(writable)
         except BaseException as error:
             self._db.close()
-            if isinstance(error, sqlite3.DatabaseError):
+            if isinstance(error, sqlite3.DatabaseError | UnicodeDecodeError):  # the latter: a message of SQLite's
                 raise self._unusable(error) from error
             raise
 
@@ -98,7 +98,7 @@ class Ledger:
         if writable:
             self._db.execute(_TAKEN)  # ledgers of the first versions lack it
 
-    def _unusable(self, error: sqlite3.DatabaseError) -> Failed | BadInput:
+    def _unusable(self, error: sqlite3.DatabaseError | UnicodeDecodeError) -> Failed | BadInput:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_ROOM:
             return Failed(f"The ledger {self.path} cannot be written ({error}). Nothing is lost; run again.")
         return BadInput(f"The ledger {self.path} cannot be opened ({error}); restore it, or move it away.")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 _READERS = {Path(__file__).with_name(name) for name in ("ledger.py", "entry.py")}
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-# What sqlite3 says of a sound file whose values are not: bytes that are no text, text that is no JSON.
-_UNREADABLE = ("Could not decode", "malformed JSON")
+# What sqlite3 says of a sound file that lacks something, or whose values are no text, or no JSON.
+_UNREADABLE = ("no such table", "no such column", "Could not decode", "malformed JSON")
 
 
 def is_damage(error: BaseException | None) -> bool:
