@@ -233,7 +233,7 @@ def plain_prompts(demo: Demo, walked: Walk) -> str:
     with terminal(demo, walked, "--plain") as shown:
         shown.until("What now?", 90)
         shown.type("1\r")
-        shown.until("Done: ", 60)
+        shown.until("Done:", 60)
         shown.until(lambda: shown.text.rstrip().endswith("(number)"), 60)
         shown.type(f"{numbered(shown.text, 'view the plan')}\r")
         shown.until("Look at what of the plan?", 30)
