@@ -210,7 +210,9 @@ def _acquire(context: Context, table: str, key: Item, owner: str, workspace: str
         return _take(context, table, key, owner, workspace, beat, free, mine)
     seen = read(context, table, key)
     log.warning(
-        "%s is locked by %s; waiting to see whether it is alive", context.deployment.label, plain(seen.owner if seen else "?")
+        "%s is locked by %s; waiting to see whether it is alive",
+        context.deployment.label,
+        plain(seen.owner if seen else "?"),
     )
     waited = 0.0
     while seen is not None and waited < LEASE_SECONDS:

@@ -96,10 +96,11 @@ def _place(tools: ContentTools, entry: Entry, built: Built, done: tuple[str, ...
         return Prepared(recorded, (update(entry.target_place, KEY, existing, built.item),), after=after)
     if existing is not None:
         if is_present(built.item, existing):
-            detail["created"] = entry.intent and bool(entry.detail.get("created"))  # else an earlier turn made it
-            return Prepared(
-                entry.becomes("verified", "was there already", target_digest=digest(existing), detail=detail)
-            )
+            ours = entry.intent and bool(entry.detail.get("created"))  # else an earlier turn made it
+            detail["created"] = ours
+            # Of ours the digest of what was written: what a service has added since is then never taken for ours.
+            stood = entry.target_digest if ours else digest(existing)
+            return Prepared(entry.becomes("verified", "was there already", target_digest=stood, detail=detail))
         return Prepared(entry.becomes("kept", "another row stands under the key; the content stays where it is"))
     recorded = replace(entry, target_digest=digest(built.item), detail=detail)
     return Prepared(

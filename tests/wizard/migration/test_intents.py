@@ -331,6 +331,31 @@ def test_a_row_that_an_earlier_apply_made_is_the_earlier_ones(workflow: Stage, k
     assert workflow.scan(STORAGE) == [] and seeded[workflow.name(STORAGE)] == {}
 
 
+@pytest.mark.parametrize("then", ["rollback", "follow"])
+def test_what_a_service_added_to_a_row_of_a_killed_run_is_kept(workflow: Stage, then: str) -> None:
+    workflow.plan()
+    context = workflow.context()
+    context.account.client("dynamodb").meta.events.register_last("after-call.dynamodb.PutItem", _die_once_answered())
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+    (row,) = workflow.scan(STORAGE)
+    theirs = {**row, "added": s("by a service")}
+    workflow.put(STORAGE, theirs)
+    workflow.apply()
+    workflow.verify()
+    if then == "follow":
+        buckets = workflow.aws.client("s3").list_buckets()["Buckets"]
+        bucket = next(one["Name"] for one in buckets if "templates" in one["Name"])
+        workflow.aws.client("s3").put_object(Bucket=bucket, Key=f"{ANN}/w.json", Body=b'{"templateId": "w", "v": 2}')
+        workflow.put(WORKFLOWS, {"user": s(ANN), "templateId": s("w"), "s3Key": s(f"{ANN}/w.json"), "v": n(2)})
+        workflow.plan()
+        assert len(workflow.apply(3)["conflicts"]) == 1
+    else:
+        ended = workflow.run("rollback")
+        assert (ended.code, ended.document["left_total"]) == (1, 1)
+    assert workflow.scan(STORAGE) == [theirs]
+
+
 @pytest.fixture
 def few(stage: Stage) -> Stage:
     stage.put(ACCOUNTS, *({"user": s(user)} for user in MAP))
