@@ -41,6 +41,9 @@ class ActionButton(Button):
             self.press()
         self._down = None
 
+    def on_unmount(self) -> None:
+        self.release_mouse()  # drawn anew while it is held: the mouse would stay with what is gone
+
     async def _on_click(self, event: Click) -> None:
         event.stop()  # it comes only where nothing moved
 
