@@ -26,11 +26,11 @@ log = logging.getLogger(__name__)
 
 LOG_LINES = 50_000  # of one function that are searched; a function that logs more has errors among the first as well
 FOLLOW_SECONDS = 5.0
-# What a function should not have logged: `password=…`, `"apiKey": "…"`, `Authorization: Bearer …`.
+# What a function should not have logged: `password=…`, `"apiKey": "…"` (also in JSON within JSON), `Authorization: Bearer …`.
 _SECRET = re.compile(
-    r"((?:password|passwd|pwd|secret(?:_?access_?key)?|token|api[_-]?key|authorization)[\"']?\s*[=:]\s*(?:bearer\s+|basic\s+)?"
-    r"|\bbearer\s+)[\"']?[^\s\"',;&)}]+",
-    re.IGNORECASE,
+    r"((?:password|passwd|pwd|secret(?:_?access_?key)?|token|api[_-]?key|authorization)(?:\\*[\"'])?\s*[=:]\s*|\bbearer\s+)"
+    r"(?:(\\*[\"']).*?(?:\2|$)|(?:(?:bearer|basic|token)\s+)?[^\s\"'\\,;&)}]+)",
+    re.IGNORECASE | re.DOTALL,
 )
 LATE_MILLISECONDS = 60_000  # CloudWatch shows a line some seconds after its time
 

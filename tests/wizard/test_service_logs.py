@@ -82,7 +82,11 @@ def test_errors_are_grouped_by_cause_and_older_ones_do_not_count(aws: Aws, conte
 
 
 def test_secrets_in_a_line_are_not_shown(aws: Aws, context: Context) -> None:
-    secrets = ["password=s3kr1t", '{"apiKey": "s3kr1t"}', "Authorization: Bearer s3kr1t", "postgres://u:s3kr1t@h/x"]
+    secrets = [
+        *("password=s3kr1t", '{"apiKey": "s3kr1t"}', "Authorization: Bearer s3kr1t", "postgres://u:s3kr1t@h/x"),
+        *('{"Authorization": "Bearer s3kr1t"}', r"{\"apiKey\": \"s3kr1t\"}", "Authorization: Token s3kr1t"),
+        *("password='two s3kr1t'", "no scheme: bearer s3kr1t"),
+    ]
     for number, secret in enumerate(secrets):
         write_log(aws, f"f{number}", f"[ERROR] KeyError: 'TABLE_{number}' {secret} end")
     found, _ = search(context, [f"f{number}" for number in range(len(secrets))], int(time.time() * 1_000) - 60_000)
