@@ -12,6 +12,7 @@ from wizard.advice import advice, standing
 from wizard.context import Context
 from wizard.errors import Failed
 from wizard.evidence import collect
+from wizard.guidance import LIMITATIONS
 from wizard.journey import Outcome
 from wizard.report_html import page
 from wizard.report_markdown import markdown
@@ -32,6 +33,7 @@ def run_report(arguments: argparse.Namespace, context: Context) -> Outcome:
         evidence = collect(context, ids=arguments.include_ids)
     folder: Path = arguments.output or context.workspace.reports
     document = dataclasses.asdict(evidence)
+    document |= {"standing": standing(evidence), "next": advice(evidence), "limitations": list(LIMITATIONS)}
     made = datetime.fromtimestamp(evidence.made, UTC)
     texts = {
         "html": page(evidence),
