@@ -110,10 +110,10 @@ def _is_not_for_us_alone(folder: Path) -> bool:
     """Whether a folder is the root, somebody's home, or open to all for their temporary files."""
     try:
         found = folder.stat()
-        return bool(found.st_mode & stat.S_ISVTX) or any(
-            os.path.samestat(found, other.stat()) for other in (Path("/"), Path("~").expanduser()) if other.exists()
-        )
-    except OSError:  # it does not exist, or says so itself when it is used
+        if found.st_mode & stat.S_ISVTX or os.path.samestat(found, Path("/").stat()):
+            return True
+        return os.path.samestat(found, Path.home().stat())
+    except (OSError, RuntimeError):  # it does not exist, or says so itself when it is used; or nobody has a home here
         return False
 
 

@@ -18,6 +18,8 @@ def is_damage(error: BaseException | None) -> bool:
         return True
     if isinstance(error, sqlite3.OperationalError):
         return str(error).startswith(_UNREADABLE)
+    if isinstance(error, UnicodeEncodeError):  # what was to be recorded or looked for, not what is
+        return False
     if not isinstance(error, ValueError | TypeError | LookupError | AttributeError):
         return False
     frames = (Path(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(error.__traceback__))
