@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 
 LISTED = 500  # changes left that are named
 _LEFT_SIGN = "rollback: "  # how the note of a change begins that the last rollback left
+_NOT_YET = "not undone yet: "  # how the reason begins of what another rollback may undo: its record is still needed
 _UNSEEN = "whether it was copied could not be seen"
 _REPLACED = "another item stands where the removed one was"
 _LEFT = "a service has changed it since; it is left as it is"
@@ -80,8 +81,9 @@ def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
 
 def given_up(entry: Entry, note: str) -> Entry | None:
     """A change that the last rollback left, once the operator has seen to it: no rollback lists it again, and a plan looks
-    at its items anew. None for one that no rollback left."""
-    return entry.becomes("rolled back", note, intent=False) if entry.note.startswith(_LEFT_SIGN) else None
+    at its items anew. None for one that no rollback left, or that another rollback may undo."""
+    left = entry.note.startswith(_LEFT_SIGN) and not entry.note.startswith(_LEFT_SIGN + _NOT_YET)
+    return entry.becomes("rolled back", note, intent=False) if left else None
 
 
 def require_undoable(ledger: Ledger) -> None:
@@ -172,9 +174,9 @@ class _Run:
             return _undo(self.context, entry, origins[entry.id], self.dry_run)
         except NotPutBack as error:
             self._taken.append((entry, error.item))
-            return str(error)
+            return f"{_NOT_YET}{error}"
         except AWS_ERRORS as error:
-            return explain(error)
+            return f"{_NOT_YET}{explain(error)}"
 
     def summary(self) -> dict[str, Any]:
         return {
