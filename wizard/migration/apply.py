@@ -23,13 +23,10 @@ from wizard.events import Progress
 from wizard.lease import exclusive, remove_left
 from wizard.migration.apply_content import ContentTools, prepare_content
 from wizard.migration.apply_items import (
-    APPEARED,
-    UNSEEN_SUM,
     Prepared,
     Readiness,
     Ready,
-    is_new,
-    is_spent,
+    finished,
     prepare_item,
     reads_of,
 )
@@ -38,6 +35,7 @@ from wizard.migration.entry import Entry, encode_key
 from wizard.migration.giving_back import give_back
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import copy_objects, taken_targets
+from wizard.migration.outcome import APPEARED, UNSEEN_SUM, is_new, is_spent, unclear, went_through
 from wizard.migration.pointed import Pointed
 from wizard.migration.read_ahead import ReadAhead
 from wizard.migration.recorded import recorded
@@ -249,10 +247,7 @@ class _Run:
             if again:
                 self.context.control.sleep(0.05 * 2**attempt)
             todo = again
-        exhausted = [
-            entry.becomes("conflict", "a service keeps writing to it", intent=entry.intent and entry.action == "add")
-            for entry in todo
-        ]
+        exhausted = [entry.becomes("conflict", "a service keeps writing to it") for entry in todo]
         self._save(exhausted)
         yield from exhausted
 
@@ -302,9 +297,12 @@ class _Run:
         for result in results:
             if result.occupied:
                 if self._ours(result.entry):
-                    again.append(replace(result.entry, action="merge"))
+                    again.append(replace(result.entry, action="merge", intent=False))
                 else:
-                    conflict = result.entry.becomes("conflict", APPEARED, intent=False)
+                    ours = result.entry.intent and is_new(result.entry)  # perhaps, and changed since
+                    conflict = (
+                        unclear(result.entry) if ours else result.entry.becomes("conflict", APPEARED, intent=False)
+                    )
                     self._save([conflict])
                     yield conflict
 
@@ -375,14 +373,18 @@ class _Run:
                 note = "" if entry.action == "add" or is_new(entry) else "was there already"
                 return Result(entry.becomes("applied", note, attempts=entry.attempts + 1, intent=False))
             if standing is not None and entry.action == "copy":
-                return Result(entry, occupied=True)
+                return Result(replace(entry, intent=lost.repeated), occupied=True)
         if entry.kind == "content" and prepared.after is not None:
             standing = read(account, entry.target_place, entry.target_key)
             if standing is not None and digest(standing) == entry.target_digest:  # with the time of our plan in it
                 entry = prepared.after(replace(entry, intent=False))
                 return Result(replace(entry, attempts=entry.attempts + 1))
-        perhaps = lost.repeated or (entry.kind == "item" and entry.action in ("merge", "refresh"))
-        return Result(replace(entry, attempts=entry.attempts + 1, intent=perhaps), again=True)
+        if entry.kind == "item" and entry.action in ("update", "merge", "refresh"):
+            # The network may have made two requests of one, of which only the second was answered.
+            source = read(account, entry.source_place, entry.source_key)
+            if went_through(account, replace(entry, intent=True), source):
+                return Result(replace(finished(entry), attempts=entry.attempts + 1, intent=False))
+        return Result(replace(entry, attempts=entry.attempts + 1, intent=lost.repeated), again=True)
 
 
 def _source_followed(account: Account, entry: Entry) -> bool:

@@ -31,6 +31,7 @@ from wizard.migration.content import (
 from wizard.migration.entry import Entry
 from wizard.migration.objects import ObjectCopy, ObjectResult, copy_object, object_stands, read_object, verify_object
 from wizard.migration.objects import put_new as put_object
+from wizard.migration.outcome import row_went_through, unclear
 from wizard.migration.rewrite import put_back, traces
 from wizard.migration.writes import Lost, Write, put_new, read, send, update
 from wizard.text import plural
@@ -53,9 +54,14 @@ class ContentTools:
 def prepare_content(tools: ContentTools, entry: Entry) -> Prepared:
     """Build the row of one change, or say why there is nothing to write."""
     try:
-        return _BUILDERS[entry.action](tools, entry)
+        prepared = _BUILDERS[entry.action](tools, entry)
     except ValueError as error:
-        return Prepared(_unfit(entry, f"its content cannot be stored: {error}"))
+        prepared = Prepared(_unfit(entry, f"its content cannot be stored: {error}"))
+    ends = not prepared.pending and prepared.entry.state in ("conflict", "kept")
+    if ends and row_went_through(tools.account, entry) is not False:
+        # An interrupted run may have made a row that nobody goes on with: it stays on record, for rollback.
+        prepared = Prepared(replace(prepared.entry, detail={**prepared.entry.detail, "was_made": True}))
+    return prepared
 
 
 def _unfit(entry: Entry, why: str) -> Entry:
@@ -206,6 +212,8 @@ def _logs(tools: ContentTools, entry: Entry) -> Prepared:
     logs = task_logs_item(entry.detail["user"], entry.detail["task"], read_logs, origin, existing, archived)
     if not logs.row.fits:
         return Prepared(entry.becomes("failed", logs.row.warning))
+    if logs.added and row_went_through(tools.account, entry) is None:
+        return Prepared(unclear(entry))
     note = f"{plural(len(problems), 'log')} not moved: {problems[0].detail}" if problems else logs.row.warning
     created = existing is None or (entry.intent and bool(entry.detail.get("created")))
     detail = {**entry.detail, "done": done, "unfit": unfit, "created": created}
@@ -214,7 +222,9 @@ def _logs(tools: ContentTools, entry: Entry) -> Prepared:
     if existing is None:
         writes = (put_new(entry.target_place, logs.row.item, KEY),)
     elif not logs.added:
-        return Prepared(recorded.becomes("verified", note or "was there already"))
+        # Of a row of ours the digest of what was written: what a service has added since is then never taken for ours.
+        stood = entry.target_digest if created else recorded.target_digest
+        return Prepared(recorded.becomes("verified", note or "was there already", target_digest=stood))
     elif same(existing, logs.row.item):  # a run was interrupted that had written it; the rest of the logs is archived
         recorded = replace(recorded, written=entry.written)
     else:

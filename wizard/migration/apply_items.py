@@ -16,18 +16,15 @@ from wizard.catalog.model import Ids, Table
 from wizard.catalog.tables import BY_KEY
 from wizard.errors import MigrateError
 from wizard.migration.entry import Entry
+from wizard.migration.outcome import is_spent, unclear, went_through
 from wizard.migration.read_ahead import Read
-from wizard.migration.rewrite import Change, Edit, changes, holds, rewrite, traces
+from wizard.migration.rewrite import Edit, changes, rewrite, traces
 from wizard.migration.scan import switched_on, unmarked
 from wizard.migration.writes import Lost, Write, delete, put_new, read, update
 from wizard.wire import Item, digest, item_size, same
 
 log = logging.getLogger(__name__)
 
-UNSEEN_SUM = (
-    "a run was interrupted as it summed this, and services wrote since: compare both rows, then `migrate resolve` it"
-)
-APPEARED = "an item appeared under the new key"
 _CHANGED = "a service wrote to the old item at that moment: plan and apply again"
 _BESIDE = "another item stands under the new id; this one stays beside it"
 
@@ -75,7 +72,7 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness,
     source = read(account, entry.source_place, entry.source_key)
     through = went_through(account, entry, source, read)
     if through is None:
-        return Prepared(entry.becomes("conflict", UNSEEN_SUM))
+        return Prepared(unclear(entry))
     if through:
         if is_spent(entry, source):
             return Prepared(entry, first=partial(_remove_spent, account, source or {}))
@@ -84,74 +81,14 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness,
         return Prepared(finished(entry, "was done when the run was interrupted"))
     if source is None:
         return Prepared(entry.becomes("conflict", "the item is gone"))
-    if entry.action == "update" and entry.written and digest(source) == entry.target_digest:
-        return Prepared(finished(entry, "was done, though the answer was lost"))  # other pointers of its list may stand
     if entry.action == "update":
         return _update(row, ids, entry, source, readiness)
     existing = read(account, entry.target_place, entry.target_key)
-    if entry.intent and is_new(entry) and existing is not None:
-        return Prepared(perhaps_ours(entry))
     if entry.action in ("merge", "refresh") and existing is None:
         return Prepared(entry.becomes("conflict", "the item under the new id is gone"))
     if entry.action == "refresh" and existing is not None and digest(existing) != entry.detail.get("follows"):
         return Prepared(entry.becomes("conflict", "the item under the new id was changed since the plan"))
     return _move(account, row, ids, entry, source, existing, readiness)
-
-
-def went_through(account: Account, entry: Entry, source: Item | None, read: Read = read) -> bool | None:
-    """Whether a write whose answer never came was made: what stands is what it was to leave, and rollback knows it.
-
-    None for a sum of which that cannot be seen any more.
-    """
-    if entry.action == "add":
-        return entry.intent and _summed(account, entry, source, read)
-    if not entry.intent or entry.action == "update":
-        return False
-    # Nothing stood there before a copy, so that its item alone tells; services may have gone on with the old one.
-    if not is_new(entry) and (source is None or digest(unmarked(source)) != entry.source_digest):
-        return False
-    existing = read(account, entry.target_place, entry.target_key)
-    return existing is not None and digest(existing) == entry.target_digest
-
-
-def is_new(entry: Entry) -> bool:
-    """Whether nothing stood under the new id when the copy was computed: an item equal to it by now is ours."""
-    return entry.action == "copy" and bool(entry.detail.get("created"))
-
-
-def perhaps_ours(entry: Entry) -> Entry:
-    """A copy whose answer never came and under whose key another item stands: it may be ours, changed since.
-
-    It stays on record as made, so that rollback lists it.
-    """
-    return entry.becomes("conflict", APPEARED, detail={**entry.detail, "was_made": True})
-
-
-def _summed(account: Account, entry: Entry, source: Item | None, read: Read) -> bool | None:
-    """Whether the transaction of a sum was made, also where services went on with either row; None: nothing tells."""
-    if source is None or is_spent(entry, source):
-        return True
-    if entry.removed is None or same(source, entry.removed):
-        return False
-    target = read(account, entry.target_place, entry.target_key)
-    if entry.detail.get("created"):
-        return False if target is None else digest(target) == entry.target_digest or None
-    if not entry.written:
-        return False  # nothing was to be summed
-    if target is None:
-        return None
-    if all(holds(target, change) for change in entry.written):
-        return True
-    before = (Change(change.path, change.after, change.before) for change in entry.written)
-    return False if all(holds(target, change) for change in before) else None
-
-
-def is_spent(entry: Entry, source: Item | None) -> bool:
-    """Whether the old item of a sum is as the sum left it, to be removed."""
-    if entry.removed is None or source is None:
-        return False
-    spent = BY_KEY[entry.row].spent(entry.removed)
-    return same(source, spent) and not same(source, entry.removed)
 
 
 def _remove_spent(account: Account, spent: Item, entry: Entry) -> Entry:

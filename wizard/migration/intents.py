@@ -10,17 +10,16 @@ from dataclasses import replace
 
 from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.context import Context
-from wizard.migration.apply_items import UNSEEN_SUM, finished, is_new, perhaps_ours, went_through
+from wizard.migration.apply_items import finished
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
 from wizard.migration.object_heads import head
 from wizard.migration.objects import ObjectCopy, verify_object
-from wizard.migration.rewrite import holds
+from wizard.migration.outcome import row_went_through, unclear, went_through
 from wizard.migration.states import BATCH
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.writes import read
 from wizard.parallel import each
-from wizard.wire import digest
 
 log = logging.getLogger(__name__)
 
@@ -57,20 +56,9 @@ def _settled(context: Context, entry: Entry) -> Entry:
             "verified", note, intent=False, target_digest=check.etag, detail={**entry.detail, "made": True}
         )
     if entry.kind == "item":
-        source = read(account, entry.source_place, entry.source_key)
-        if entry.action == "update":
-            # Also where a service has written something else of the item since.
-            made = source is not None and (
-                digest(source) == entry.target_digest
-                or (bool(entry.written) and all(holds(source, change) for change in entry.written))
-            )
-        else:
-            through = went_through(account, entry, source)
-            if through is None:
-                return entry.becomes("conflict", UNSEEN_SUM)  # its intent stays, and with it what rollback needs
-            made = through
-            if not made and is_new(entry) and read(account, entry.target_place, entry.target_key) is not None:
-                return replace(perhaps_ours(entry), intent=False)
+        made = went_through(account, entry, read(account, entry.source_place, entry.source_key))
+        if made is None:
+            return unclear(entry)
         return replace(finished(entry, note), intent=False) if made else open_again
     if beside := object_beside(context, entry):
         check = verify_object(account, beside)
@@ -82,8 +70,9 @@ def _settled(context: Context, entry: Entry) -> Entry:
     if entry.detail.get("archiving"):
         entry = with_archived(context, entry)
         open_again = entry.becomes(entry.state, entry.note, intent=False)
-    found = read(account, entry.target_place, entry.target_key)
-    made = found is not None and digest(found) == entry.target_digest
+    made = row_went_through(account, entry)
+    if made is None:
+        return unclear(entry)
     return entry.becomes("verified", note, intent=False) if made else open_again
 
 

@@ -1,5 +1,6 @@
-"""The small deployment as a fixture."""
+"""The small deployments as fixtures."""
 
+from tests.wizard.migration.few import workflow
 from tests.wizard.migration.stage import stage
 
-__all__ = ["stage"]
+__all__ = ["stage", "workflow"]

@@ -243,3 +243,16 @@ def before(context: Context, operation: str, act: Callable[[dict[str, Any]], Non
             act(params)
 
     context.account.client("dynamodb").meta.events.register(f"provide-client-params.dynamodb.{operation}", hook)
+
+
+class Killed(BaseException):
+    """Nothing runs after it that records a result."""
+
+
+def die_once_answered(context: Context, operation: str) -> None:
+    """This run is killed when DynamoDB has carried out an operation, and knows nothing of it."""
+
+    def die(**_: Any) -> None:
+        raise Killed
+
+    context.account.client("dynamodb").meta.events.register_last(f"after-call.dynamodb.{operation}", die)

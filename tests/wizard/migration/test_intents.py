@@ -10,21 +10,15 @@ import pytest
 from botocore.httpsession import URLLib3Session
 
 from tests.wizard.migration import network
+from tests.wizard.migration.few import WORKFLOWS
 from tests.wizard.migration.few import fill as full
-from tests.wizard.migration.stage import ANN, MAP, Stage, before, n, run, s
+from tests.wizard.migration.stage import ANN, MAP, Killed, Stage, before, die_once_answered, n, run, s
 from wizard.aws import is_read
 from wizard.migration import apply as applying
 
 ACCOUNTS, STORAGE, VERSIONS = "lambda/accounts", "lambda/user-data-storage", "data-disclosure/versions"
-ARTIFACTS, WORKFLOWS = "artifacts/user-artifacts", "agent-loop/workflow-registry"
-KEYS = "object-access/api-keys"
-
-
+ARTIFACTS, KEYS = "artifacts/user-artifacts", "object-access/api-keys"
 COSTS = "lambda/cost-calculations"
-
-
-class Killed(BaseException):
-    """Nothing runs after it that records a result."""
 
 
 def objects_of(stage: Stage) -> dict[str, bytes]:
@@ -202,17 +196,6 @@ def test_large_items_are_begun_a_few_at_a_time(stage: Stage, monkeypatch: pytest
     assert [entry.intent for entry in stage.entries()].count(True) == 1
 
 
-@pytest.fixture
-def workflow(stage: Stage) -> Stage:
-    stage.create(STORAGE)
-    stage.bucket("lambda/consolidation")
-    stage.put(WORKFLOWS, {"user": s(ANN), "templateId": s("w"), "s3Key": s(f"{ANN}/w.json")})
-    body = json.dumps({"templateId": "w"}).encode()
-    bucket = stage.bucket("agent-loop/workflow-templates")
-    stage.aws.client("s3").put_object(Bucket=bucket, Key=f"{ANN}/w.json", Body=body)
-    return stage
-
-
 def refuse(context: Any, service: str, operation: str, when: Any = lambda request: True) -> None:
     def answer(request: Any, **_: Any) -> Any:
         return network.reply(request, 403, "AccessDeniedException") if when(request) else None
@@ -309,9 +292,7 @@ def test_a_row_that_an_earlier_apply_made_is_the_earlier_ones(workflow: Stage, k
     workflow.plan()
     context = workflow.context()
     if killed:
-        context.account.client("dynamodb").meta.events.register_last(
-            "after-call.dynamodb.UpdateItem", _die_once_answered()
-        )
+        die_once_answered(context, "UpdateItem")
         with pytest.raises(Killed):
             run(context, "migrate", "apply")
     workflow.apply()
@@ -335,7 +316,7 @@ def test_a_row_that_an_earlier_apply_made_is_the_earlier_ones(workflow: Stage, k
 def test_what_a_service_added_to_a_row_of_a_killed_run_is_kept(workflow: Stage, then: str) -> None:
     workflow.plan()
     context = workflow.context()
-    context.account.client("dynamodb").meta.events.register_last("after-call.dynamodb.PutItem", _die_once_answered())
+    die_once_answered(context, "PutItem")
     with pytest.raises(Killed):
         run(context, "migrate", "apply")
     (row,) = workflow.scan(STORAGE)
@@ -415,7 +396,7 @@ def test_a_copy_whose_answer_was_lost_is_on_record_whatever_services_do_to_it_or
     stage.put(ACCOUNTS, {"user": s(ANN)})
     stage.plan()
     context = stage.context()
-    context.account.client("dynamodb").meta.events.register_last("after-call.dynamodb.PutItem", _die_once_answered())
+    die_once_answered(context, "PutItem")
     with pytest.raises(Killed):
         run(context, "migrate", "apply")
     stage.set(ACCOUNTS, (ANN if changed == "old" else MAP[ANN],), added=s("by a service"))
@@ -458,18 +439,11 @@ def test_an_object_that_stood_before_a_killed_run_began_is_not_taken_back(stage:
     assert [one["Key"] for one in client.list_objects_v2(Bucket=consolidation)["Contents"]] == [theirs]
 
 
-def _die_once_answered() -> Any:
-    def die(**_: Any) -> None:
-        raise Killed
-
-    return die
-
-
 def test_a_killed_write_in_a_table_that_cannot_be_seen_is_never_called_undone(few: Stage) -> None:
     seeded = few.dump()
     few.plan()
     context = few.context()
-    context.account.client("dynamodb").meta.events.register_last("after-call.dynamodb.PutItem", _die_once_answered())
+    die_once_answered(context, "PutItem")
     with pytest.raises(Killed):
         run(context, "migrate", "apply")
     assert few.dump() != seeded
@@ -508,8 +482,7 @@ def test_a_sum_whose_old_row_could_not_go_is_never_forgotten(stage: Stage, fault
         before(context, "TransactWriteItems", lambda _: context.control.cancel())
         assert run(context, "migrate", "apply").code == 130
     else:
-        hook = "after-call.dynamodb.TransactWriteItems"
-        context.account.client("dynamodb").meta.events.register_last(hook, _die_once_answered())
+        die_once_answered(context, "TransactWriteItems")
         with pytest.raises(Killed):
             run(context, "migrate", "apply")
     assert (stage.get(COSTS, ANN, "c") or {})["dailyCost"] == n(0)
@@ -519,9 +492,7 @@ def test_a_sum_whose_old_row_could_not_go_is_never_forgotten(stage: Stage, fault
         stage.apply()
         assert stage.scan(COSTS) == [{**new, "dailyCost": n("0.77")}]
     context = stage.context()
-    context.account.client("dynamodb").meta.events.register_last(
-        "after-call.dynamodb.TransactWriteItems", _die_once_answered()
-    )
+    die_once_answered(context, "TransactWriteItems")
     with pytest.raises(Killed):  # what the first transaction undid is not undone twice
         run(context, "rollback")
     assert stage.run("rollback").code == 0
@@ -534,9 +505,7 @@ def test_a_sum_of_which_nothing_tells_whether_it_was_made_is_a_conflict_and_keep
     stage.put(COSTS, *rows)
     stage.plan()
     context = stage.context()
-    context.account.client("dynamodb").meta.events.register_last(
-        "after-call.dynamodb.TransactWriteItems", _die_once_answered()
-    )
+    die_once_answered(context, "TransactWriteItems")
     with pytest.raises(Killed):
         run(context, "migrate", "apply")
     for user in (ANN, MAP[ANN]):

@@ -35,7 +35,7 @@ from tests.wizard.migration.drawn import (
     stands,
 )
 from tests.wizard.migration.network import Weather
-from tests.wizard.migration.stage import Dump, Ended, Stage, run
+from tests.wizard.migration.stage import Dump, Ended, Killed, Stage, run
 from wizard.aws import is_read
 from wizard.wire import canonical
 
@@ -57,10 +57,6 @@ class Bad:
     seed: int
     then: str = "apply"  # what follows an apply that was killed: "apply", "plan", "rollback"
     content: bool = False  # whether only writes to user storage are counted, where content becomes rows
-
-
-class Killed(BaseException):
-    """Whatever runs ends here; what it had not recorded by then never is."""
 
 
 def key_text(key: Any) -> str:

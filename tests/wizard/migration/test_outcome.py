@@ -1,0 +1,129 @@
+"""Writes of a killed run onto whose values a service writes before the next command: none is forgotten, none is replaced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.wizard.migration.few import TASKS
+from tests.wizard.migration.stage import ANN, BOB, MAP, Killed, Stage, die_once_answered, n, run, s
+
+KEYS, TAGS, STORAGE = "object-access/api-keys", "lambda/user-tags", "lambda/user-data-storage"
+THEIRS = s("by a service")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is migrated, the write after which the run dies, and what a service makes of the row that was written."""
+
+    table: str
+    rows: tuple[dict[str, Any], ...]
+    operation: str
+    written: tuple[str, ...]  # key of the row that the write leaves
+    change: dict[str, Any]
+    put_back: dict[str, Any]  # of the same row, once rolled back
+
+
+CASES = {
+    "update": Case(
+        KEYS, ({"api_owner_id": s("k"), "owner": s(ANN), "delegate": s(BOB)},), "UpdateItem", ("k",),
+        {"owner": THEIRS}, {"owner": THEIRS, "delegate": s(BOB)},
+    ),
+    "update, all": Case(
+        KEYS, ({"api_owner_id": s("k"), "owner": s(ANN)},), "UpdateItem", ("k",), {"owner": THEIRS}, {"owner": THEIRS}
+    ),
+    "merge": Case(
+        TAGS, ({"user": s(ANN), "tags": {"SS": ["x"]}}, {"user": s(MAP[ANN]), "tags": {"SS": ["y"]}}), "UpdateItem",
+        (MAP[ANN],), {"tags": {"SS": ["x", "y", "z"]}}, {"tags": {"SS": ["x", "y", "z"]}},
+    ),
+    "task": Case(
+        TASKS, ({"user": s(ANN), "taskId": s("t"), "active": n(1)},), "TransactWriteItems", (MAP[ANN], "t"),
+        {"active": n(0)}, {"active": n(0)},
+    ),
+}  # fmt: skip
+
+
+def killed(stage: Stage, operation: str) -> None:
+    context = stage.context()
+    die_once_answered(context, operation)
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+
+
+def undo(stage: Stage, then: str) -> None:
+    """Another command takes up what the kill left; the rollback then names it."""
+    if then != "rollback":
+        stage.run("migrate", "apply") if then == "apply" else stage.plan()
+        stage.run("migrate", "apply")
+    for _ in range(2):  # it stays on the list until somebody has seen to it
+        ended = stage.run("rollback")
+        assert (ended.code, ended.document["left_total"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("case", "then"),
+    [*((case, "rollback") for case in CASES), ("update", "apply"), ("update", "plan"), ("merge", "plan")],
+)
+def test_a_written_value_that_a_service_changes_before_it_is_on_record_is_listed_by_the_rollback(
+    stage: Stage, case: str, then: str
+) -> None:
+    one = CASES[case]
+    stage.put(one.table, *one.rows)
+    stage.plan()
+    killed(stage, one.operation)
+    stage.set(one.table, one.written, **one.change)
+    undo(stage, then)
+    row = stage.get(one.table, *one.written)
+    assert row is not None and {name: row.get(name) for name in one.put_back} == one.put_back
+
+
+@pytest.mark.parametrize("then", ["rollback", "apply"])
+def test_a_row_of_content_that_a_service_changes_before_it_is_on_record_is_listed_by_the_rollback(
+    workflow: Stage, then: str
+) -> None:
+    workflow.plan()
+    killed(workflow, "PutItem")
+    (row,) = workflow.scan(STORAGE)
+    theirs = {**row, "data": {"M": {"v": n(9)}}}
+    workflow.put(STORAGE, theirs)
+    undo(workflow, then)
+    assert workflow.scan(STORAGE) == [theirs]
+
+
+def test_a_row_of_content_whose_object_changes_before_it_is_on_record_is_listed_by_the_rollback(
+    workflow: Stage,
+) -> None:
+    workflow.plan()
+    killed(workflow, "PutItem")
+    client = workflow.aws.client("s3")
+    bucket = next(one["Name"] for one in client.list_buckets()["Buckets"] if "templates" in one["Name"])
+    client.put_object(Bucket=bucket, Key=f"{ANN}/w.json", Body=b'{"templateId": "other"}')
+    undo(workflow, "apply")
+    assert len(workflow.scan(STORAGE)) == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_a_service_writes_beside_what_a_killed_run_wrote_or_was_to_write_hinders_nothing(
+    stage: Stage, when: str
+) -> None:
+    stage.put(KEYS, {"api_owner_id": s("k"), "owner": s(ANN)})
+    stage.plan()
+    context = stage.context()
+    if when == "after":
+        die_once_answered(context, "UpdateItem")
+    else:
+        die_unsent(context)
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+    stage.set(KEYS, ("k",), beside=THEIRS)
+    assert stage.run("rollback").code == 0
+    assert stage.get(KEYS, "k") == {"api_owner_id": s("k"), "owner": s(ANN), "beside": THEIRS}
+
+
+def die_unsent(context: Any) -> None:
+    def die(**_: Any) -> None:
+        raise Killed
+
+    context.account.client("dynamodb").meta.events.register_first("before-call.dynamodb.UpdateItem", die)

@@ -1,0 +1,112 @@
+"""Whether a write whose answer never came was made: what stands is held against what stood before and what was to stand.
+
+Services may have written since. What nothing tells any more stays on record as made, so that rollback lists it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wizard.aws import Account
+from wizard.catalog.tables import BY_KEY
+from wizard.migration.entry import Entry
+from wizard.migration.read_ahead import Read
+from wizard.migration.rewrite import Change, holds
+from wizard.migration.scan import unmarked
+from wizard.migration.writes import read
+from wizard.wire import Item, digest, same
+
+UNSEEN_SUM = (
+    "a run was interrupted as it summed this, and services wrote since: compare both rows, then `migrate resolve` it"
+)
+APPEARED = "an item appeared under the new key"
+_CHANGED = "a service changed it as the run was interrupted: whether it was written first cannot be seen"
+
+
+def went_through(account: Account, entry: Entry, source: Item | None, read: Read = read) -> bool | None:
+    """Whether the recorded intent of an item's change was carried out, and so is rollback's to undo; None: nothing tells."""
+    if not entry.intent:
+        return False
+    if entry.action == "update":
+        return False if source is None else _changed(entry, source)
+    target = read(account, entry.target_place, entry.target_key)
+    if entry.action == "add":
+        return _summed(entry, source, target)
+    exactly = source is not None and digest(unmarked(source)) == entry.source_digest  # as the transaction leaves it
+    switched = bool(entry.detail.get("deactivated")) and source is not None and source.get("active") == {"N": "0"}
+    if is_new(entry):
+        # Nothing stood there, so that its item alone tells. One that a service has removed since leaves the other half.
+        if target is None:
+            return switched and exactly
+        return digest(target) == entry.target_digest or None
+    if target is None:
+        return None if switched else False
+    if exactly and digest(target) == entry.target_digest:
+        return True
+    held = _held(entry.written, target) if entry.written else exactly and switched
+    if held is False and switched and not (entry.detail.get("switched_off") or entry.detail.get("was_made")):
+        return None
+    return held
+
+
+def row_went_through(account: Account, entry: Entry) -> bool | None:
+    """The same of the row that a content change makes or completes."""
+    if not entry.intent:
+        return False
+    row = read(account, entry.target_place, entry.target_key)
+    if row is not None and digest(row) == entry.target_digest:
+        return True
+    if entry.detail.get("created"):
+        return None if row is not None else False
+    return bool(entry.written and row) and _held(entry.written, row)
+
+
+def unclear(entry: Entry) -> Entry:
+    """A change of which nothing tells any more whether it was made. Of a sum the intent stays: rollback adds by it."""
+    if entry.action == "add":
+        return entry.becomes("conflict", UNSEEN_SUM)
+    note = APPEARED if entry.detail.get("created") else _CHANGED
+    return entry.becomes("conflict", note, intent=False, detail={**entry.detail, "was_made": True})
+
+
+def is_new(entry: Entry) -> bool:
+    """Whether nothing stood under the new id when the copy was computed: an item equal to it by now is ours."""
+    return entry.action == "copy" and bool(entry.detail.get("created"))
+
+
+def is_spent(entry: Entry, source: Item | None) -> bool:
+    """Whether the old item of a sum is as the sum left it, to be removed."""
+    if entry.removed is None or source is None:
+        return False
+    spent = BY_KEY[entry.row].spent(entry.removed)
+    return same(source, spent) and not same(source, entry.removed)
+
+
+def _changed(entry: Entry, item: Item) -> bool | None:
+    """Of a change in place."""
+    found = digest(item)
+    if found in (entry.source_digest, entry.target_digest):
+        return found == entry.target_digest
+    return _held(entry.written, item) if entry.written else None
+
+
+def _summed(entry: Entry, source: Item | None, target: Item | None) -> bool | None:
+    """Of the transaction of a sum, also where services went on with either row."""
+    if source is None or is_spent(entry, source):
+        return True
+    if entry.removed is None or same(source, entry.removed):
+        return False
+    if entry.detail.get("created"):
+        return False if target is None else digest(target) == entry.target_digest or None
+    return bool(entry.written) and _held(entry.written, target)  # with nothing to sum nothing was written
+
+
+def _held(written: Iterable[Change], item: Item | None) -> bool | None:
+    """Whether an item has the values that were written (True) or those before them (False). All were written at once."""
+    if item is None:
+        return None
+    if all(holds(item, change) for change in written):
+        return True
+    before = [replace(change, before=change.after, after=change.before) for change in written]
+    return False if all(holds(item, change) for change in before) else None
