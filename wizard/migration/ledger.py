@@ -216,9 +216,12 @@ class Ledger:
             for entry in entries:
                 self._db.execute(f"UPDATE changes SET {assignments} WHERE id = ?", (*to_record(entry), entry.id))
 
-    def keep(self, change: int, note: str) -> None:
-        """Take a change off the list of what is to be done; inside a transaction of the caller."""
-        self._db.execute("UPDATE changes SET state = 'kept', note = ? WHERE id = ?", (note, change))
+    def keep(self, entry: Entry, note: str) -> None:
+        """Take a change off the list of what is to be done; inside a transaction of the caller. Rollback still knows it."""
+        detail = {**entry.detail, "was_made": True} if entry.undoable else entry.detail
+        self._db.execute(
+            "UPDATE changes SET state = 'kept', note = ?, detail = ? WHERE id = ?", (note, json.dumps(detail), entry.id)
+        )
 
     def select(
         self,

@@ -293,7 +293,7 @@ def close_settled(work: Resolution, census: Census, *, whole: bool) -> None:
             there = entry.kind == "object" or work.found.named(entry.source_place) is not None
             if entry.plan == work.plan or not looked or unread or not there:
                 continue
-            ledger.keep(entry.id, f"{entry.note}; a later plan found nothing left to do")
+            ledger.keep(entry, f"{entry.note}; a later plan found nothing left to do")
             closed[entry.target_place] += 1
     for place, count in closed.items():
         text = (

@@ -79,8 +79,12 @@ class ObjectResolver:
             return
         standing = self.staging.object(copy.target_bucket, copy.target_key)
         if standing is None and self.staging.is_deleted(copy.target_key):
-            if before is not None and before.undoable:  # a copy of ours: its record stays for rollback
-                work.ledger.keep(before.id, _DELETED)
+            if before is not None and before.state == "cleaned":  # its older object was put again since
+                work.findings.append(
+                    Finding("attention", copy.target_bucket, f"{plain(copy.target_key, 120)}: {_DELETED}")
+                )
+            elif before is not None and before.undoable:  # a copy of ours: its record stays for rollback
+                work.ledger.keep(before, _DELETED)
             else:
                 work.put(entry.becomes("kept", _DELETED))
             return
