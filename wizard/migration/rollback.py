@@ -7,7 +7,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -20,13 +20,13 @@ from wizard.errors import Blocked
 from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.apply_content import KEY
-from wizard.migration.apply_items import is_spent
 from wizard.migration.entry import Entry
 from wizard.migration.giving_back import give_back
 from wizard.migration.intents import object_beside, settle, with_archived
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import delete_copy, delete_written, verify_object
 from wizard.migration.origins import GONE, Origin, missing, origins_of
+from wizard.migration.outcome import is_spent
 from wizard.migration.recorded import recorded
 from wizard.migration.rewrite import Change, holds, put_back
 from wizard.migration.scan import unmarked
@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 LISTED = 500  # changes left that are named
 _LEFT_SIGN = "rollback: "  # how the note of a change begins that the last rollback left
 _NOT_YET = "not undone yet: "  # how the reason begins of what another rollback may undo: its record is still needed
+_HALF = f"{_NOT_YET}its sum was taken back, the row that held it still stands"
 _UNSEEN = "whether it was copied could not be seen"
 _REPLACED = "another item stands where the removed one was"
 _LEFT = "a service has changed it since; it is left as it is"
@@ -144,11 +145,14 @@ class _Run:
                 self._batch(batch)
 
     def _batch(self, batch: list[Entry]) -> None:
-        context, ended = self.context, list[Entry]()
+        context, ended, half = self.context, list[Entry](), list[Entry]()
         undo = partial(self._undo, {entry.id: origins_of(self.ledger, context.deployment, entry) for entry in batch})
         try:
             for wave in waves(batch, _places):
                 for entry, why in each(undo, wave, workers=context.workers, control=context.control):
+                    if why == _HALF:
+                        half.append(replace(entry, detail={**entry.detail, "taken_back": True}))
+                        continue
                     if why:
                         self.left_total += 1
                         if len(self.left) < LISTED:
@@ -167,7 +171,9 @@ class _Run:
                 self.ledger.add_taken([entry.id], entry.target_place, tuple(entry.target_key), item)
             self._taken.clear()
             if not self.dry_run:
-                self.ledger.save(ended)
+                self.ledger.save([*ended, *half])
+        if half:
+            self._batch(half)
 
     def _undo(self, origins: Mapping[int, list[Origin]], entry: Entry) -> str | None:
         try:
@@ -217,6 +223,8 @@ def _undo(context: Context, entry: Entry, origins: Sequence[Origin], dry_run: bo
                 delete(account, entry.target_place, tuple(entry.target_key), undo.made)
             if undo.writes:
                 send(account, undo.writes)
+                if undo.emptied is not None:
+                    return _HALF  # on record before the row goes: afterwards nothing tells that the sum was taken back
             if undo.emptied is not None:
                 delete(account, entry.target_place, tuple(entry.target_key), undo.emptied)
             break
@@ -257,7 +265,9 @@ def _of_item(account: Account, entry: Entry) -> _Undo:
             return back
         writes.extend(back.writes)
     if entry.removed is not None:
-        if source is None:
+        if entry.detail.get("taken_back"):
+            pass
+        elif source is None:
             writes.append(put_new(entry.source_place, entry.removed, names))
         elif is_spent(entry, source):
             writes.append(update(entry.source_place, names, source, entry.removed))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.wizard.migration.stage import ANN, BOB, EVE, MAP, Item, Stage, before, n, run, s
+from tests.wizard.migration.stage import ANN, BOB, EVE, MAP, Item, Killed, Stage, before, die_once_answered, n, run, s
 from tests.wizard.sandbox.other_deployment import DEPLOYMENT, build
 from tests.wizard.sandbox.other_deployment import MAP as OTHER_MAP
 from wizard.migration.ledger import Ledger
@@ -309,3 +309,19 @@ def test_a_copy_whose_original_is_gone_or_changed_is_left_and_so_is_the_pointer_
     stage.db.delete_table(TableName=stage.name("lambda/"))
     assert back(stage, 1)["left_total"] >= 7
     assert len(stage.scan("lambda/user-data-storage")) == 5
+
+
+@pytest.mark.parametrize("operation", ["TransactWriteItems", "DeleteItem"])
+def test_a_sum_beside_which_a_service_went_on_is_taken_back_once_whenever_the_rollback_is_killed(
+    stage: Stage, operation: str
+) -> None:
+    old = {"id": s(ANN), "accountInfo": s("c"), "dailyCost": n("0.5")}
+    stage.put(COSTS, old)
+    stage.migrate()
+    stage.put(COSTS, {**old, "dailyCost": n("0.07")})
+    context = stage.context()
+    die_once_answered(context, operation)
+    with pytest.raises(Killed):
+        run(context, "rollback")
+    assert back(stage)["left"] == []
+    assert stage.scan(COSTS) == [{**old, "dailyCost": n("0.57")}]
