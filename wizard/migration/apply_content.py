@@ -38,6 +38,7 @@ from wizard.text import plural
 from wizard.wire import digest, same
 
 KEY = ("PK", "SK")
+CHANGED_TWICE = "it was changed under the old id after it was copied, and under the new one as well"
 
 
 @dataclass(frozen=True)
@@ -283,11 +284,10 @@ def _settings(tools: ContentTools, entry: Entry) -> Prepared:
     built = settings_item(entry.detail["user"], entry.detail["old"], source["settings"], tools.created, tools.created)
     prepared = _place(tools, entry, built)
     if prepared.entry.state == "kept":
-        # Settings that the user saved in the new place are newer.
+        # Settings that the user saved in the new place are newer; an interrupted run may have made their row.
+        ours = entry.intent and bool(entry.detail.get("created"))
         return Prepared(
-            prepared.entry.becomes(
-                "verified", "newer settings stand already", detail={**entry.detail, "created": False}
-            )
+            prepared.entry.becomes("verified", "newer settings stand already", detail={**entry.detail, "created": ours})
         )
     return prepared
 
@@ -307,11 +307,15 @@ def _shares(tools: ContentTools, entry: Entry) -> Prepared:
     ):  # fmt: skip
         for row in page.get("Items", []):
             if share_key(row.get("data", {}).get("M", {}).get("key", {}).get("S", "")) == moved:
-                created = entry.intent and row["SK"] == entry.target_key["SK"]
+                here = row["SK"] == entry.target_key["SK"]
+                if here and digest(row) == entry.detail.get("follows"):
+                    continue  # ours, and changed under the old id since
+                if "follows" in entry.detail and not row_went_through(tools.account, entry):
+                    return Prepared(entry.becomes("conflict", CHANGED_TWICE))
+                created = here and entry.intent and bool(entry.detail.get("created"))
+                stood = entry.target_digest if created else digest(row)
                 detail = {**entry.detail, "created": created, "at": row["SK"]["S"]}
-                return Prepared(
-                    entry.becomes("verified", "was there already", target_digest=digest(row), detail=detail)
-                )
+                return Prepared(entry.becomes("verified", "was there already", target_digest=stood, detail=detail))
     return _place(tools, entry, built)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from wizard.catalog.model import Item
 from wizard.errors import Blocked
-from wizard.migration.apply_content import ContentTools, prepare_content
+from wizard.migration.apply_content import CHANGED_TWICE, ContentTools, prepare_content
 from wizard.migration.content import LARGE, Origin, archive_key, artifact_item, oversize_artifact_key, parse_body
 from wizard.migration.content_plan import Move
 from wizard.migration.entry import Entry
@@ -53,7 +53,7 @@ class ContentResolver:
             part = move.part if move.action == "disclosures" else ""
             if move.recency is None and not self.staging.claim(entry.target_key, part):
                 continue
-            if move.action == "shares" and (sort := self._received(entry)):
+            if move.action == "shares" and "follows" not in entry.detail and (sort := self._received(entry)):
                 self._put(entry.becomes("verified", "was there already", detail={**entry.detail, "at": sort}))
             elif move.action == "artifacts" and (done := self._in_s3(entry)) is not None:
                 self._put(done)
@@ -128,9 +128,10 @@ class ContentResolver:
             if before.state in DONE and unchanged and covered:
                 self._ready(entry, done)
                 return None
-        if exact and exact.state in DONE and (exact.detail.get("created") or exact.written):
+        ours = exact is not None and bool(exact.detail.get("created") or exact.written)
+        if exact and exact.state in DONE and (ours or move.action == "shares"):
             # A service changed it under the old id; a row that is still ours follows.
-            return replace(entry, detail={**entry.detail, "follows": exact.target_digest})
+            return replace(entry, detail={**entry.detail, "follows": exact.target_digest if ours else ""})
         return entry
 
     def _still_unfit(self, entry: Entry) -> Entry:
@@ -195,9 +196,10 @@ class ContentResolver:
         elif entry.action in _ONE_OBJECT and "follows" in entry.detail:
             prepared = prepare_content(self._tools, entry)
             if prepared.entry.state == "kept":  # another content stands there
-                why = "it was changed under the old id after it was copied, and under the new one as well"
-                return entry.becomes("conflict", why)
+                return entry.becomes("conflict", CHANGED_TWICE)
             return entry if prepared.pending else prepared.entry
+        elif entry.action == "shares" and "follows" in entry.detail:
+            return entry.becomes("conflict", CHANGED_TWICE)
         elif entry.action == "settings":
             return entry.becomes("verified", "newer settings stand already", target_digest=digest(existing))
         elif sources and existing.get("original_path", {}).get("S") not in sources:

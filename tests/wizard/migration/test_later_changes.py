@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.wizard.faults import deny
-from tests.wizard.migration.stage import ANN, BOB, Item, Stage, n, run, s
+from tests.wizard.migration.stage import ANN, BOB, Item, Killed, Stage, die_once_answered, n, run, s
 
 ASSISTANTS, KEYS, ACCOUNTS = "assistants/assistants", "object-access/api-keys", "lambda/accounts"
 HISTORY, STORAGE = "lambda/history-cost-calculations", "lambda/user-data-storage"
-STATES = "agent-loop/agent-state"
+STATES, SHARES = "agent-loop/agent-state", "lambda/"
 
 
 def accounts(user: str, *ids: str, **more: Item) -> Item:
@@ -161,3 +161,42 @@ def test_an_item_of_a_pilot_user_and_a_later_one_goes_in_both_steps(stage: Stage
     assert stage.scan(STORAGE) == [share("a-100", "b-200")]
     assert stage.plan()["changes"] == 0
     stage.verify()
+
+
+@pytest.mark.parametrize("changed", ["old", "both", "killed"])
+def test_a_share_that_is_changed_under_the_old_id_follows_and_its_row_never_goes_before(
+    stage: Stage, changed: str
+) -> None:
+    stage.create(STORAGE)
+    stage.bucket("lambda/consolidation")
+    key = f"{ANN}/{BOB}/2024-01-31/1.json"
+    stage.aws.client("s3").put_object(Bucket=stage.bucket("lambda/share"), Key=key, Body=b"{}")
+
+    def shared(note: str) -> Item:
+        share = {"M": {"sharedBy": s(BOB), "key": s(key), "sharedAt": n(1), "note": s(note)}}
+        return {"id": s(f"{ANN}/1"), "user": s(ANN), "data": {"L": [share]}}
+
+    stage.put(SHARES, shared("first"))
+    stage.migrate()
+    (row,) = stage.scan(STORAGE)
+    stage.put(SHARES, shared("later"))
+    if changed == "both":
+        stage.put(STORAGE, {**row, "data": {"M": {**row["data"]["M"], "note": s("new")}}})
+    else:
+        assert stage.verify(1)["leftovers"]["count"] == 1
+    stage.plan()
+    if changed == "killed":
+        context = stage.context()
+        die_once_answered(context, "UpdateItem")
+        with pytest.raises(Killed):
+            run(context, "migrate", "apply")
+    stage.apply(3 if changed == "both" else 0)
+    stage.verify(1 if changed == "both" else 0)
+    (row,) = stage.scan(STORAGE)
+    assert row["data"]["M"]["note"] == s("new" if changed == "both" else "later")
+    if changed == "both":
+        stage.cleanup(3)
+    else:
+        assert stage.run("rollback").code == 0
+        assert stage.scan(STORAGE) == []
+    assert stage.scan(SHARES) == [shared("later")]

@@ -11,6 +11,7 @@ from tests.wizard.migration.few import TASKS
 from tests.wizard.migration.stage import ANN, BOB, MAP, Killed, Stage, die_once_answered, n, run, s
 
 KEYS, TAGS, STORAGE = "object-access/api-keys", "lambda/user-tags", "lambda/user-data-storage"
+SHARES = "lambda/"
 THEIRS = s("by a service")
 
 
@@ -90,6 +91,20 @@ def test_a_row_of_content_that_a_service_changes_before_it_is_on_record_is_liste
     workflow.put(STORAGE, theirs)
     undo(workflow, then)
     assert workflow.scan(STORAGE) == [theirs]
+
+
+def test_settings_that_a_service_changes_before_they_are_on_record_are_newer_and_listed_by_the_rollback(
+    stage: Stage,
+) -> None:
+    stage.create(STORAGE)
+    stage.put(SHARES, {"id": s(f"{ANN}/1"), "user": s(ANN), "settings": {"M": {"theme": s("dark")}}})
+    stage.plan()
+    killed(stage, "PutItem")
+    (row,) = stage.scan(STORAGE)
+    theirs = {**row, "data": {"M": {"settings": {"M": {"theme": s("light")}}}}}
+    stage.put(STORAGE, theirs)
+    undo(stage, "apply")
+    assert stage.scan(STORAGE) == [theirs]
 
 
 def test_a_row_of_content_whose_object_changes_before_it_is_on_record_is_listed_by_the_rollback(
