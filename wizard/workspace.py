@@ -269,10 +269,12 @@ class Workspace:
             log.warning("%s cannot be written: %s", self.command_log, error.strerror)
 
     def _append(self, path: Path, entry: Mapping[str, Any]) -> None:
-        """Append one line of JSON, or nothing: half a line would spoil the next one."""
+        """Append one line of JSON, or nothing: half a line would spoil the next one, of this process or another."""
         line = (_json_line(entry) + "\n").encode()
         with self._audit_lock, open(path, "ab", buffering=0, opener=private_opener) as file:
-            end = file.tell()
+            with contextlib.suppress(OSError):  # file systems without locks: as good as it gets
+                fcntl.flock(file, fcntl.LOCK_EX)
+            end = file.seek(0, os.SEEK_END)
             if file.write(line) < len(line):
                 file.truncate(end)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -8,6 +8,8 @@ import logging.handlers
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -196,6 +198,40 @@ def test_binary_keys_fit_into_a_line_of_the_audit_log(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     workspace.write_audit({"Key": {"id": {"B": b"\0\xff"}}})
     assert json.loads(workspace.audit_log.read_text()) == {"Key": {"id": {"B": "AP8="}}}
+
+
+FULL = """
+import pathlib, resource, signal, sys
+from wizard.errors import Failed
+from wizard.workspace import Workspace
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+workspace, refused = Workspace(pathlib.Path(sys.argv[1])), 0
+print("begun", flush=True)
+while not (workspace.folder / "ended").exists():
+    room = workspace.audit_log.stat().st_size + 20_000
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+    try:
+        workspace.write_audit({"long": "x" * 30_000})
+    except Failed:
+        refused += 1
+print(refused)
+"""
+
+
+def test_a_disk_that_fills_up_under_one_process_costs_no_line_of_another(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.write_audit({"number": -1})
+    command = [sys.executable, "-c", FULL, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout is not None and other.stdout.readline() == "begun\n"
+            for number in range(3_000):
+                workspace.write_audit({"number": number})
+            (tmp_path / "ended").touch()
+            assert int(other.stdout.read()) > 10
+        finally:
+            other.kill()
+    assert [json.loads(line)["number"] for line in workspace.audit_log.open()] == list(range(-1, 3_000))
 
 
 def test_a_log_that_is_full_goes_on_in_a_file_of_the_owners_only(tmp_path: Path) -> None:
