@@ -216,20 +216,22 @@ def _run(arguments: argparse.Namespace, context: Context | None, asking: Control
 def _recorded(arguments: argparse.Namespace, context: Context) -> Iterator[dict[str, int]]:
     """Two lines in commands.jsonl, for the report: who began what, and how it ended. Killed, the second one is missing."""
     run, ended = uuid.uuid4().hex, {"code": 1}
-    context.workspace.write_command(
-        {
-            "run": run, "time": time.time(), "command": " ".join(_names(arguments)), "dry_run": bool(arguments.dry_run),
-            "identity": context.account.identity["arn"], "user": user_at_host(),
-            "version": __version__,
-        }
-    )  # fmt: skip
-    try:
-        yield ended
-    except MigrateError as error:
-        ended["code"] = error.exit_code
-        raise
-    finally:
-        context.workspace.write_command({"run": run, "time": time.time(), "code": ended["code"]})
+    begun = {
+        "run": run, "time": time.time(), "command": " ".join(_names(arguments)), "dry_run": bool(arguments.dry_run),
+        "identity": context.account.identity["arn"], "user": user_at_host(), "process": os.getpid(),
+        "version": __version__,
+    }  # fmt: skip
+    with context.workspace.running(
+        run
+    ):  # before it is on record, so that whoever reads that can tell it from a dead one
+        context.workspace.write_command(begun)
+        try:
+            yield ended
+        except MigrateError as error:
+            ended["code"] = error.exit_code
+            raise
+        finally:
+            context.workspace.write_command({"run": run, "time": time.time(), "code": ended["code"]})
 
 
 def _names(arguments: argparse.Namespace) -> list[str]:

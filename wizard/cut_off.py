@@ -26,9 +26,9 @@ def check_cut_off(context: Context) -> Fact:
     if last["code"] not in _HOW:
         return Fact("cut_off", "ok", "Unfinished work", "none", "", {})
     command, began = f"`amplify-migrate {last['command']}`", when(last["time"])
-    if last["code"] is None and (holder := context.workspace.holder()):
+    if last["code"] is None and context.workspace.is_running(str(last["run"])):
         return Fact(
-            "cut_off", "attention", "Unfinished work", f"{command} of {began} is still running in {holder}",
+            "cut_off", "attention", "Unfinished work", f"{command} of {began} is still running in process {last['process']}",
             "Wait for it, or stop it there.", {},
         )  # fmt: skip
     return Fact(

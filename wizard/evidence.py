@@ -297,7 +297,7 @@ def commands(path: Path) -> list[dict[str, Any]]:
             found[str(line.get("run"))] = {**line, "ended": None, "code": None}
         elif line and line.get("run") in found:
             found[str(line["run"])].update(ended=line.get("time"), code=line.get("code"))
-    return [{name: value for name, value in one.items() if name != "run"} for one in found.values()]
+    return list(found.values())
 
 
 def audit(path: Path) -> dict[str, Any]:
@@ -346,7 +346,8 @@ def _backups(workspace: Workspace, recorded: Mapping[str, Mapping[str, Any]]) ->
 
 
 def _files(workspace: Workspace) -> list[dict[str, Any]]:
-    files = sorted(path for path in workspace.folder.rglob("*") if path.is_file())
+    lasting = (path for path in workspace.folder.rglob("*") if path.parent != workspace.runs)
+    files = sorted(path for path in lasting if path.is_file())
     return [{"name": str(path.relative_to(workspace.folder)), "bytes": path.stat().st_size} for path in files]
 
 

@@ -46,7 +46,7 @@ _HOLDINGS = (
     (r"backups/.*\.json\.gz|imports?/.*|.*replaced.*", "complete rows: personal data, and tokens that users stored"),
     (r"backups/.*\.manifest\.json", "no personal data"),
     (r"reports/.*", "user ids, where it was made with --include-ids"),
-    (r"settings\.json|lock", "no personal data"),
+    (r"settings\.(json|lock)|lock", "no personal data"),
 )
 
 

@@ -13,6 +13,7 @@ import os
 import stat
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -129,7 +130,7 @@ class Workspace:
                 f"{folder} holds more than a migration; give a --workspace of its own, like {folder / 'migration'}."
             )
         try:
-            for path in (folder, self.logs, self.backups, self.reports):
+            for path in (folder, self.logs, self.backups, self.reports, self.runs):
                 make_private(path)
                 path.chmod(0o700)  # one that was there already as well
             strange = [path for path in folder.iterdir() if path.exists() and not (path.is_file() or path.is_dir())]
@@ -149,6 +150,7 @@ class Workspace:
     logs = property(lambda self: self.folder / "logs")
     backups = property(lambda self: self.folder / "backups")
     reports = property(lambda self: self.folder / "reports")
+    runs = property(lambda self: self.folder / "running")  # a locked file for each command that goes on
     ledger = property(lambda self: self.folder / "ledger.sqlite")
     user_map = property(lambda self: self.folder / "users.csv")  # the map that all plans were made from
     audit_log = property(lambda self: self.folder / "audit.jsonl")
@@ -186,15 +188,21 @@ class Workspace:
 
         What adds to a list or a map there is given as a function of the settings, so that two processes both add.
         """
-        with open(self.folder / "settings.lock", "a", opener=private_opener) as turn:
-            with contextlib.suppress(OSError):  # file systems without locks: as good as it gets
-                fcntl.flock(turn, fcntl.LOCK_EX)
+        with self._turn():
             known = self.settings()
             added = values(known) if callable(values) else values
             merged = {**known, **added, "format": FORMAT, "version": __version__}
             with write_whole(self.folder / "settings.json") as file:
                 json.dump(merged, file, indent=2)
             return merged
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One process after another, for an instant."""
+        with open(self.folder / "settings.lock", "a", opener=private_opener) as turn:
+            with contextlib.suppress(OSError):  # file systems without locks: as good as it gets
+                fcntl.flock(turn, fcntl.LOCK_EX)
+            yield
 
     def belongs_to(self, account: str, deployment: Deployment) -> None:
         """Bind a new workspace to its account and deployment; refuse another's."""
@@ -217,19 +225,19 @@ class Workspace:
         if self._alone:
             yield
             return
-        path = self.folder / "lock"
-        with open(path, "a+", encoding="utf-8", opener=private_opener) as file:
+        with open(self.folder / "lock", "a+", encoding="utf-8", opener=private_opener) as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN):  # ENOLCK, ENOTSUP: some network file systems
-                    raise BadInput(
-                        f"Files cannot be locked in the workspace {self.folder} ({error.strerror});"
-                        " give another --workspace, on a local disk."
-                    ) from error
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                raise Blocked(f"The workspace {self.folder} is in use by {holder}; wait for it or stop it.") from error
+                if not _lock_now(file):
+                    time.sleep(0.1)  # whoever has just taken it may not have put its name there yet
+                    if not _lock_now(file):
+                        file.seek(0)
+                        holder = file.read().strip() or "another process"
+                        raise Blocked(f"The workspace {self.folder} is in use by {holder}; wait for it or stop it.")
+            except OSError as error:  # ENOLCK, ENOTSUP: some network file systems
+                raise BadInput(
+                    f"Files cannot be locked in the workspace {self.folder} ({error.strerror});"
+                    " give another --workspace, on a local disk."
+                ) from error
             file.truncate(0)
             file.write(f"process {os.getpid()}")
             file.flush()
@@ -239,17 +247,31 @@ class Workspace:
             finally:
                 self._alone = False
 
-    def holder(self) -> str:
-        """Which other process holds this workspace for writing, as it calls itself; "" for none, or where none can be told."""
-        try:
-            with (self.folder / "lock").open(encoding="utf-8") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return file.read().strip() or "another process"
-        except OSError:
-            pass
-        return ""
+    @contextlib.contextmanager
+    def running(self, run: str) -> Iterator[None]:
+        """Let others see that `run` goes on, by a lock which nobody else wants and which ends with this process.
+
+        What killed runs left of theirs is removed. Where no file can be written or locked, nobody sees it.
+        """
+        mine = self.runs / run
+        with contextlib.ExitStack() as held:
+            with contextlib.suppress(OSError), self._turn():
+                for other in self.runs.iterdir():
+                    with other.open("rb") as file:
+                        if _lock_now(file):
+                            other.unlink()
+                _lock_now(held.enter_context(open(mine, "ab", opener=private_opener)))
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):
+                    mine.unlink()
+
+    def is_running(self, run: str) -> bool:
+        """Whether the process of `run` still goes on; False as well where that cannot be told."""
+        with contextlib.suppress(OSError), self._turn(), (self.runs / run).open("rb") as file:
+            return not _lock_now(file)
+        return False
 
     def write_audit(self, entry: Mapping[str, Any]) -> None:
         """Append one line to audit.jsonl; raises Failed when it cannot be kept, so that no write goes unrecorded."""
@@ -278,6 +300,15 @@ class Workspace:
             if file.write(line) < len(line):
                 file.truncate(end)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _lock_now(file: IO[Any]) -> bool:
+    """Lock a file until it is closed; False while another has it. Raises OSError where files cannot be locked."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _json_line(entry: Mapping[str, Any]) -> str:

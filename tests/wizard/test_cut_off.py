@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from wizard.journey import Journey
 from wizard.session import Session
 from wizard.workspace import Workspace
 
-BEGUN = {"time": 1_767_225_600.0, "dry_run": False}
+BEGUN = {"time": 1_767_225_600.0, "dry_run": False, "process": 1}
 
 
 def ran(workspace: Workspace, *commands: tuple[str, int | None]) -> None:
@@ -63,14 +64,60 @@ def test_what_was_cut_off_is_told_until_it_ends(session: Session, commands: list
     assert (fact.verdict == "attention") == any("Unfinished" in line for line in session.arrival())
 
 
-def test_what_runs_in_another_process_was_not_cut_off(session: Session) -> None:
+RUNS = """
+import argparse, pathlib, sys
+from tests.screens.stage import session_in
+from wizard.cli import _recorded
+context = session_in(pathlib.Path(sys.argv[1])).context
+context.account._identity = {"account": "123456789012", "arn": "arn:aws:iam::123456789012:user/x"}  # as AWS has said
+with _recorded(argparse.Namespace(command="cleanup", action="verify", dry_run=False), context):
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_runs_in_another_process_was_not_cut_off_also_where_it_does_not_write(session: Session) -> None:
+    assert session.context is not None
+    workspace = session.context.workspace
+    command = [sys.executable, "-c", RUNS, str(workspace.folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout is not None and other.stdout.readline() == b"begun\n"
+            fact = looked(session).by_name["cut_off"]
+            assert fact.value == {} and f"is still running in process {other.pid}" in fact.found
+        finally:
+            other.kill()
+    fact = looked(session).by_name["cut_off"]
+    assert (fact.value, "did not end" in fact.found) == ({"step": "7"}, True)
+    assert list(workspace.runs.iterdir())
+    with workspace.running("next"):
+        assert [path.name for path in workspace.runs.iterdir()] == ["next"], "what the dead left is removed"
+    assert not list(workspace.runs.iterdir())
+
+
+LOOKS = """
+import pathlib, sys
+from tests.screens.stage import session_in
+from wizard.cut_off import check_cut_off
+context = session_in(pathlib.Path(sys.argv[1])).context
+print("begun", flush=True)
+while not (context.workspace.folder / "ended").exists():
+    check_cut_off(context)
+"""
+
+
+def test_a_look_never_stands_in_the_way_of_a_command_that_begins(session: Session) -> None:
     assert session.context is not None
     workspace = session.context.workspace
     ran(workspace, ("migrate apply", None))
-    with Workspace(workspace.folder).alone():
-        fact = looked(session).by_name["cut_off"]
-    assert fact.value == {} and "is still running in process" in fact.found
-    assert json.loads(workspace.command_log.read_text())["command"] == "migrate apply"
+    with subprocess.Popen([sys.executable, "-c", LOOKS, str(workspace.folder)], stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout is not None and other.stdout.readline() == b"begun\n"
+            for _ in range(800):
+                with workspace.alone():
+                    pass
+        finally:
+            (workspace.folder / "ended").touch()
 
 
 def test_one_comes_back_to_the_step_whose_work_was_cut_off(session: Session) -> None:
