@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.exceptions
@@ -26,6 +27,7 @@ from wizard.aws_errors import AWS_ERRORS, EXPIRED, UNKNOWN_KEY, WITHOUT_CODE, co
 from wizard.errors import BadInput, Blocked, Failed, MigrateError, NoCredentials
 from wizard.events import Control, Feed, Paused, Question, Resumed
 from wizard.patience import Patience
+from wizard.refusals import hide_what_was_written
 from wizard.spending import Budget, Costs
 from wizard.text import plain
 
@@ -133,22 +135,36 @@ class Account:
         name = service if gated else f"{service} without gate"
         with self._lock:
             if name not in self._clients:
-                client = self._session.client(
-                    cast(Any, service),
-                    endpoint_url=self.endpoint_url,
-                    config=Config(
-                        retries={"mode": "standard", "max_attempts": 6},
-                        max_pool_connections=max(10, 2 * self._workers),
-                        connect_timeout=10,
-                        read_timeout=60,
-                        user_agent_extra="amplify-migrate",
-                    ),
-                )
+                client = self._new_client(service)
                 refuse_broken_answers(client)
+                hide_what_was_written(client)
                 if gated:
                     client.meta.events.register_first("before-call", self._gate)
                 self._clients[name] = client
             return self._clients[name]
+
+    def _new_client(self, service: str) -> Any:
+        try:
+            client = self._session.client(
+                cast(Any, service),
+                endpoint_url=self.endpoint_url,
+                config=Config(
+                    retries={"mode": "standard", "max_attempts": 6},
+                    max_pool_connections=max(10, 2 * self._workers),
+                    connect_timeout=10,
+                    read_timeout=60,
+                    user_agent_extra="amplify-migrate",
+                ),
+            )
+            _ = urlsplit(client.meta.endpoint_url).port
+        except botocore.exceptions.BotoCoreError:
+            raise
+        except ValueError:  # which quotes the address, and with it what may be half a password
+            raise BadInput(
+                f"The endpoint of {service} is no address: give AWS_ENDPOINT_URL, or endpoint_url of the profile, as"
+                " https://host:port, without a password."
+            ) from None
+        return client
 
     def _gate(self, model: Any, **_: Any) -> None:
         # Below every client call, s3transfer's included: a dry run cannot write by any way.

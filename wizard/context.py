@@ -10,6 +10,7 @@ from wizard.aws import Account
 from wizard.deployment import Deployment
 from wizard.events import Control, Feed
 from wizard.sandbox import CREDENTIALS
+from wizard.text import without_credentials
 from wizard.workspace import Workspace
 
 
@@ -52,10 +53,10 @@ class Context:
 
 
 def endpoint_of(account: Account) -> str:
-    """Where requests go, when it is not AWS itself; "" for AWS. No request is made."""
+    """Where requests go, when it is not AWS itself, for people; "" for AWS. No request is made."""
     endpoint = str(account.client("dynamodb").meta.endpoint_url)
     host = urlsplit(endpoint).hostname or ""
-    return "" if host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws")) else endpoint
+    return "" if host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws")) else without_credentials(endpoint)
 
 
 def is_sandbox(account: Account, endpoint: str) -> bool:

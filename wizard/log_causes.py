@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from wizard.text import plain
+from wizard.text import plain, without_secrets
 
 _VARIABLE = r"['\"]?(?P<what>[A-Z][A-Z0-9_]{2,})\b['\"]?"
 _LACKING = r"(?i:missing|undefined|not set|not found|not defined|required)"
@@ -41,5 +41,5 @@ def classify(message: str) -> tuple[str, str] | None:
     """(kind, cause in words) of a log message; None where it shows no error that is looked for."""
     for kind, pattern, text in _CAUSES:
         if match := pattern.search(message):
-            return kind, text.format(plain(match["what"] or "…", 80))
+            return kind, text.format(plain(without_secrets(match["what"] or "…"), 80))
     return None

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from wizard import parameter_store
+from wizard.aws_errors import AWS_ERRORS
 from wizard.checkout import Checkout, read_checkout
 from wizard.context import Context
-from wizard.errors import BadInput
+from wizard.errors import BadInput, MigrateError
 from wizard.events import Finding
 from wizard.journey import Outcome
 from wizard.parameter_plan import Action, Missing, Plan, Row, compare, readers, shown, wanted
@@ -74,6 +75,16 @@ def plan(context: Context, root: Path | None = None) -> Plan:
     answerable = {path for path, uses in read.items() if any(not reference.unresolved for _, reference in uses)}
     paths = {entry.path for entry in entries} | answerable
     return compare(checkout, entries, parameter_store.read(context, filter(readable, paths)), read)
+
+
+def secret_values(context: Context, root: Path) -> set[str]:
+    """The values of a checkout and of its parameters that are better not shown; none where they cannot be read."""
+    try:
+        rows = plan(context, root).rows
+    except (MigrateError, *AWS_ERRORS):
+        return set()
+    values = ((row.wanted.value, row.stored.value if row.stored else None) for row in rows if row.secret)
+    return {value for pair in values for value in pair if value}
 
 
 def readable(path: str) -> bool:

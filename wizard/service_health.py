@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import time
 import urllib.error
 import urllib.request
@@ -231,6 +232,8 @@ def endpoint_problem(address: str) -> str:
         return "" if error.code < 500 else f"answered {error.code}"
     except OSError as error:
         return f"does not answer: {plain(getattr(error, 'reason', error), 200)}"
+    except (ValueError, http.client.HTTPException):  # whose texts may quote half a password
+        return "no address, or not of an HTTP server"
 
 
 def _milliseconds(moment: datetime | None) -> int:

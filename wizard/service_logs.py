@@ -7,7 +7,6 @@ recognised in one place. One missing variable is one cause, not a thousand lines
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,18 +19,12 @@ from wizard.context import Context
 from wizard.errors import Interrupted
 from wizard.log_causes import classify
 from wizard.parallel import each
-from wizard.text import plain, plural
+from wizard.text import plain, plural, without_secrets
 
 log = logging.getLogger(__name__)
 
 LOG_LINES = 50_000  # of one function that are searched; a function that logs more has errors among the first as well
 FOLLOW_SECONDS = 5.0
-# What a function should not have logged: `password=…`, `"apiKey": "…"` (also in JSON within JSON), `Authorization: Bearer …`.
-_SECRET = re.compile(
-    r"((?:password|passwd|pwd|secret(?:_?access_?key)?|token|api[_-]?key|authorization)(?:\\*[\"'])?\s*[=:]\s*|\bbearer\s+)"
-    r"(?:(\\*[\"']).*?(?:\2|$)|(?:(?:bearer|basic|token)\s+)?[^\s\"'\\,;&)}]+)",
-    re.IGNORECASE | re.DOTALL,
-)
 LATE_MILLISECONDS = 60_000  # CloudWatch shows a line some seconds after its time
 
 
@@ -85,7 +78,7 @@ def _hits(context: Context, functions: Sequence[str], since: int) -> tuple[list[
                     int(event["timestamp"]),
                     function,
                     *cause,
-                    plain(_SECRET.sub(r"\1(hidden)", event["message"]), 300),
+                    plain(without_secrets(event["message"]), 300),
                 )
                 for event in log_events(context, function, since)
                 if (cause := classify(event["message"]))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wizard import parameter_store, serverless_command
+from wizard import parameter_store, parameters, serverless_command
 from wizard.context import Context
 from wizard.deployment import Deployment
 from wizard.events import Finding, Progress
@@ -19,7 +19,7 @@ from wizard.journey import Outcome
 from wizard.service_order import Order, Service
 from wizard.stacks import COMPLETE, SETTLED, changed, describe_stack, failure_reason
 from wizard.subprocesses import run_lines
-from wizard.text import plural
+from wizard.text import plural, without
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ def deploy(context: Context, services: Sequence[Service], order: Order) -> Outco
     results: dict[str, str] = {}
     if command is None:
         return watch(context, services, order)
+    secrets = parameters.secret_values(context, order.root)
     for number, service in enumerate(services):
         context.control.check()
         context.feed.emit(Progress("services", number, len(services), "services", service.name))
@@ -51,6 +52,7 @@ def deploy(context: Context, services: Sequence[Service], order: Order) -> Outco
         started, said = time.time(), deque[str](maxlen=_REMEMBERED_LINES)
 
         def show(line: str, said: deque[str] = said) -> None:
+            line = without(secrets, line)
             log.info("%s", line)
             said.append(line)
 
@@ -58,7 +60,7 @@ def deploy(context: Context, services: Sequence[Service], order: Order) -> Outco
         code = run_lines([*command, *arguments], place, environment, context.control, show)
         stack = describe_stack(context, service.stack)
         if code != 0 or stack is None or stack["StackStatus"] not in COMPLETE:
-            reason = failure_reason(context, service.stack, started) or _ended(code, said, stack)
+            reason = without(secrets, failure_reason(context, service.stack, started)) or _ended(code, said, stack)
             results[service.name] = f"failed: {reason}"
             context.feed.emit(Finding("blocked", service.name, reason, advice(reason)))
             left = [later.name for later in services[number + 1 :]]

@@ -12,7 +12,7 @@ from wizard import storage
 from wizard.aws_errors import code_of
 from wizard.context import Context
 from wizard.service_order import read_order
-from wizard.text import plain
+from wizard.text import plain, without_secrets
 
 # Stacks are `amplify-{dep}-{service}-{stage}`; these services exist in at least one release.
 KNOWN = (
@@ -98,7 +98,8 @@ def failure_reason(context: Context, stack: str, since: float) -> str:
                     return failures[-1] if failures else ""
                 reason = event.get("ResourceStatusReason", "")
                 if event["ResourceStatus"].endswith("_FAILED") and reason and "cancelled" not in reason.lower():
-                    failures.append(plain(f"{event['ResourceStatus']}: {event['LogicalResourceId']} - {reason}", 1_000))
+                    told = f"{event['ResourceStatus']}: {event['LogicalResourceId']} - {without_secrets(reason)}"
+                    failures.append(plain(told, 1_000))
     except botocore.exceptions.ClientError as error:
         if code_of(error) != "ValidationError":
             raise

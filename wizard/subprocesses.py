@@ -15,7 +15,7 @@ from pathlib import Path
 
 from wizard.errors import Failed
 from wizard.events import Control
-from wizard.text import plain
+from wizard.text import plain, without_secrets
 
 # CSI, OSC (ended by BEL or ST), and the two-character escapes of ECMA-48.
 _CONTROL = re.compile(
@@ -25,8 +25,8 @@ GRACE_SECONDS = 20.0  # between the interrupt that a cancel sends and the kill
 
 
 def strip_control(text: str) -> str:
-    """`text` without terminal control sequences; what is left of other control characters is made visible."""
-    return plain(_CONTROL.sub("", text).replace("\t", "    "))
+    """`text` without terminal control sequences and secrets; what is left of other control characters is made visible."""
+    return plain(without_secrets(_CONTROL.sub("", text).replace("\t", "    ")))
 
 
 def split_lines(pending: str) -> tuple[list[str], str]:

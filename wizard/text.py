@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import html
+import json
 import os
 import re
 import textwrap
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 # Temporary credentials and signatures as requests carry them: a presigned URL in an item, or the canonical request that
@@ -17,15 +20,47 @@ _CREDENTIAL = re.compile(
 )
 
 
-_USER_OF_URL = re.compile(r"(://)[^/\s:@\"']*:[^/\s@\"']+@")  # https://user:password@host
+# Before the host of an address: a user and a password, or a token. A password may hold @ and /, where what follows the colon
+# is no port; not more is looked at than is needed, as hostile text is long.
+_USER_OF_URL = re.compile(r"(://)(?:[^/\s:@\"<>\[]{0,200}:(?!\d{1,5}(?:/|$))[^\s\"<>]{1,500}|[^/\s?#\"<>]{1,500})@")
 
 
 def without_credentials(text: str) -> str:
-    """`text` less session tokens, signatures, and passwords in addresses."""
+    """`text` less session tokens, signatures, and what addresses have before their host."""
     folded = text.lower()  # faster than letting the pattern look for its beginnings
     if "x-amz-" in folded or "signature=" in folded or "aws4-hmac" in folded:
         text = _CREDENTIAL.sub(r"\1(hidden)", text)
     return _USER_OF_URL.sub(r"\1(hidden)@", text) if "://" in text else text
+
+
+# What shows by itself that it is a secret: private keys, JWTs, and keys of OpenAI, Stripe, GitHub, Google and Slack.
+_TOKEN = re.compile(
+    r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|$)|\beyJ[\w-]{8,}\.[\w.-]+|\b[rs]k[-_](?=[\w-]{0,60}\d)[\w-]{8,}"
+    r"|\bgh[a-z]_\w{30,}|\bgithub_pat_\w+|\bAIza[\w-]{30,}|\bxox[a-z]-[\w-]+|(?<=hooks\.slack\.com/)[^\s\"']+",
+    re.DOTALL,
+)
+# `password=…`, `"apiKey": "…"` (also in JSON within JSON), `Authorization: Bearer …`; not the `:secret:` of an ARN, and
+# not a second name (`password= token=…`).
+_NAMED = re.compile(
+    r"((?<!\d:)(?:password|passwd|passphrase|pwd|secret(?:_?access_?key)?|(?<!expired)(?<!invalid)token|api[_-]?key"
+    r"|private[_-]?key|authorization|cookie)(?:\\*[\"'])?\s*[=:]\s*(?![\w-]+[=:]\s)|\bbearer\s+)"
+    r"(?:\"(?:\\.|[^\"\\])*(?:\"|$)|'(?:\\.|[^'\\])*(?:'|$)|(\\+[\"']).*?(?:\2|$)"
+    r"|(?:(?:bearer|basic|token)\s+)?[^\s\"']+)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def without_secrets(text: str) -> str:
+    """What another program said, less all in it that looks like a secret: rather a word too many."""
+    return _NAMED.sub(r"\1(hidden)", _TOKEN.sub("(hidden)", without_credentials(text)))
+
+
+def without(secrets: Iterable[str], text: str) -> str:
+    """`text` less these, however JSON or HTML spell them. What is shorter than four characters tells nothing, and stays."""
+    for secret in sorted({one for one in secrets if len(one) >= 4}, key=len, reverse=True):
+        for spelt in (secret, json.dumps(secret)[1:-1], html.escape(secret)):
+            text = text.replace(spelt, "(hidden)")
+    return text
 
 
 def plain(text: object, limit: int = 0) -> str:

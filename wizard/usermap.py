@@ -101,6 +101,7 @@ def listed(complaints: Iterable[Complaint], limit: int = LISTED) -> Iterator[Com
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
+_SEPARATOR = re.compile(r"[,;\t|]")
 _AROUND = " \t\xa0\ufeff\u200b"  # what spreadsheets and copying leave around an id
 _CELL = re.compile(r'[ \t\xa0]*+(?:"((?:[^"]|"")*+)"[ \t\xa0]*+|([^",]*+))(,|$)')
 
@@ -191,7 +192,7 @@ def _rows(text: IO[str], path: Path, reading: _Reading) -> Iterator[MapRow]:
         elif row_fault := _row_fault(cells, line):
             reason, fix = row_fault
             # What stands behind the two columns is nobody's id, and may be a secret.
-            found = shown(",".join([*cells[:2], "…"]) if len(cells) > 2 else line.strip())
+            found = shown(",".join([*cells[:2], "…"])) if len(cells) > 2 else _quoted(line)
             reading.wrong(number, f"{reason} in {found}. {fix}", reason)
         elif (count := count + 1) > MAX_ROWS:
             raise BadInput(f"{path} has more than {MAX_ROWS:,} rows: this is not a user map.")
@@ -227,7 +228,7 @@ def _header_fault(cells: list[str], line: str) -> str:
     """Why the first line that is not blank is no header; "" when it is."""
     if tuple(cells) == HEADER:
         return ""
-    found = f"The first line must be the header old_id,new_id; found {shown(line.strip())}"
+    found = f"The first line must be the header old_id,new_id; found {_quoted(line)}"
     if tuple(cells) == HEADER[::-1]:
         return f"{found}: the columns are swapped. Put the old id first, in the header and in every row."
     if len(cells) == 1 and any(mark in cells[0] for mark in ";\t|"):
@@ -235,6 +236,13 @@ def _header_fault(cells: list[str], line: str) -> str:
     if len(cells) > 2 and set(HEADER) <= set(cells):
         return f"{found}: it has {len(cells)} columns. Keep only these two."
     return f"{found}. Write the header as the first line, in lower case."
+
+
+def _quoted(line: str) -> str:
+    """A line as part of a complaint, up to its second separator: further columns are none of ours."""
+    line = line.strip()
+    ends = [match.end() for match in itertools.islice(_SEPARATOR.finditer(line), 2)]
+    return shown(f"{line[: ends[1]]}…" if len(ends) > 1 else line)
 
 
 def _row_fault(cells: list[str], line: str) -> tuple[str, str] | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
+import traceback
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -201,6 +203,21 @@ def test_an_error_that_quotes_the_request_is_told_without_its_credentials(
     assert plain("Signature expired: see x-amz-date") == "Signature expired: see x-amz-date"
 
 
+def test_an_error_that_quotes_what_was_to_be_written_is_told_without_it(aws: Aws, table: str) -> None:
+    account = aws.account()
+    item = {"user": {"S": "ann"}, "x": {"M": {"y": {"L": [{"S": 'a"s3kr1t'}, {"B": b"s3kr1t"}]}}}}
+    deny(account, "dynamodb", "PutItem", f"refused: {json.dumps('a' + chr(34) + 's3kr1t')}, czNrcjF0; token: s3kr1t")
+    deny(account, "ssm", "PutParameter", "Value 'it is s3kr1t' at 'value' failed to satisfy constraint")
+    for service, operation, parameters in (
+        ("dynamodb", "put_item", {"TableName": TABLE, "Item": item}),
+        ("ssm", "put_parameter", {"Name": "/a", "Value": "it is s3kr1t", "Type": "String"}),
+    ):
+        with pytest.raises(botocore.exceptions.ClientError) as caught:
+            account.call(service, operation, **parameters)
+        told = "".join(traceback.format_exception(caught.value)) + explain(caught.value)
+        assert "(hidden)" in told and "s3kr1t" not in told and "czNrcjF0" not in told
+
+
 # --- credentials ------------------------------------------------------------------------------------------------------
 
 
@@ -289,6 +306,18 @@ def test_no_region_and_no_profile_are_bad_input(monkeypatch: pytest.MonkeyPatch)
         Account()
     with pytest.raises(BadInput, match="--profile"):
         Account(profile="nobody's", region=REGION)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://u:s3kr1t/x@h:1", "s3kr1t", "http://[::s3kr1t", "http://h:99999", "http://"]
+)
+def test_an_endpoint_that_is_no_address_is_bad_input_and_not_repeated(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    with pytest.raises(BadInput, match="AWS_ENDPOINT_URL") as caught:
+        Account(region=REGION).client("sts")
+    assert "s3kr1t" not in "".join(traceback.format_exception(caught.value))
 
 
 # --- pages ------------------------------------------------------------------------------------------------------------

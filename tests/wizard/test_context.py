@@ -35,3 +35,8 @@ def context(tmp_path: Path, endpoint: str | None, key: str) -> Context:
 def test_only_the_sandbox_is_called_so(tmp_path: Path, endpoint: str | None, key: str, badge: str) -> None:
     found = context(tmp_path, endpoint, key)
     assert (found.badge, found.endpoint) == (badge, endpoint or "")
+
+
+def test_a_password_of_the_endpoint_is_not_shown(tmp_path: Path) -> None:
+    found = context(tmp_path, f"http://{CREDENTIALS[0]}:s3kr1t@127.0.0.1:9", CREDENTIALS[0])
+    assert (found.badge, found.endpoint) == ("SANDBOX", "http://(hidden)@127.0.0.1:9")

@@ -110,6 +110,7 @@ def test_health_addresses(server: str) -> None:
     assert endpoint_problem(f"{server}/502") == "answered 502"
     assert "does not answer" in endpoint_problem("http://127.0.0.1:1/")
     assert endpoint_problem("file:///etc/passwd") == "not an http(s) address"
+    assert endpoint_problem("http://u:s3kr1t/x@h/") == "no address, or not of an HTTP server"
 
 
 def test_everything_at_once(aws: Aws, context: Context) -> None:

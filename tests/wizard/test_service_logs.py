@@ -82,17 +82,11 @@ def test_errors_are_grouped_by_cause_and_older_ones_do_not_count(aws: Aws, conte
 
 
 def test_secrets_in_a_line_are_not_shown(aws: Aws, context: Context) -> None:
-    secrets = [
-        *("password=s3kr1t", '{"apiKey": "s3kr1t"}', "Authorization: Bearer s3kr1t", "postgres://u:s3kr1t@h/x"),
-        *('{"Authorization": "Bearer s3kr1t"}', r"{\"apiKey\": \"s3kr1t\"}", "Authorization: Token s3kr1t"),
-        *("password='two s3kr1t'", "no scheme: bearer s3kr1t"),
-    ]
-    for number, secret in enumerate(secrets):
-        write_log(aws, f"f{number}", f"[ERROR] KeyError: 'TABLE_{number}' {secret} end")
-    found, _ = search(context, [f"f{number}" for number in range(len(secrets))], int(time.time() * 1_000) - 60_000)
-    shown = [cause.example for cause in found]
-    assert len(shown) == len(secrets)
-    assert all("(hidden)" in line and "end" in line and "s3kr1t" not in line for line in shown), shown
+    write_log(aws, "f", "[ERROR] KeyError: 'TABLE_X' password=s3kr1t", "Error: Cannot find module 'token=s3kr1t'")
+    write_log(aws, "f", "Error: Cannot find module 'https://u:a/s3kr1t@h/x'")
+    found, _ = search(context, ["f"], int(time.time() * 1_000) - 60_000)
+    assert len(found) == 3
+    assert all("(hidden)" in cause.example and "s3kr1t" not in cause.example + cause.text for cause in found), found
 
 
 def test_logs_that_may_not_be_read_are_unknown(context: Context) -> None:

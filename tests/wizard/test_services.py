@@ -219,16 +219,21 @@ def test_a_command_that_fails_before_cloudformation_is_quoted_and_its_output_is_
     program.parent.mkdir(parents=True)
     program.write_text(
         '#!/bin/sh\n[ "$(command -v serverless)" = "$0" ] || exit 9\n'
-        "echo working\nprintf 'Error:\\nNothing of the kind\\n\\nDocs: x\\n'; exit 1\n"
+        "echo working with s3kr1t\nprintf 'Error:\\nNothing of the kind, token: abc\\n\\nDocs: x\\n'; exit 1\n"
     )
     program.chmod(0o755)
+    definition = ready.root / "amplify-lambda" / "serverless.yml"
+    mark = "# Locally Defined Variables\n"
+    definition.write_text(definition.read_text().replace(mark, f"{mark}    DB_PASSWORD: s3kr1t\n", 1))
     reach(monkeypatch, aws.endpoint)
     monkeypatch.setattr("wizard.locks.require", lambda *_: None)
     common = ["--root", str(ready.root), *options(ready.deployment, ready.workspace.folder), "--yes"]
     assert main(["services", "deploy", "amplify-lambda", *common]) == 1
     out, err = capfd.readouterr()
-    assert out == "amplify-lambda was not deployed: Nothing of the kind. Run it again then: it goes on here.\n"
-    assert err.splitlines()[1:3] == ["amplify-lambda: serverless amplify-lambda:deploy --stage dev", "working"]
+    reason = "Nothing of the kind, token: (hidden)"
+    assert out == f"amplify-lambda was not deployed: {reason}. Run it again then: it goes on here.\n"
+    said = ["amplify-lambda: serverless amplify-lambda:deploy --stage dev", "working with (hidden)"]
+    assert err.splitlines()[1:3] == said
 
 
 def test_a_service_of_another_name_is_found_by_its_stack(ready: Context, aws: Aws) -> None:

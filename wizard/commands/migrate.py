@@ -20,7 +20,7 @@ from wizard.migration.show import shown
 from wizard.migration.states import STATES, UNDOABLE
 from wizard.migration.verify_cleanup import verify_cleanup
 from wizard.second_look import stop_and_think
-from wizard.text import plural
+from wizard.text import plain, plural
 from wizard.users import check_against_account, identity_map, load_map
 
 Subparsers = argparse._SubParsersAction
@@ -249,12 +249,12 @@ def run_resolve(arguments: argparse.Namespace, context: Context) -> Outcome:
         entry = ledger.get(arguments.change)
         if entry is None:
             raise BadInput(f"There is no change {arguments.change}; see `migrate show`.")
-        what = "done by hand" if arguments.done else "skipped"
-        resolved = rollback.given_up(entry, f"{what}: {arguments.reason}")
+        what, reason = "done by hand" if arguments.done else "skipped", plain(arguments.reason)
+        resolved = rollback.given_up(entry, f"{what}: {reason}")
         if resolved is None and entry.state not in ("planned", "conflict", "failed", "kept"):
             raise BadInput(f"Change {arguments.change} is {entry.state}; only what is not done can be resolved.")
         detail = {**entry.detail, "by_hand": arguments.done}
-        ledger.save([resolved or entry.becomes("resolved", f"{what}: {arguments.reason}", detail=detail)])
+        ledger.save([resolved or entry.becomes("resolved", f"{what}: {reason}", detail=detail)])
     return Outcome(0, f"Change {arguments.change} is {what}.", {"id": arguments.change, "how": what})
 
 

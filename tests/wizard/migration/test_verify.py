@@ -146,14 +146,13 @@ def test_an_operator_mends_by_hand_and_says_so(stage: Stage) -> None:
     (shown,) = stage.run("migrate", "show", "--state", "conflict").document["changes"]
     assert shown["id"] == conflict["id"]
     number = str(conflict["id"])
-    assert stage.run("migrate", "resolve", number, "--done", "--reason", "asked the owner").code == 0
+    assert stage.run("migrate", "resolve", number, "--done", "--reason", "asked\x1b[31m the owner").code == 0
     assert stage.run("migrate", "resolve", number, "--skip", "--reason", "again").code == 2
     assert stage.run("migrate", "resolve", "999", "--skip", "--reason", "none").code == 2
     stage.verify()
-    assert (
-        stage.run("migrate", "show", "--state", "resolved").document["changes"][0]["note"]
-        == "done by hand: asked the owner"
-    )
+    (told,) = stage.run("migrate", "show", "--state", "resolved").document["changes"]
+    noted = next(entry.note for entry in stage.entries() if entry.state == "resolved")
+    assert told["note"] == noted == "done by hand: asked\\x1b[31m the owner"
     verified = next(entry for entry in stage.entries() if entry.state == "verified")
     assert stage.run("migrate", "resolve", str(verified.id), "--skip", "--reason", "r").code == 2
 
