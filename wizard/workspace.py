@@ -107,6 +107,17 @@ def make_private(folder: Path) -> None:
         folder.chmod(0o700)
 
 
+def _close_to_others(folder: Path) -> None:
+    """Take from a folder and all in it what a copy, or whoever made it, allowed to others. Raises OSError for the folder."""
+    folder.chmod(0o700)
+    with contextlib.suppress(OSError):  # another process may just be taking a file away
+        for path in folder.rglob("*"):
+            with contextlib.suppress(OSError):
+                mode = path.lstat().st_mode
+                if mode & 0o077 and not stat.S_ISLNK(mode):
+                    path.chmod(stat.S_IMODE(mode) & 0o700)
+
+
 def _is_not_for_us_alone(folder: Path) -> bool:
     """Whether a folder is the root, somebody's home, or open to all for their temporary files."""
     try:
@@ -132,7 +143,7 @@ class Workspace:
         try:
             for path in (folder, self.logs, self.backups, self.reports, self.runs):
                 make_private(path)
-                path.chmod(0o700)  # one that was there already as well
+            _close_to_others(folder)
             strange = [path for path in folder.iterdir() if path.exists() and not (path.is_file() or path.is_dir())]
         except OSError as error:
             raise BadInput(

@@ -183,6 +183,26 @@ def test_a_folder_of_others_is_not_made_private(tmp_path: Path, monkeypatch: pyt
         assert folder == Path("/") or not list(folder.iterdir())
 
 
+def test_a_workspace_that_was_copied_with_other_modes_is_its_owners_only_again(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "copy", tmp_path / "outside"
+    Workspace(folder).write_audit({})
+    for path in (
+        folder / "logs" / "amplify-migrate.log",
+        folder / "backups" / "x.json.gz",
+        folder / "new" / "y",
+        outside,
+    ):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    (folder / "reports" / "link").symlink_to(outside)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o777 if path.is_dir() else 0o666)
+    Workspace(folder)
+    for path in (folder, *folder.rglob("*")):
+        wanted = 0o700 if path.is_dir() else 0o666 if path.is_symlink() else 0o600
+        assert stat.S_IMODE(path.stat().st_mode) == wanted, path
+
+
 def test_two_that_add_to_one_list_of_the_settings_both_do(tmp_path: Path) -> None:
     names = [str(number) for number in range(40)]
 
