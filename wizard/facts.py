@@ -71,6 +71,7 @@ class Facts:
     kept                whether the operator chose to keep the old records
     cut_off             {"step": id, or "rollback"} of the last command, if it did not come to its end; else {}
     plan                {"id": int, "changes": open ones, "fresh": bool, "counts": {state: int},
+                        "undone": whether a rollback of it began,
                         "made": changes that rollback would undo, also where verify found it wrong,
                         "still_to_put_back": items that a deletion took and that do not stand again,
                         "estimate": {"seconds", "dollars", "basis"} of applying what is planned,

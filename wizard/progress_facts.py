@@ -19,7 +19,7 @@ from wizard.migration.entry import encode_key
 from wizard.migration.ledger import Ledger
 from wizard.migration.retained import RETAINED
 from wizard.migration.rewrite import rewrite
-from wizard.migration.states import NEWEST, OPEN, UNDOABLE, last_proof
+from wizard.migration.states import NEWEST, OPEN, STATES, UNDOABLE, last_proof
 from wizard.parallel import each
 from wizard.text import plain, plural
 from wizard.wire import Item
@@ -189,14 +189,15 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
         return _no_plan()
     proof = last_proof(runs)
     clean = proof is not None and proof["code"] == 0 and not unverified
-    told = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())) or "nothing to change"
-    fresh = is_fresh(context, runs)
+    told = ", ".join(f"{counts[state]:,} {state}" for state in STATES if counts.get(state)) or "nothing to change"
+    undone, fresh = is_undone(runs), is_fresh(context, runs)
+    stale = "It was rolled back" if undone else "The user map changed"
     return [
         Fact(
             "plan", "ok" if fresh else "attention", "Plan", f"plan {plan['id']}: {told}",
-            "" if fresh else "The user map changed, or it was rolled back: plan again (6b).",
+            "" if fresh else f"{stale}: plan again (6b).",
             {"id": plan["id"], "changes": sum(counts.get(state, 0) for state in OPEN), "fresh": fresh, "counts": counts,
-             "made": made, "still_to_put_back": len(back), "estimate": estimate.of_apply(runs, waiting),
+             "undone": undone, "made": made, "still_to_put_back": len(back), "estimate": estimate.of_apply(runs, waiting),
              "not_in_map": (plan["summary"] or {}).get("not_in_map", {}).get("count", 0),
              "unknown_references": unknown},
         ),
@@ -239,9 +240,14 @@ def safeguard(context: Context, unsaved: set[str], without_recovery: Sequence[st
     )  # fmt: skip
 
 
+def is_undone(runs: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a rollback began after the last plan was made, whatever the clock said, and however it ended."""
+    return next((run["step"] for run in reversed(runs) if run["step"] in ("6b", "rollback")), "") == "rollback"
+
+
 def is_fresh(context: Context, runs: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the last plan holds the present user map, and nothing was rolled back after it, whatever the clock said."""
-    undone = next((run["step"] for run in reversed(runs) if run["step"] in ("6b", "rollback")), "") == "rollback"
+    """Whether the last plan holds the present user map, and nothing was rolled back after it."""
+    undone = is_undone(runs)
     path, planned = users.map_file(context.workspace), context.workspace.user_map
     if path is None or not path.is_file() or not planned.is_file():
         return not undone

@@ -318,11 +318,23 @@ def apply_locked(facts: Facts) -> str:
     """6c: without a plan for this map, and while what it writes into does not exist."""
     if not _mapping(facts, "plan"):
         return "there is no plan yet (step 6b)"
-    if not _mapping(facts, "plan").get("fresh"):
-        return "the plan is older than the user map; plan again (step 6b)"
+    if why := _stale(facts):
+        return why
     if not _mapping(facts, "new_user_storage").get("exists") or facts.value("consolidation") is not True:
         return "the user storage table and the consolidation bucket do not exist yet (step 4c)"
     return ""
+
+
+def _stale(facts: Facts) -> str:
+    """Why the plan cannot be gone on with, or ""."""
+    plan = _mapping(facts, "plan")
+    if not plan or plan.get("fresh"):
+        return ""
+    if not plan.get("undone"):
+        return "the plan is older than the user map; plan again (step 6b)"
+    if something_to_undo(facts):
+        return "a rollback of the plan began: undo the rest, or plan again (step 6b)"
+    return "the plan was rolled back; plan again (step 6b)"
 
 
 def _nothing_planned(facts: Facts) -> bool:
@@ -357,7 +369,7 @@ def verify_locked(facts: Facts) -> str:
         return ""
     if something_to_undo(facts) and _mapping(facts, "plan").get("fresh"):
         return "not everything is applied, or was found right: plan again (step 6b) and apply (step 6c), or undo"
-    return "the plan is not applied yet (step 6c)"
+    return _stale(facts) or "the plan is not applied yet (step 6c)"
 
 
 def cleanup_done(facts: Facts) -> str:

@@ -309,8 +309,8 @@ def test_the_ledger_tells_plan_safeguard_verification_and_what_is_retained(aws: 
     plan = facts.value("plan")
     assert plan["estimate"]["seconds"] is None  # nothing was measured yet
     assert {**plan, "estimate": 0} == {
-        "id": 1, "changes": 1, "fresh": True, "counts": {"planned": 1, "verified": 1}, "made": 0, "estimate": 0,
-        "still_to_put_back": 0, "not_in_map": 0, "unknown_references": 0,
+        "id": 1, "changes": 1, "fresh": True, "counts": {"planned": 1, "verified": 1}, "undone": False,
+        "made": 0, "estimate": 0, "still_to_put_back": 0, "not_in_map": 0, "unknown_references": 0,
     }  # fmt: skip
     assert facts.value("safeguard") == {"waived": False, "missing": [accounts]}
     assert facts.value("verification") == {"clean": False}
@@ -324,8 +324,10 @@ def test_the_ledger_tells_plan_safeguard_verification_and_what_is_retained(aws: 
     assert facts.value("verification") == {"clean": True}
     with Ledger(context.workspace.ledger) as ledger:
         for step, started, fresh in (("rollback", 9.0, False), ("6b", 5.0, True)):  # the clock was set back meanwhile
-            ledger.add_run(step, started, 0, "", {})
-            assert gather(context, ["plan"]).value("plan")["fresh"] is fresh
+            ledger.begin_run(step, started)  # as after a kill
+            facts = gather(context, ["plan", "verification"])
+            assert (facts.value("plan")["fresh"], facts.value("plan")["undone"]) == (fresh, not fresh)
+            assert facts.value("verification") == {"clean": False}
     deny(context.account, "dynamodb", "DescribeContinuousBackups")
     assert not gather(context, names).known("safeguard")
 

@@ -435,9 +435,18 @@ class Ledger:
 
     def add_run(self, step: str, started: float, code: int, text: str, detail: Mapping[str, Any]) -> None:
         """Remember that a step was carried out."""
+        self.end_run(self.begin_run(step, started), code, text, detail)
+
+    def begin_run(self, step: str, started: float) -> int:
+        """Remember that a step began, as one that was stopped, which it is if nothing ends it; its number."""
+        insert = "INSERT INTO runs (step, started, ended, code, text, detail) VALUES (?, ?, ?, ?, ?, '{}')"
+        return int(self._db.execute(insert, (step, started, started, 130, "It did not end.")).lastrowid or 0)
+
+    def end_run(self, run: int, code: int, text: str, detail: Mapping[str, Any]) -> None:
+        """Remember what a step that began came to."""
         self._db.execute(
-            "INSERT INTO runs (step, started, ended, code, text, detail) VALUES (?, ?, ?, ?, ?, ?)",
-            (step, started, time.time(), code, text, json.dumps(detail, default=str)),
+            "UPDATE runs SET ended = ?, code = ?, text = ?, detail = ? WHERE id = ?",
+            (time.time(), code, text, json.dumps(detail, default=str), run),
         )
 
     def runs(self) -> list[dict[str, Any]]:

@@ -25,17 +25,19 @@ def recorded(
 ) -> Summary:
     """Do the work, remember it as a run of `step` with what it came to and what it cost, and return its summary.
 
-    `summarise` tells at any time what was done so far. What ends the work is recorded and raised.
+    `summarise` tells at any time what was done so far. What ends the work is recorded and raised. The run is on record
+    from its start: a verification from before it must not count after a kill either.
     """
     started, before = time.time(), account.costs.copy()
+    run = ledger.begin_run(step, started)
     try:
         work()
     except Exception as error:
-        # An error that nobody foresaw is remembered too: a verification from before this run must not count after it.
+        # An error that nobody foresaw is remembered too.
         ended, why = (error.exit_code, str(error)) if isinstance(error, MigrateError) else (1, explain(error))
-        ledger.add_run(step, started, ended, why, {**summarise(), "costs": account.costs.since(before)})
+        ledger.end_run(run, ended, why, {**summarise(), "costs": account.costs.since(before)})
         raise
     summary = summarise()
     detail = {**summary, "costs": account.costs.since(before)}
-    ledger.add_run(step, started, code(summary), text(summary), detail)
+    ledger.end_run(run, code(summary), text(summary), detail)
     return summary
