@@ -268,7 +268,7 @@ class Workspace:
         with contextlib.ExitStack() as held:
             with contextlib.suppress(OSError), self._turn():
                 for other in self.runs.iterdir():
-                    with other.open("rb") as file:
+                    with other.open("r+b") as file:  # NFS locks nothing that is only read
                         if _lock_now(file):
                             other.unlink()
                 _lock_now(held.enter_context(open(mine, "ab", opener=private_opener)))
@@ -280,7 +280,7 @@ class Workspace:
 
     def is_running(self, run: str) -> bool:
         """Whether the process of `run` still goes on; False as well where that cannot be told."""
-        with contextlib.suppress(OSError), self._turn(), (self.runs / run).open("rb") as file:
+        with contextlib.suppress(OSError), self._turn(), (self.runs / run).open("r+b") as file:
             return not _lock_now(file)
         return False
 

@@ -164,11 +164,12 @@ class _Run:
 
         def copy(entries: list[Entry]) -> list[Entry]:
             results = copy_objects(self.context.account, [entry.object_copy for entry in entries])
-            # One that failed may have been made all the same: its intent stays until it is looked at again.
+            # One that failed, or that a killed run began, may have been made all the same: its intent stays until it is
+            # looked at again.
             return [
                 entry.becomes(
                     "verified" if one.state in ("copied", "present") else one.state, one.detail,
-                    target_digest=one.etag, intent=one.state == "failed",
+                    target_digest=one.etag, intent=one.state == "failed" or (one.state == "conflict" and entry.intent),
                     detail={
                         **entry.detail, "version": one.version_id, "made": one.state == "copied" or entry.intent,
                         "confirmed": one.state == "copied",
@@ -264,7 +265,10 @@ class _Run:
                 size += one.size
             else:
                 # Not looked at, or not to be seen: what a kill left open stays so.
-                intent = entry.intent and (one.entry.state == "failed" or one.entry.note == UNSEEN_SUM)
+                unseen = (
+                    one.entry.state == "failed" or one.entry.note == UNSEEN_SUM or one.entry.detail.get("archiving")
+                )
+                intent = entry.intent and bool(unseen)
                 ended.append(replace(one.entry, attempts=entry.attempts + 1, intent=intent))
             if size > PORTION:
                 yield prepared, ended

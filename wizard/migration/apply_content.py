@@ -161,7 +161,7 @@ def _oversize(tools: ContentTools, entry: Entry, source: list[Any], user: str, k
             tools.account, ObjectCopy(source[0], source[1], tools.artifacts, target, source[2], source[3])
         )
         if result.state == "conflict":
-            return entry.becomes("conflict", result.detail, intent=False)
+            return entry.becomes("conflict", result.detail)
         if result.state not in ("copied", "present"):  # it may have been made all the same
             return begun.becomes("failed", result.detail, intent=True)
         etag = result.etag if result.state == "copied" or entry.intent else ""

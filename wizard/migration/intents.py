@@ -47,11 +47,14 @@ def _settled(context: Context, entry: Entry) -> Entry:
     account, open_again = context.account, entry.becomes(entry.state, entry.note, intent=False)
     note = "was done when the run was interrupted"
     if entry.kind == "object":
-        check = verify_object(account, entry.object_copy)
+        check = verify_object(account, entry.object_copy, entry.source_digest)
         if check.verdict == "unknown":
             return entry
-        if check.verdict != "match":
+        if check.verdict == "missing":
             return open_again
+        if check.verdict == "differs":
+            # Nothing stood there before. It is never deleted, having no ETag of ours, but listed.
+            return replace(unclear(entry), target_digest="", detail={**entry.detail, "made": True, "was_made": True})
         return entry.becomes(
             "verified", note, intent=False, target_digest=check.etag, detail={**entry.detail, "made": True}
         )
@@ -61,12 +64,12 @@ def _settled(context: Context, entry: Entry) -> Entry:
             return unclear(entry)
         return replace(finished(entry, note), intent=False) if made else open_again
     if beside := object_beside(context, entry):
-        check = verify_object(account, beside)
+        check = verify_object(account, beside, beside.etag)
         if check.verdict == "match":
             detail = {**entry.detail, "object_etag": check.etag}
             return entry.becomes("verified", note, intent=False, detail=detail)
         # A row of versions may be written and its PDF not yet: apply goes on with it, rollback puts it back.
-        return entry if entry.action == "disclosures" or check.verdict == "unknown" else open_again
+        return open_again if check.verdict == "missing" and entry.action != "disclosures" else entry
     if entry.detail.get("archiving"):
         entry = with_archived(context, entry)
         open_again = entry.becomes(entry.state, entry.note, intent=False)

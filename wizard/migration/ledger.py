@@ -200,9 +200,10 @@ class Ledger:
         if before is not None:
             # A sum that may have been made keeps its record as well: it holds the only copy of the old row.
             entry = replace(entry, turn=before.turn + (before.undoable or bool(before.intent and before.removed)))
-            if before.undoable and before.state in ("conflict", "failed"):
-                # What verify found wrong is taken up by the new turn; the record of what was written stays.
-                self._db.execute("UPDATE changes SET state = 'applied' WHERE id = ?", (before.id,))
+            beside = entry.kind == "item" and entry.state == "kept" and before.state in ("applied", "verified")
+            if before.undoable and (beside or before.state in ("conflict", "failed")):
+                # The new turn takes up what was found wrong. The record of what was written stays, and proves nothing.
+                self.keep(before, before.note)
         names = COLUMNS.removeprefix("id, ")
         marks = ", ".join("?" for _ in names.split(", "))
         # One that is replaced gets a new id: ids stand in the order of the work, which rollback undoes backwards.

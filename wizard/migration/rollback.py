@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from wizard.aws import Account
-from wizard.aws_errors import AWS_ERRORS, explain
+from wizard.aws_errors import ABSENT, AWS_ERRORS, code_of, explain
 from wizard.catalog.tables import BY_KEY, TABLES
 from wizard.context import Context
 from wizard.errors import Blocked
@@ -145,25 +145,30 @@ class _Run:
                 self._batch(batch)
 
     def _batch(self, batch: list[Entry]) -> None:
+        for wave in waves(batch, _places):
+            if half := self._wave(wave):
+                self._wave(half)
+
+    def _wave(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Undo changes that nowhere meet; returns those of which the second half is still to come."""
         context, ended, half = self.context, list[Entry](), list[Entry]()
-        undo = partial(self._undo, {entry.id: origins_of(self.ledger, context.deployment, entry) for entry in batch})
+        undo = partial(self._undo, {entry.id: origins_of(self.ledger, context.deployment, entry) for entry in entries})
         try:
-            for wave in waves(batch, _places):
-                for entry, why in each(undo, wave, workers=context.workers, control=context.control):
-                    if why == _HALF:
-                        half.append(replace(entry, detail={**entry.detail, "taken_back": True}))
-                        continue
-                    if why:
-                        self.left_total += 1
-                        if len(self.left) < LISTED:
-                            self.left.append({**shown(entry), "why": why})
-                        ended.append(entry.becomes(entry.state, f"{_LEFT_SIGN}{why}"))
-                    else:
-                        self.undone[entry.target_place] += entry.undoable or entry.intent
-                        ended.append(entry.becomes("rolled back", intent=False))
-                    place = entry.target_place
-                    self._looked[place] += 1
-                    context.feed.emit(Progress(place, self._looked[place], self._totals[place], "changes", "rollback"))
+            for entry, why in each(undo, entries, workers=context.workers, control=context.control):
+                if why == _HALF:
+                    half.append(replace(entry, detail={**entry.detail, "taken_back": True}))
+                    continue
+                if why:
+                    self.left_total += 1
+                    if len(self.left) < LISTED:
+                        self.left.append({**shown(entry), "why": why})
+                    ended.append(entry.becomes(entry.state, f"{_LEFT_SIGN}{why}"))
+                else:
+                    self.undone[entry.target_place] += entry.undoable or entry.intent
+                    ended.append(entry.becomes("rolled back", intent=False))
+                place = entry.target_place
+                self._looked[place] += 1
+                context.feed.emit(Progress(place, self._looked[place], self._totals[place], "changes", "rollback"))
         finally:
             # What is undone is recorded, also when a cancel or a lost lock ends the batch.
             for entry, item in self._taken:
@@ -172,8 +177,7 @@ class _Run:
             self._taken.clear()
             if not self.dry_run:
                 self.ledger.save([*ended, *half])
-        if half:
-            self._batch(half)
+        return half
 
     def _undo(self, origins: Mapping[int, list[Origin]], entry: Entry) -> str | None:
         try:
@@ -182,6 +186,8 @@ class _Run:
             self._taken.append((entry, error.item))
             return f"{_NOT_YET}{error}"
         except AWS_ERRORS as error:
+            if code_of(error) in ABSENT:
+                return f"{entry.target_place} or {entry.source_place} is gone"
             return f"{_NOT_YET}{explain(error)}"
 
     def summary(self) -> dict[str, Any]:
@@ -359,9 +365,11 @@ def _objects_of_content(context: Context, entry: Entry, dry_run: bool) -> str | 
             return f"{plain(key, 120)} was written again since it was archived; it is left"
     copy, etag = object_beside(context, entry), entry.detail.get("object_etag", "")
     if copy is not None and entry.intent and not etag:
-        check = verify_object(account, copy)
+        check = verify_object(account, copy, copy.etag)
         if check.verdict == "unknown":
             return _UNSEEN
+        if check.verdict == "differs":
+            return _LEFT
         etag = check.etag if check.verdict == "match" else ""
     if copy is not None and etag:
         result = delete_copy(account, copy, etag, dry_run=dry_run)

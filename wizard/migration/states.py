@@ -23,8 +23,8 @@ NEWEST = (
 # What was made or may have been, and so can be undone. With `was_made` verify found wrong what was written, or its old
 # item is no copy; with an intent nobody has seen yet whether it was written.
 MADE = (
-    "(state IN ('applied', 'verified')"
-    " OR state IN ('planned', 'conflict', 'failed', 'kept') AND (intent = 1 OR json_extract(detail, '$.was_made')))"
+    "(state IN ('applied', 'verified') OR state IN ('planned', 'conflict', 'failed', 'kept', 'resolved')"
+    " AND (intent = 1 OR json_extract(detail, '$.was_made')))"
 )
 _TRACES = " OR ".join(f"json_extract(detail, '$.{name}')" for name in TRACES)
 UNDOABLE = (
