@@ -249,10 +249,10 @@ class Killed(BaseException):
     """Nothing runs after it that records a result."""
 
 
-def die_once_answered(context: Context, operation: str) -> None:
-    """This run is killed when DynamoDB has carried out an operation, and knows nothing of it."""
+def die_once_answered(context: Context, operation: str, service: str = "dynamodb") -> None:
+    """This run is killed when AWS has carried out an operation, and knows nothing of it."""
 
     def die(**_: Any) -> None:
         raise Killed
 
-    context.account.client("dynamodb").meta.events.register_last(f"after-call.dynamodb.{operation}", die)
+    context.account.client(service).meta.events.register_last(f"after-call.{service}.{operation}", die)

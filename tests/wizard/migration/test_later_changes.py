@@ -9,7 +9,7 @@ from tests.wizard.migration.stage import ANN, BOB, Item, Killed, Stage, die_once
 
 ASSISTANTS, KEYS, ACCOUNTS = "assistants/assistants", "object-access/api-keys", "lambda/accounts"
 HISTORY, STORAGE = "lambda/history-cost-calculations", "lambda/user-data-storage"
-STATES, SHARES = "agent-loop/agent-state", "lambda/"
+STATES, SHARES, PROMPTS = "agent-loop/agent-state", "lambda/", "agent-loop/agent-event-templates"
 
 
 def accounts(user: str, *ids: str, **more: Item) -> Item:
@@ -200,3 +200,24 @@ def test_a_share_that_is_changed_under_the_old_id_follows_and_its_row_never_goes
         assert stage.run("rollback").code == 0
         assert stage.scan(STORAGE) == []
     assert stage.scan(SHARES) == [shared("later")]
+
+
+def test_what_was_changed_on_both_sides_stays_on_both_and_the_cleanup_comes_to_an_end(stage: Stage) -> None:
+    old, new = ({"user": s(user), "tag": s("t"), "prompt": s("first")} for user in (ANN, "a-100"))
+    stage.put(PROMPTS, old)
+    stage.migrate()
+    stage.put(PROMPTS, {**old, "prompt": s("old")}, {**new, "prompt": s("new")})
+    stage.migrate()
+    assert stage.cleanup()["total"] == 0
+    assert {item["prompt"]["S"] for item in stage.scan(PROMPTS)} == {"old", "new"}
+
+
+def test_what_is_missing_after_it_was_verified_is_planned_again_by_every_plan(stage: Stage) -> None:
+    stage.put(PROMPTS, {"user": s(ANN), "tag": s("t")})
+    stage.migrate()
+    stage.delete(PROMPTS, "a-100", "t")
+    stage.verify(1)
+    assert [stage.plan()["changes"] for _ in range(2)] == [1, 1]
+    stage.apply()
+    stage.verify()
+    assert len(stage.scan(PROMPTS)) == 2

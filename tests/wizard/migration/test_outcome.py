@@ -11,7 +11,7 @@ from tests.wizard.migration.few import TASKS
 from tests.wizard.migration.stage import ANN, BOB, MAP, Killed, Stage, die_once_answered, n, run, s
 
 KEYS, TAGS, STORAGE = "object-access/api-keys", "lambda/user-tags", "lambda/user-data-storage"
-SHARES = "lambda/"
+SHARES, PROMPTS = "lambda/", "agent-loop/agent-event-templates"
 THEIRS = s("by a service")
 
 
@@ -46,9 +46,17 @@ CASES = {
 }  # fmt: skip
 
 
-def killed(stage: Stage, operation: str) -> None:
+def killed(stage: Stage, operation: str, *, unsent: bool = False) -> None:
+    """An apply that dies when DynamoDB has carried out an operation, or `unsent` before it is asked to."""
     context = stage.context()
-    die_once_answered(context, operation)
+    if unsent:
+
+        def die(**_: Any) -> None:
+            raise Killed
+
+        context.account.client("dynamodb").meta.events.register_first(f"before-call.dynamodb.{operation}", die)
+    else:
+        die_once_answered(context, operation)
     with pytest.raises(Killed):
         run(context, "migrate", "apply")
 
@@ -125,20 +133,53 @@ def test_what_a_service_writes_beside_what_a_killed_run_wrote_or_was_to_write_hi
 ) -> None:
     stage.put(KEYS, {"api_owner_id": s("k"), "owner": s(ANN)})
     stage.plan()
-    context = stage.context()
-    if when == "after":
-        die_once_answered(context, "UpdateItem")
-    else:
-        die_unsent(context)
-    with pytest.raises(Killed):
-        run(context, "migrate", "apply")
+    killed(stage, "UpdateItem", unsent=when == "before")
     stage.set(KEYS, ("k",), beside=THEIRS)
     assert stage.run("rollback").code == 0
     assert stage.get(KEYS, "k") == {"api_owner_id": s("k"), "owner": s(ANN), "beside": THEIRS}
 
 
-def die_unsent(context: Any) -> None:
-    def die(**_: Any) -> None:
-        raise Killed
+def test_an_item_that_a_service_puts_where_a_killed_run_was_to_copy_is_no_copy_for_the_cleanup(stage: Stage) -> None:
+    ours, theirs = ({"user": s(user), "tag": s("t"), "prompt": s(user)} for user in (ANN, MAP[ANN]))
+    stage.put(PROMPTS, ours)
+    stage.plan()
+    killed(stage, "PutItem", unsent=True)
+    stage.put(PROMPTS, theirs)
+    stage.plan()
+    stage.apply()
+    stage.verify()
+    assert stage.cleanup()["total"] == 0
+    assert {item["prompt"]["S"] for item in stage.scan(PROMPTS)} == {ANN, MAP[ANN]}
 
-    context.account.client("dynamodb").meta.events.register_first("before-call.dynamodb.UpdateItem", die)
+
+@pytest.mark.parametrize("then", ["rollback", "apply"])
+@pytest.mark.parametrize("changed", ["old", "new"])
+def test_an_object_of_a_killed_run_is_ours_or_listed_whatever_a_service_writes_next(
+    stage: Stage, changed: str, then: str
+) -> None:
+    home, chats = stage.bucket("lambda/consolidation"), stage.bucket("lambda/user-conversations")
+    s3 = stage.aws.client("s3")
+    s3.put_object(Bucket=chats, Key=f"{ANN}/c", Body=b"first")
+    stage.plan()
+    context = stage.context()
+    die_once_answered(context, "CopyObject", "s3")
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+    written = {"old": (chats, f"{ANN}/c"), "new": (home, "conversations/a-100/c")}[changed]
+    s3.put_object(Bucket=written[0], Key=written[1], Body=b"by a service")
+    undo(stage, then)
+    assert s3.get_object(Bucket=written[0], Key=written[1])["Body"].read() == b"by a service"
+
+
+def test_what_an_operator_resolved_is_still_undone_where_it_is_ours(stage: Stage) -> None:
+    stage.put(KEYS, {"api_owner_id": s("k"), "owner": s(ANN), "delegate": s(BOB)})
+    stage.plan()
+    killed(stage, "UpdateItem")
+    stage.set(KEYS, ("k",), owner=THEIRS)
+    stage.plan()
+    (change,) = stage.entries()
+    assert stage.run("migrate", "resolve", str(change.id), "--done", "--reason", "looked at").code == 0
+    stage.run("rollback")
+    assert stage.get(KEYS, "k") == {"api_owner_id": s("k"), "owner": THEIRS, "delegate": s(BOB)}
+    assert stage.run("migrate", "resolve", str(change.id), "--skip", "--reason", "it is theirs").code == 0
+    assert stage.run("rollback").code == 0

@@ -325,3 +325,30 @@ def test_a_sum_beside_which_a_service_went_on_is_taken_back_once_whenever_the_ro
         run(context, "rollback")
     assert back(stage)["left"] == []
     assert stage.scan(COSTS) == [{**old, "dailyCost": n("0.57")}]
+
+
+def test_of_two_sums_of_one_row_the_earlier_one_is_never_lost_in_undoing_the_later(stage: Stage) -> None:
+    old = {"id": s(ANN), "accountInfo": s("c"), "dailyCost": n("0.5")}
+    stage.put(COSTS, old)
+    stage.migrate()
+    stage.delete(COSTS, "a-100", "c")  # by whomever
+    stage.put(COSTS, {**old, "dailyCost": n("0.3")})
+    stage.verify(1)
+    stage.plan()
+    stage.apply()
+    left = back(stage, 1)["left"]
+    assert stage.scan(COSTS) == [{**old, "dailyCost": n("0.3")}]
+    (first,) = (entry for entry in stage.entries() if entry.id == left[0]["id"])
+    assert first.removed == old
+
+
+def test_what_cannot_be_undone_because_its_table_is_gone_is_taken_off_the_list_by_the_operator(stage: Stage) -> None:
+    old = "lambda-basic-ops/user-storage"
+    stage.create("lambda/user-data-storage")
+    stage.put(old, {"PK": s(f"{ANN}#app#e"), "SK": s("1"), "appId": s(f"{ANN}#app"), "entityType": s("e")})
+    stage.migrate()
+    stage.db.delete_table(TableName=stage.name(old))
+    (left,) = back(stage, 1)["left"]
+    assert stage.run("migrate", "resolve", str(left["id"]), "--skip", "--reason", "it went with its stack").code == 0
+    back(stage)
+    assert len(stage.scan("lambda/user-data-storage")) == 1
