@@ -17,6 +17,7 @@ import pathlib
 import re
 import stat
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -47,6 +48,8 @@ SECRETS = {
     "parameter": "s3kr1t-parameter-c4d1ff",
     "var file": "s3kr1t-in-var-file-0b3e",
     "connection": "s3kr1t-in-a-connection-string-e2d9",
+    "address": "s3kr1t-before-a-host-5b1e",
+    "log line": "s3kr1t-in-a-log-line-90ad",
     "body": "s3kr1t-body-of-an-item-58f2",
     "object": "s3kr1t-body-of-an-object-d1c7",
 }
@@ -138,6 +141,11 @@ def plant(demo: Demo) -> None:
     for name, kind in (("OPENAI_API_KEY", "SecureString"), ("DB_PASSWORD", "String")):
         path = f"/amplify/dev/amplify-v6-lambda/{name}"
         account.call("ssm", "put_parameter", Name=path, Value=SECRETS["parameter"], Type=kind)
+    logs, group = account.client("logs"), "/aws/lambda/amplify-v6-lambda-dev-user_data_router"
+    logs.create_log_stream(logGroupName=group, logStreamName="s")
+    message = f"[ERROR] Cannot find module 'token={SECRETS['log line']}' with password={SECRETS['log line']}"
+    event = {"timestamp": int(time.time() * 1_000), "message": message}
+    logs.put_log_events(logGroupName=group, logStreamName="s", logEvents=[event])
     var = demo.root / "var" / "dev-var.yml"
     var.write_text(var.read_text() + f"OAUTH_CLIENT_SECRET: {SECRETS['var file']}\n")
     service = demo.root / "amplify-lambda" / "serverless.yml"
@@ -148,7 +156,8 @@ def plant(demo: Demo) -> None:
     indent = text[text.rindex("\n", 0, at) + 1 : at]
     wanted = {
         "DB_PASSWORD": SECRETS["var file"], "OPENAI_API_KEY": SECRETS["var file"], "SMTP_PASS": SECRETS["var file"],
-        "DB_ADDRESS": f"postgres://svc:{SECRETS['connection']}@db.example.edu/x",
+        "DB_ADDRESS": f"postgres://svc:a/{SECRETS['connection']}@db.example.edu/x",
+        "GIT_REMOTE": f"https://{SECRETS['address']}@git.example.edu/x",
     }  # fmt: skip
     lines = "".join(f"{indent}{name}: {value}\n" for name, value in wanted.items())
     service.write_text(text.replace(local, local + lines, 1))
@@ -364,6 +373,7 @@ def test_nothing_that_is_written_or_shown_holds_a_secret(walk: Walk) -> None:
     found += [one for name, text in walk.printed.items() for one in found_in(name, text.encode())]
     found += [one for arguments in walk.started for one in found_in("an argument list", arguments.encode())]
     assert found == []
+    assert "Cannot find module 'token=(hidden)" in walk.printed["03 services verify"]
     for face in ("plain prompts", "screens"):  # they showed the places where secrets are, and changes
         assert {"DB_PASSWORD", "DB_ADDRESS", "SMTP_PASS", "(hidden)"} <= set(
             re.findall(r"DB_\w+|SMTP_\w+|\(hidden\)", walk.printed[face])
