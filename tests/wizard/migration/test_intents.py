@@ -17,7 +17,7 @@ from wizard.aws import is_read
 from wizard.migration import apply as applying
 
 ACCOUNTS, STORAGE, VERSIONS = "lambda/accounts", "lambda/user-data-storage", "data-disclosure/versions"
-ARTIFACTS, KEYS = "artifacts/user-artifacts", "object-access/api-keys"
+ARTIFACTS, KEYS, TASKS = "artifacts/user-artifacts", "object-access/api-keys", "agent-loop/scheduled-tasks"
 COSTS = "lambda/cost-calculations"
 
 
@@ -161,6 +161,32 @@ def test_an_update_of_a_killed_run_is_known_although_a_service_wrote_since(stage
     stage.verify()
     assert stage.run("rollback").code == 0
     assert stage.get(KEYS, "k") == {"api_owner_id": s("k"), "owner": s(ANN), "lastAccessed": s("today")}
+
+
+def test_an_update_of_a_killed_run_is_known_although_other_pointers_of_its_list_stay(stage: Stage) -> None:
+    stage.create(STORAGE)
+    stage.bucket("lambda/consolidation")
+    bucket, logs = stage.bucket("agent-loop/scheduled-tasks-logs"), []
+    for number, body in enumerate((b'{"out": 1}', b"{no json")):
+        key = f"{ANN}/t/logs/e{number}.json"
+        stage.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
+        logs.append({"M": {"executionId": s(f"e{number}"), "detailsKey": s(key)}})
+    stage.put(TASKS, {"user": s(ANN), "taskId": s("t"), "active": n(1), "logs": {"L": logs}})
+    seeded = stage.dump()
+    stage.plan({ANN: ANN})
+    context = stage.context()
+
+    def die(**_: Any) -> None:
+        raise Killed
+
+    context.account.client("dynamodb").meta.events.register_first("before-parse.dynamodb.UpdateItem", die)
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+    assert stage.dump() != seeded
+    stage.apply()
+    assert [entry.state for entry in stage.entries() if entry.action == "update"] == ["applied"]
+    assert stage.run("rollback").code == 0
+    assert stage.dump() == seeded
 
 
 def test_a_plan_that_cannot_see_what_a_killed_run_wrote_keeps_its_record(stage: Stage) -> None:
