@@ -154,15 +154,19 @@ def connect(choice: Choice, feed: Feed, control: Control, arguments: argparse.Na
     keys = [*(row.config_key for row in TABLES), *(row.config_key for row in BUCKETS)]
     deployment = Deployment(dep, stage, account.region, overrides_from(os.environ, keys))
     try:
-        folder = default_folder(account.id, deployment)
+        number = account.id
     except botocore.exceptions.BotoCoreError as error:
         raise Blocked(
             f"AWS is out of reach: {explain(error).rstrip('.')}. Check the network, the region and AWS_ENDPOINT_URL."
         ) from error
     except botocore.exceptions.ClientError as error:
         raise Blocked(f"AWS does not say whose account this is: {explain(error)}. Check the credentials.") from error
-    workspace = Workspace(Path(arguments.workspace or folder).expanduser())
-    workspace.belongs_to(account.id, deployment)
+    try:
+        folder = Path(arguments.workspace or default_folder(number, deployment)).expanduser()
+    except RuntimeError as error:
+        raise BadInput("There is no such home directory here; give --workspace another folder.") from error
+    workspace = Workspace(folder)
+    workspace.belongs_to(number, deployment)
     endpoint = endpoint_of(account)
     return Context(
         deployment, account, workspace, feed, control, root, max(1, arguments.workers), arguments.yes, arguments.confirm,

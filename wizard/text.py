@@ -35,7 +35,7 @@ def without_credentials(text: str) -> str:
 
 # What shows by itself that it is a secret: private keys, JWTs, and keys of OpenAI, Stripe, GitHub, Google and Slack.
 _TOKEN = re.compile(
-    r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|$)|\beyJ[\w-]{8,}\.[\w.-]+|\b[rs]k[-_](?=[\w-]{0,60}\d)[\w-]{8,}"
+    r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|$)|\beyJ[\w-]{6,}\.[\w.-]+|\b[rs]k[-_](?=[\w-]{0,60}\d)[\w-]{8,}"
     r"|\bgh[a-z]_\w{30,}|\bgithub_pat_\w+|\bAIza[\w-]{30,}|\bxox[a-z]-[\w-]+|(?<=hooks\.slack\.com/)[^\s\"']+",
     re.DOTALL,
 )

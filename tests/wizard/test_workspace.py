@@ -21,6 +21,7 @@ from tests.wizard.cli_run import Cli, reach
 from tests.wizard.migration.few import fill
 from tests.wizard.migration.stage import MAP, Dump, Stage, s
 from tests.wizard.migration.stage import before as before_the_write
+from wizard.cli import main
 from wizard.errors import BadInput
 from wizard.workspace import Workspace, log_handler
 
@@ -201,6 +202,21 @@ def test_a_workspace_that_was_copied_with_other_modes_is_its_owners_only_again(t
     for path in (folder, *folder.rglob("*")):
         wanted = 0o700 if path.is_dir() else 0o666 if path.is_symlink() else 0o600
         assert stat.S_IMODE(path.stat().st_mode) == wanted, path
+
+
+def test_who_has_no_home_gives_a_workspace(
+    aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def nobody(number: int) -> None:
+        raise KeyError(number)
+
+    reach(monkeypatch, aws.endpoint)
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    words = ["migrate", "status", "--dep-name", "v6", "--stage", "dev"]
+    assert (main(words), "give --workspace" in capfd.readouterr().err) == (2, True)
+    assert main([*words, "--workspace", str(tmp_path)]) == 0
 
 
 def test_two_that_add_to_one_list_of_the_settings_both_do(tmp_path: Path) -> None:

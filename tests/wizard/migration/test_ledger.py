@@ -252,3 +252,8 @@ def test_one_of_a_version_that_knew_nothing_of_taken_items_can_be_looked_at(tmp_
     old.close()
     with Ledger(path, writable=False) as ledger:
         assert ledger.taken() == []
+
+
+def test_text_that_cannot_be_recorded_is_no_damage(tmp_path: Path) -> None:
+    with pytest.raises(UnicodeEncodeError), Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.put(change("ann", note="\udcff"))
