@@ -9,7 +9,7 @@ import itertools
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,11 +19,13 @@ import botocore.exceptions
 from wizard.aws_errors import ABSENT, AWS_ERRORS, DENIED, code_of, explain
 from wizard.batch_get import MOST, batch_get
 from wizard.catalog.model import Table
-from wizard.catalog.tables import TABLES
+from wizard.catalog.tables import BY_KEY, TABLES
 from wizard.context import Context
 from wizard.errors import BadInput, Blocked
 from wizard.events import Progress
+from wizard.migration.ledger import Ledger
 from wizard.migration.scan import LOCK_KEY
+from wizard.migration.states import DONE
 from wizard.parallel import each
 from wizard.text import plain, plural
 from wizard.user_pool import compare_with_pool, idp_prefix, read_pool, sub_pairs
@@ -55,6 +57,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 USER_MAP = "csv_file"  # setting of the workspace: the user map that was checked last without errors
+_USERS = BY_KEY["COGNITO_USERS_DYNAMODB_TABLE"]
 _SYSTEM = re.compile(r".+-[0-9]{6}")  # `AppName-123456`, the owner of a system API key
 _ASSISTANT = re.compile(r"ast[a-z]*/.+")  # assistants are principals of object access
 
@@ -87,8 +90,7 @@ def load_map(path: Path) -> UserMap:
 
 def cognito_users_table(context: Context) -> str:
     """The name of the table with one row per user."""
-    row = next(table for table in TABLES if table.config_key == "COGNITO_USERS_DYNAMODB_TABLE")
-    return context.deployment.name(row.config_key, row.pattern).value
+    return context.deployment.name(_USERS.config_key, _USERS.pattern).value
 
 
 def look_up(context: Context, ids: Iterable[str]) -> dict[str, str]:
@@ -159,7 +161,7 @@ def check_against_account(context: Context, user_map: UserMap, user_pool_id: str
             raise
         known, complaints = {}, [_not_looked_up(context, error)]
     else:
-        complaints = compare_with_users(user_map, known)
+        complaints = compare_with_users(user_map, known, _made_here(context.workspace))
     if user_pool_id:
         users = read_pool(context.account, user_pool_id)
         complaints += compare_with_pool(user_map, users, idp_prefix(context), known)
@@ -172,9 +174,21 @@ def _not_looked_up(context: Context, error: Exception) -> Complaint:
     )
 
 
-def compare_with_users(user_map: UserMap, known: Mapping[str, str]) -> list[Complaint]:
-    """`known` is id -> e-mail address of those ids of the map that have a row in cognito-users. Pure."""
-    return [*listed(_taken(user_map, known)), *listed(_without_row(user_map, known))]
+def _made_here(workspace: Workspace) -> frozenset[tuple[str, str]]:
+    """(old id, new id) of the rows of cognito-users that were applied from this workspace: nobody need be told of them."""
+    if not workspace.ledger.exists():
+        return frozenset()
+    with Ledger(workspace.ledger, writable=False) as ledger:
+        done = ledger.select((*DONE, "cleaned"), rows=(_USERS.config_key,))
+    return frozenset((entry.source_key["user_id"]["S"], entry.target_key["user_id"]["S"]) for entry in done)
+
+
+def compare_with_users(
+    user_map: UserMap, known: Mapping[str, str], ours: Collection[tuple[str, str]] = ()
+) -> list[Complaint]:
+    """`known` is id -> e-mail address of those ids of the map that have a row in cognito-users, `ours` see `_made_here`. Pure."""
+    mine = UserMap(tuple(row for row in user_map.rows if (row.old, row.new) not in ours))
+    return [*listed(_taken(mine, known)), *listed(_without_row(mine, known))]
 
 
 def _taken(user_map: UserMap, known: Mapping[str, str]) -> Iterator[Complaint]:

@@ -60,6 +60,7 @@ def principals(stage: Stage) -> set[str]:
 
 
 def test_proven_copies_go_and_nothing_else(done: Stage) -> None:
+    assert "has a row" not in done.run("users", "check", done.csv()).text, "what this migration copied is no news"
     document = done.cleanup()
     assert document["tables"] == {done.name(USERS): 2, done.name(ACCESS): 2, done.name(TASKS): 1}
     assert principals(done) == {"a-100", "b-200", EVE}
