@@ -140,6 +140,7 @@ class Account:
                 hide_what_was_written(client)
                 if gated:
                     client.meta.events.register_first("before-call", self._gate)
+                    client.meta.events.register_first("before-send", self._still_held)
                 self._clients[name] = client
             return self._clients[name]
 
@@ -170,6 +171,11 @@ class Account:
         # Below every client call, s3transfer's included: a dry run cannot write by any way.
         if self.read_only and not is_read(model.name):
             raise WriteRefused(f"{model.name} was refused: this run only looks.")
+
+    def _still_held(self, event_name: str, **_: Any) -> None:
+        # Each attempt: the SDK repeats a request of itself, and the machine may have slept since the one before.
+        if not self.read_only and not is_read(event_name.rpartition(".")[2]):
+            self.lock_held()
 
     @contextlib.contextmanager
     def only_looking(self) -> Iterator[None]:

@@ -130,6 +130,25 @@ def test_a_lost_lock_stops_writes_and_no_reads(aws: Aws, table: str) -> None:
     assert account.call("dynamodb", "scan", TableName=TABLE)["Items"] == []
 
 
+def test_a_lock_that_is_lost_between_two_attempts_stops_the_second(aws: Aws, table: str) -> None:
+    account = aws.account()
+    attempts: list[str] = []
+
+    def lost() -> None:
+        if attempts:
+            raise Blocked("the lock was lost")
+
+    def broken_line(event_name: str, **_: Any) -> None:
+        attempts.append(event_name)
+        raise botocore.exceptions.ConnectionClosedError(endpoint_url=aws.endpoint)
+
+    account.lock_held = lost
+    account.client("dynamodb").meta.events.register_last("before-send", broken_line)
+    with pytest.raises(Blocked, match="lost"):
+        put(account)
+    assert attempts == ["before-send.dynamodb.PutItem"]
+
+
 def test_a_cancel_stops_before_the_next_request(aws: Aws, table: str) -> None:
     account = aws.account()
     account.control.cancel()
