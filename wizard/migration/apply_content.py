@@ -327,7 +327,7 @@ def _disclosures(tools: ContentTools, entry: Entry) -> Prepared:
         return Prepared(entry.becomes("conflict", "the item is gone"))
     target = f"dataDisclosure/{name}"
     after = {**row, "pdf_id": {"S": target}}
-    if "s3_reference" in row:
+    if row.get("s3_reference", {}).get("S", "").endswith(f"/{name}"):  # what else a service wrote there is its own
         after["s3_reference"] = {"S": f"s3://{tools.consolidation}/{target}"}
     if row.get("pdf_id") not in ({"S": name}, {"S": target}):
         return Prepared(entry.becomes("conflict", "a planned value was changed since the plan"))

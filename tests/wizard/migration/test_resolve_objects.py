@@ -176,6 +176,20 @@ def test_a_new_version_of_the_disclosure_is_told_by_verify(stage: Stage, s3: Any
     assert stage.run("cleanup", "apply").code == 3
 
 
+def test_a_reference_of_a_disclosure_that_a_service_wrote_since_the_plan_is_its_own(stage: Stage, s3: Any) -> None:
+    stage.bucket("lambda/consolidation")
+    s3.put_object(Bucket=stage.bucket("data-disclosure/storage"), Key="d_1.pdf", Body=b"%PDF")
+    row = {"key": s("latest"), "version": n(1), "pdf_id": s("d_1.pdf"), "s3_reference": s("s3://any/d_1.pdf")}
+    stage.put(VERSIONS, row)
+    stage.plan()
+    theirs = {**row, "s3_reference": s("https://example.edu/disclosure")}
+    stage.put(VERSIONS, theirs)
+    stage.apply()
+    assert stage.scan(VERSIONS) == [{**theirs, "pdf_id": s("dataDisclosure/d_1.pdf")}]
+    assert stage.run("rollback").code == 0
+    assert stage.scan(VERSIONS) == [theirs]
+
+
 def test_a_pdf_that_no_version_names_stays_where_an_upload_becomes_a_version(stage: Stage, s3: Any) -> None:
     target, pdfs = stage.bucket("lambda/consolidation"), stage.bucket("data-disclosure/storage")
     queue = stage.aws.client("sqs").create_queue(QueueName="q")["QueueUrl"]
