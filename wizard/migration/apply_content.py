@@ -32,7 +32,7 @@ from wizard.migration.entry import Entry
 from wizard.migration.objects import ObjectCopy, ObjectResult, copy_object, object_stands, read_object, verify_object
 from wizard.migration.objects import put_new as put_object
 from wizard.migration.outcome import row_went_through, unclear
-from wizard.migration.rewrite import put_back, traces
+from wizard.migration.rewrite import holds, put_back, traces
 from wizard.migration.writes import Lost, Write, put_new, read, send, update
 from wizard.text import plural
 from wizard.wire import digest, same
@@ -354,12 +354,15 @@ def _disclosures(tools: ContentTools, entry: Entry) -> Prepared:
             return changed.becomes("failed", why, intent=True)
         return entry.becomes("failed", f"the PDF was not copied, the row is as it was: {result.detail}", intent=False)
 
-    detail = {**entry.detail, "done": [name], "object": target}
+    detail, written = {**entry.detail, "done": [name], "object": target}, traces(row, after)
+    anew = {change.path for change in written}
+    # What a run that was interrupted before the copy wrote, and what still stands of it, is undone with the rest.
+    earlier = (change for change in entry.written if change.path not in anew and holds(after, change))
     recorded = replace(
-        entry, source_digest=digest(row), target_digest=digest(after), written=traces(row, after), detail=detail
+        entry, source_digest=digest(row), target_digest=digest(after), written=(*earlier, *written), detail=detail
     )
-    if same(row, after):  # written by a run that was interrupted before the copy
-        return Prepared(replace(recorded, written=entry.written), first=put_pdf)
+    if not written:
+        return Prepared(recorded, first=put_pdf)
     return Prepared(recorded, (update(entry.target_place, tuple(entry.target_key), row, after),), after=put_pdf)
 
 

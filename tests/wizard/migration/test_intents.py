@@ -78,6 +78,22 @@ def test_killed_between_a_row_of_versions_and_its_pdf(disclosed: Stage, command:
     assert (disclosed.dump(), objects_of(disclosed)) == (seeded, files)
 
 
+def test_what_a_service_writes_again_of_a_row_of_versions_of_a_killed_run_leaves_the_rest_on_record(
+    disclosed: Stage,
+) -> None:
+    (seeded,) = disclosed.scan(VERSIONS)
+    disclosed.plan()
+    context = disclosed.context()
+    die_at(context, "s3", "CopyObject")
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+    (row,) = disclosed.scan(VERSIONS)
+    disclosed.put(VERSIONS, {**row, "s3_reference": seeded["s3_reference"]})
+    disclosed.apply()
+    assert disclosed.run("rollback").code == 0
+    assert disclosed.scan(VERSIONS) == [seeded]
+
+
 def lose(context: Any, *, blind: bool) -> None:
     """Copies are made and their answers lost; `blind`: from then on no object can be looked at."""
     made = []
