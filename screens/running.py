@@ -64,16 +64,15 @@ class Running(Steady[Outcome]):
             yield ProgressTable()
             yield VerticalScroll(id="findings", classes="-empty", can_focus=False)
             yield LogPanel(self.app.lines, id="log")
-            with Vertical(id="outcome"):
-                with LongText(id="outcome-text", can_focus=False):
-                    yield Prose(id="outcome-words")
-                with Horizontal(id="buttons"):
-                    yield Button(button("Continue (Enter)"), id="continue", variant="primary", compact=True)
-                    yield Static("", id="more")
+            with LongText(id="outcome", can_focus=False):
+                yield Prose(id="outcome-words")
+            with Horizontal(id="buttons"):
+                yield Button(button("Continue (Enter)"), id="continue", variant="primary", compact=True)
+                yield Static("", id="more")
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
-        self.query_one("#outcome").display = False
+        self.query("#outcome, #buttons").set(display=False)
         self.set_interval(1 / 2, self._tick)
         self._tick()
         self._perform()
@@ -94,7 +93,7 @@ class Running(Steady[Outcome]):
         if outcome.code not in (0, 4) and (file := self.app.session.log_file):
             words += f"\nLog file: {file}"
         self.query_one("#outcome-words", Prose).tell(words, CODES.get(outcome.code, CODES[1]))
-        self.query_one("#outcome").display = True
+        self.query("#outcome, #buttons").set(display=True)
         self.query_one("#work").add_class("-ended")  # makes room for it; findings stand in the step as well
         self.query_one("#continue").focus()
         self.call_after_refresh(self.refresh_bindings)  # the footer, once the focus has moved
@@ -168,7 +167,7 @@ class Running(Steady[Outcome]):
 
     def action_scroll(self, lines: int) -> None:
         """Scroll what the work came to, which may be long."""
-        self.query_one("#outcome-text").scroll_relative(y=lines, animate=False)
+        self.query_one("#outcome").scroll_relative(y=lines, animate=False)
 
     def action_log_path(self) -> None:
         self.app.copy(str(self.app.session.log_file or ""), "the path of the log file")

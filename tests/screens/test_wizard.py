@@ -21,6 +21,7 @@ from screens.results import Changes, People, Tables, UnknownReferences
 from screens.running import Running
 from screens.widgets.log_panel import LogPanel
 from screens.widgets.progress import ProgressTable
+from screens.widgets.prose import Prose
 from screens.widgets.rail import Rail
 from screens.widgets.start import StartForm
 from screens.widgets.step_body import ActionRow, StepBody
@@ -386,6 +387,10 @@ async def test_a_crash_of_a_worker_is_an_error_on_screen_and_in_the_log(app: Wiz
         await pilot.pause(0.1)
         shown = screen_text(app)
         assert "RuntimeError" in shown and "Log file:" in shown
+        app.screen.query_one("#outcome-words", Prose).tell("one of many lines\n" * 200)
+        for size in (SIZE, (120, 40)):  # what it came to, however long, leaves no row of the screen unused
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda rows=size[1]: app.screen.query_one("#continue").region.y == rows - 2)
         await finish_run(pilot)
         await at_step(pilot, "1")
     assert "Traceback" in session.log_file.read_text()
