@@ -110,7 +110,7 @@ def check_basic_ops_tables(context: Context) -> Fact:
     filled = endpoint.tables_with_rows(context)
     unsaved = [table for table in filled if not storage.backups(context.workspace, table)]
     if unsaved:
-        told = f"of {plural(len(filled), 'table')} with rows {len(unsaved):,} in no backup: {', '.join(unsaved)}"
+        told = f"{plural(len(filled), 'table')} with rows, in no backup {len(unsaved):,}: {', '.join(unsaved)}"
     else:
         told = f"{plural(len(filled), 'table')} with rows, all backed up" if filled else "none with rows"
     return Fact(

@@ -67,6 +67,7 @@ class Facts:
     verified_services   whether step V found nothing wrong since the last deployment
     quiet_logs          whether step V found no error a day or more after the last deployment and apply
     user_map            {"rows": int, "scenario": "a" | "b", "errors": int, "digest": str, "file": path}, or {}
+    tried               names of `TRY_BY_HAND` that were ticked at step V
     waivers             names that the operator decided to do without
     kept                whether the operator chose to keep the old records
     cut_off             {"step": id, or "rollback"} of the last command, if it did not come to its end; else {}

@@ -230,6 +230,7 @@ CHECKS = (
         progress_facts.check_import,
     ),
     Check("verified_services", "Services verified", (), progress_facts.check_verified_services),
+    Check("tried", "Tried by hand", (), progress_facts.check_tried),
     Check("quiet_logs", "Logs of the services", (), progress_facts.check_quiet_logs),
     Check("user_map", "User map", (), progress_facts.check_user_map),
     Check("waivers", "Waived by the operator", (), progress_facts.check_waivers),

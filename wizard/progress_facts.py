@@ -15,13 +15,14 @@ from wizard.catalog.model import Ids
 from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.facts import Fact
+from wizard.guidance import TRY_BY_HAND
 from wizard.migration.entry import encode_key
 from wizard.migration.ledger import Ledger
 from wizard.migration.retained import RETAINED
 from wizard.migration.rewrite import rewrite
 from wizard.migration.states import NEWEST, OPEN, STATES, UNDOABLE, last_proof
 from wizard.parallel import each
-from wizard.text import plain, plural
+from wizard.text import at_minute, plain, plural
 from wizard.wire import Item
 
 WAIVERS = "waivers"  # setting of the workspace: names that the operator decided to do without
@@ -55,7 +56,7 @@ def check_backup(context: Context) -> Fact:
     newest = found[0]
     return Fact(
         "backup", "ok", "Backup of user storage",
-        f"{newest.path}: {plural(newest.manifest.rows, 'row')} of {newest.manifest.time[:16]}, verified", "",
+        f"{newest.path}: {plural(newest.manifest.rows, 'row')} of {at_minute(newest.manifest.time)}, verified", "",
         {"verified": bool(newest.manifest.verified), "rows": newest.manifest.rows, "file": str(newest.path)},
     )  # fmt: skip
 
@@ -132,8 +133,21 @@ def check_verified_services(context: Context) -> Fact:
     ok = bool(found.get("ok"))
     return Fact(
         "verified_services", "ok" if ok else "attention", "Services verified",
-        f"nothing wrong on {found.get('time', '')[:16]}" if ok else "not since the last deployment",
+        f"nothing wrong on {at_minute(found['time'])}" if ok else "not since the last deployment",
         "" if ok else "Step V looks at stacks, functions and logs.", ok,
+    )  # fmt: skip
+
+
+def check_tried(context: Context) -> Fact:
+    """Which of the main features were ticked as tried by hand."""
+    settings = context.workspace.settings()
+    tried = [name for name in TRY_BY_HAND if name in settings.get("tried", ())]
+    left = [text for name, text in TRY_BY_HAND.items() if name not in tried]
+    due = bool(left and settings.get("services_verified", {}).get("ok"))
+    return Fact(
+        "tried", "attention" if due else "ok", "Tried by hand",
+        f"not ticked: {'; '.join(left)}" if left else "all main features",
+        "Try them, tick what works at step V, and verify once more." if due else "", tried,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wizard.facts import Facts
+from wizard.guidance import TRY_BY_HAND
 from wizard.text import plural
 
 COMPLETE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
@@ -254,7 +255,11 @@ def services_skip(facts: Facts) -> str:
 
 
 def verified_done(facts: Facts) -> str:
-    return "nothing wrong was found since the last deployment" if facts.value("verified_services") is True else ""
+    if facts.value("verified_services") is not True:
+        return ""
+    left = len(TRY_BY_HAND.keys() - set(facts.value("tried") or ()))
+    by_hand = f"; of {len(TRY_BY_HAND)} tries by hand {left} are not ticked" if left else ""
+    return f"nothing wrong was found since the last deployment{by_hand}"
 
 
 def logs_quiet(facts: Facts) -> str:

@@ -35,7 +35,10 @@ def stop_and_think(summary: Mapping[str, Any]) -> list[str]:
     if summary["blocked"]:
         lines.append(f"! {plural(summary['blocked'], 'change')} cannot be made; see `migrate show --state failed`")
     if summary["kept"]:
-        lines.append(f"! Left beside another one: {plural(summary['kept'], 'item')}; see `migrate show --state kept`")
+        lines.append(
+            f"! Left as they are, as another one stands or goes where they would: {plural(summary['kept'], 'item')}; see"
+            " `migrate show --state kept`"
+        )
     for one in summary["unknown_references"][:20]:
         word = "an old id" if one["kind"] == "id" else "an old id in other case"
         lines.append(

@@ -172,7 +172,11 @@ def unchanged(context: Context, service: Service, root: Path) -> str:
 def _remember(context: Context, service: Service, root: Path, stack: Mapping[str, Any]) -> None:
     entry = {"digest": source_digest(context, service, root), "changed": changed(stack)}
     context.workspace.remember(
-        lambda known: {"deployed": {**known.get("deployed", {}), service.name: entry}, "services_verified": {}}
+        lambda known: {
+            "deployed": {**known.get("deployed", {}), service.name: entry},
+            "services_verified": {},
+            "tried": [],
+        }
     )
 
 

@@ -106,6 +106,11 @@ def _filled(line: str, width: int, hang: int) -> str:
     return filled.replace("\0", " ")
 
 
+def at_minute(moment: str) -> str:
+    """`2026-01-31 12:00 UTC` of an ISO 8601 time in UTC."""
+    return f"{moment[:16].replace('T', ' ')} UTC"
+
+
 def total(text: str) -> str:
     """What a text of several lines comes to: its last line, where the commands put the sum; "" where it is no sentence."""
     before, _, last = text.rstrip().rpartition("\n")

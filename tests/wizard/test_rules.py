@@ -144,6 +144,8 @@ def test_all_is_done_when_everything_is() -> None:
         ("4c", {"references": {}, "checkout": None, "lambda_stack": "absent"}, "locked"),
         ("5", {"services": {}, "lambda_stack": "ROLLBACK_COMPLETE"}, "locked"),
         ("V", {"verified_services": False}, "open"),
+        ("V", {"tried": ["login", "upload"]},
+         "done: nothing wrong was found since the last deployment; of 6 tries by hand 4 are not ticked"),
         ("6a", {"user_map": {}}, "open"),
         ("6a", {"user_map": {"rows": 2, "errors": 1}}, "open"),
         ("6b", {"plan": {}, "user_map": {}}, "locked"),

@@ -66,7 +66,7 @@ def test_everything_that_stays_as_it_is_is_told() -> None:
         "! 2 with data are not in the map and stay as they are",
         "! 30 new ids with data already, which the old id's data will join",
         "! 1 change cannot be made; see `migrate show --state failed`",
-        "! Left beside another one",
+        "! Left as they are, as another one stands or goes where they would",
         "! unknown reference",
         "! attention",
     ]

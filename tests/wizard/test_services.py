@@ -159,8 +159,9 @@ def test_the_whole_way_from_the_old_release_to_verified_services(ready: Context)
     assert outcome.code == 0, outcome.text
     assert outcome.details["findings"] == []  # roles included, which are read where no simulator is
     assert (outcome.details["counts"]["stacks"], outcome.details["counts"]["functions"]) == (15, 16)
-    facts = gather(ready, ["verified_services", "services"])
-    assert facts.value("verified_services") is True
+    facts = gather(ready, ["verified_services", "tried", "services"])
+    assert (facts.value("verified_services"), facts.value("tried")) == (True, ["login"])
+    assert "not ticked: Open an old conversation" in facts.by_name["tried"].found and "login" not in outcome.text
 
     assert ready.root is not None
     (ready.root / "object-access" / "new.py").write_text("changed = True\n")

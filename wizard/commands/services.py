@@ -155,9 +155,9 @@ def describe(health: Health, tried: list[str], label: str) -> str:
         where = plain(", ".join(cause.functions), 200)
         lines.append(f"blocked: {cause.text}: {plural(cause.count, 'time')} in {where}")
         lines.append(f"    {cause.example}")
-    left = [text for name, text in TRY_BY_HAND.items() if name not in tried]
-    if left:
-        lines += ["", "Try by hand, and tick with --tried:", *(f"    [ ] {text}" for text in left)]
+    if TRY_BY_HAND.keys() - set(tried):
+        lines += ["", "Not yet told to be tried by hand and to work (a tick at step V, or `--tried NAME`):"]
+        lines += [f"    {name:<13}{text}" for name, text in TRY_BY_HAND.items() if name not in tried]
     if not health.well:
         lines += ["", "If this cannot be mended quickly:", *(f"    {line}" for line in rollback_plan(label))]
     return "\n".join(lines)

@@ -184,7 +184,7 @@ def _told(done: Imported, dry_run: bool) -> str:
     would = "would be " if dry_run else ""
     lines = [
         f"{done.table}: of {plural(done.rows, 'row')} {counts['written']:,} {would}written,"
-        f" {counts['present']:,} were there already."
+        f" there already: {counts['present']:,}."
     ]
     if counts["kept"]:
         lines.append(
@@ -241,8 +241,9 @@ def _tables(arguments: argparse.Namespace, context: Context) -> list[str]:
 def _recovery(found: list[recovery.Recovery], code: int) -> Outcome:
     unsafe = [entry for entry in found if not entry.safe]
     kinds = {"pitr": "point-in-time recovery", "backup": "on-demand backup", "none": "NONE", "failed": "FAILED"}
+    times = {"pitr": "restorable to", "backup": "of"}
     lines = [
-        f"{entry.place}: {kinds[entry.kind]}" + (f", {entry.restorable}" if entry.restorable else "")
+        f"{entry.place}: {kinds[entry.kind]}" + (f", {times[entry.kind]} {entry.restorable}" if entry.restorable else "")
         + (f" ({plain(entry.note, 200)})" if entry.note else "")
         for entry in (*unsafe, *(entry for entry in found if entry.safe))  # what lacks recovery must not be searched for
     ]  # fmt: skip

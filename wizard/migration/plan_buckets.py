@@ -103,9 +103,8 @@ def list_buckets(
             listings.findings.append(Finding("attention", name, f"{text}: {why}", todo))
             listings.failed.append(name)
     for name in unlisted_buckets(context, own or ()):
-        listings.findings.append(
-            Finding("attention", name, "is not in the catalog; it is left alone", "Look at it before its stack goes.")
-        )
+        todo = "Look at it before you ever delete it or its stack."
+        listings.findings.append(Finding("attention", name, "is not in the catalog; it is left alone", todo))
     listings.standing = any(row.config_key == CONSOLIDATION for row in present)
     for row in sorted(present, key=BUCKETS.index):
         _list(context, row, ids if row in wanted else Ids(), staging, listings, before.get(bucket_name(context, row)))

@@ -52,9 +52,7 @@ class ObjectResolver:
             self._copy(rank, row, copy)
         for place, count in rivals.items():
             if count:
-                text = (
-                    f"{plural(count, 'older object')} would have gone where a newer one goes, and so stay as they are"
-                )
+                text = f"{plural(count, 'older object')} left in place: a newer one goes where it would have gone"
                 self.work.findings.append(Finding("attention", place, text))
         for place, key in unnamed[:20]:
             text = f"{plain(key, 120)} stays: no row of versions names it, and its copy would become a new version"

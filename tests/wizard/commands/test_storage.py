@@ -172,9 +172,10 @@ def test_recovery_is_made_shown_and_remembered(client: Any, context: Context) ->
     assert {entry["kind"] for entry in shown.details["tables"]} == {"none"}
     made = call(context, "backup", "create")
     assert (made.code, {entry["kind"] for entry in made.details["tables"]}) == (0, {"pitr"})
+    assert f"{OLD}: point-in-time recovery, restorable to 20" in made.text
     with Ledger(context.workspace.ledger, writable=False) as ledger:
         assert set(ledger.backups()) == {OLD, NEW}
-    call(context, "backup", "create", "--on-demand", "--table", OLD)
+    assert "on-demand backup, of 20" in call(context, "backup", "create", "--on-demand", "--table", OLD).text
     call(context, "storage", "backup", "--table", NEW)
     with Ledger(context.workspace.ledger, writable=False) as ledger:
         assert {place: record["kind"] for place, record in ledger.backups().items()} == {OLD: "backup", NEW: "file"}
