@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TypeVar
 
 from screens.plain_results import view, view_checks
-from screens.prompts import ask_text, choose, confirm, entered, forget_what_was_typed, say, told
+from screens.prompts import ask_text, choose, choose_named, confirm, entered, forget_what_was_typed, say, told
 from wizard.errors import Interrupted, MigrateError, NoCredentials
 from wizard.events import Finding, Question
 from wizard.face import FRAGILE, fragile_line
@@ -281,9 +281,9 @@ class Walk:
         return outcome
 
     def pick(self) -> Step:
-        steps = self.session.journey.steps
-        rows = [f"{step.id} {step.title}: {self.session.status(step).state}" for step in steps]
-        return steps[choose("Which step?", rows)]
+        journey = self.session.journey
+        rows = {step.id: f"{step.title}: {self.session.status(step).state}" for step in journey.steps}
+        return journey[choose_named("Which step? (its name, like 4b)", rows)]
 
     def again(self, step: Step) -> Step:
         self.look()

@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import sys
 import termios
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import questionary
 from prompt_toolkit.application import get_app_session
@@ -63,6 +63,18 @@ def choose(question: str, options: Sequence[str], now: int | None = None) -> int
     return int(typed) - 1 if typed or now is None else now
 
 
+def choose_named(question: str, options: Mapping[str, str]) -> str:
+    """The name of the option whose name is typed, in any case."""
+    for name, option in options.items():
+        say(f"  {name:<4}{option}", hang=6)
+    spelled = {name.casefold(): name for name in options}
+
+    def valid(typed: str) -> bool | str:
+        return typed.strip().casefold() in spelled or f"One of: {', '.join(options)}."
+
+    return spelled[questionary.text(question, validate=valid).unsafe_ask().strip().casefold()]
+
+
 def entered(field: Field, value: str) -> str:
     """One value, asked for as its kind needs."""
     label = f"{field.label}{f' ({field.option})' if field.option else ''}"
@@ -72,7 +84,7 @@ def entered(field: Field, value: str) -> str:
     if field.help:
         say(f"  {field.help}")
     if is_tick(field):
-        return "yes" if confirm(f"{label}?") else unticked(field)
+        return "yes" if confirm(f"{field.label}?") else unticked(field)
     if field.choices:
         now = field.choices.index(value) if value in field.choices else None
         return field.choices[choose(label, [choice or "(not set)" for choice in field.choices], now)]

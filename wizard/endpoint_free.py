@@ -326,7 +326,7 @@ def _free_resource(context: Context, state: EndpointState, dry_run: bool) -> Out
 
 def wait(context: Context, poll: float) -> Outcome:
     """Watch until the path is free, while the operator frees it by hand; a cancel ends it."""
-    log.info("Waiting until %s is free.", endpoint.PATH)
+    log.info("Waiting until %s is free. It can be stopped at any time; nothing is written.", endpoint.PATH)
     before = told = ""
     while not (state := endpoint.look(context)).free:
         if state.owner != told and (lines := endpoint.by_hand(state, context.deployment)):

@@ -38,10 +38,10 @@ def _clock(second: int) -> str:
 
 
 def progress_line(progress: Progress) -> str:
-    """`accounts: copy 10 of 20 items`"""
+    """`accounts: copy 10 of 20 items`; without a unit nothing is counted, and only the phase is told."""
     total = f" of {progress.total:,}" if progress.total else ""
-    phase = f"{progress.phase} " if progress.phase else ""
-    return plain(f"{progress.task}: {phase}{progress.done:,}{total} {progress.unit}")
+    count = f"{progress.done:,}{total} {progress.unit}" if progress.unit else ""
+    return plain(f"{progress.task}: {' '.join(part for part in (progress.phase, count) if part)}")
 
 
 def last_words(words: str) -> None:

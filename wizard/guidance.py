@@ -77,8 +77,9 @@ GUIDANCE = {
     ),
     "V": (
         "Looks at stacks, functions, tables, roles and the logs since the deployment, and groups errors by cause."
-        " Then try the main features by hand. If something is broken, deploy the previous checkout again:"
-        " Parameter Store can stay as it is, it does not disturb the old services."
+        " Then try the main features by hand and tick what works; the next verification notes it. If something is"
+        " broken, deploy the previous checkout again: Parameter Store can stay as it is, it does not disturb the old"
+        " services."
     ),
     "6a": (
         "The map says, for each user, the old id and the new one: a CSV with the header `old_id,new_id`. Scenario"
@@ -126,7 +127,7 @@ TRY_BY_HAND = {
     "assistant": "Use an assistant",
     "shared": "Open a shared item",
     "upload": "Upload a file and ask about it",
-    "api-key": "Call the API with an existing key",
+    "api-key": "Call the API with an old key",
 }
 
 BEFORE_CLEANUP = {

@@ -172,7 +172,10 @@ def _ticked_before(name: str) -> Callable[[Facts], str]:
     return lambda facts: "yes" if name in (facts.value("tried") or ()) else ""
 
 
-TRIED = tuple(Field(name, text, "--tried", _ticked_before(name), ("", "yes")) for name, text in TRY_BY_HAND.items())
+TRIED = tuple(
+    Field(name, f"Tried: {text[0].lower()}{text[1:]}", "--tried", _ticked_before(name), ("", "yes"))
+    for name, text in TRY_BY_HAND.items()
+)
 
 
 def _verify_services(values: Values) -> list[str]:

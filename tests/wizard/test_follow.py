@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.screens.stage import session_in
 from wizard.events import Finding, Progress
-from wizard.follow import Follower
+from wizard.follow import Follower, progress_line
 
 
 def test_small_tasks_are_not_told_and_a_long_one_is_told_to_its_end(tmp_path: Path) -> None:
@@ -23,3 +23,7 @@ def test_small_tasks_are_not_told_and_a_long_one_is_told_to_its_end(tmp_path: Pa
     follower.drain()
     assert told == ["large: 10 of 500 items", "large: 500 of 500 items"]
     assert [one.text for one in found] == ["something"]
+    assert (
+        progress_line(Progress("/path", 0, unit="", phase="waiting; a stack owns it"))
+        == "/path: waiting; a stack owns it"
+    )
