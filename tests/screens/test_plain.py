@@ -6,8 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
 
 from screens.plain import Walk
+from screens.prompts import choose_named, entered
 from tests.screens.stage import STEPS, gather, session_in
 from wizard.context import Context
 from wizard.errors import NoCredentials
@@ -15,6 +19,7 @@ from wizard.events import Control, Feed, Finding, Question
 from wizard.facts import Facts
 from wizard.journey import Action, Journey, Outcome, Values
 from wizard.session import Choice, Session, in_thread
+from wizard.steps import TRIED
 
 
 class Agreeing(Walk):
@@ -84,3 +89,15 @@ def test_what_a_plan_gives_to_think_about_is_told_once(tmp_path: Path, capsys: p
     told = capsys.readouterr().out
     assert told.count("an old id where nobody expected one") == 1 and "note: skills: does not exist" in told
     assert told.index("Plan 1: 3 changes") < told.index("Stop and think:") < told.index("1.5 per user")
+
+
+def test_a_step_is_chosen_by_its_name_and_a_tick_is_asked_for_as_what_was_tried(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
+        keys.send_text("99\r\x15 4B \r")
+        assert choose_named("Which step?", {"4a": "Back up: done", "4b": "Free: open"}) == "4b"
+        keys.send_text("y")
+        assert entered(TRIED[0], "") == "yes"
+    assert "  4b  Free: open\n" in capsys.readouterr().out
+    assert TRIED[0].label == "Tried: log in as an ordinary user"
