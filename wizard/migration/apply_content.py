@@ -25,6 +25,7 @@ from wizard.migration.content import (
     received_share_item,
     settings_item,
     share_key,
+    share_lacks,
     task_logs_item,
     workflow_item,
 )
@@ -34,10 +35,11 @@ from wizard.migration.objects import put_new as put_object
 from wizard.migration.outcome import row_went_through, unclear
 from wizard.migration.rewrite import holds, put_back, traces
 from wizard.migration.writes import Lost, Write, put_new, read, send, update
-from wizard.text import plural
+from wizard.text import plain, plural
 from wizard.wire import digest, same
 
 KEY = ("PK", "SK")
+_COPIED = ("migrated_from_shares_table", "original_user_id", "migration_timestamp")  # marks of a copy of settings
 CHANGED_TWICE = "it was changed under the old id after it was copied, and under the new one as well"
 
 
@@ -91,8 +93,7 @@ def _place(tools: ContentTools, entry: Entry, built: Built, done: tuple[str, ...
     """Put a row where none stands; an equal one counts, another one stays."""
     detail = {**entry.detail, "done": list(done), "created": True}
     existing = read(tools.account, entry.target_place, entry.target_key)
-    stands = existing is not None and same(existing, built.item)
-    if existing is not None and digest(existing) == entry.detail.get("follows") and not stands:
+    if existing is not None and digest(existing) == entry.detail.get("follows") and not same(existing, built.item):
         recorded = replace(
             entry,
             target_digest=digest(built.item),
@@ -103,18 +104,44 @@ def _place(tools: ContentTools, entry: Entry, built: Built, done: tuple[str, ...
         return Prepared(recorded, (update(entry.target_place, KEY, existing, built.item),), after=after)
     if existing is not None:
         if is_present(built.item, existing):
-            ours = entry.intent and bool(entry.detail.get("created"))  # else an earlier turn made it
-            detail["created"] = ours
-            # Of ours the digest of what was written: what a service has added since is then never taken for ours.
-            stood = entry.target_digest if ours else digest(existing)
-            return Prepared(entry.becomes("verified", "was there already", target_digest=stood, detail=detail))
-        return Prepared(entry.becomes("kept", "another row stands under the key; the content stays where it is"))
+            return Prepared(_there_already(entry, existing, done=list(done)))
+        if entry.action == "settings" and _is_saved_anew(entry, built.item, existing):
+            return Prepared(_there_already(entry, existing, "newer settings stand already"))
+        return Prepared(stays(entry, "another row stands under the key; the content stays where it is"))
     recorded = replace(entry, target_digest=digest(built.item), detail=detail)
     return Prepared(
         recorded,
         (put_new(entry.target_place, built.item, KEY),),
         after=_reading_back(tools, built.item, built.warning),
     )
+
+
+def _there_already(entry: Entry, existing: Item, note: str = "was there already", **detail: Any) -> Entry:
+    """Verified by what stands. A row that an interrupted run of ours made is ours, one of an earlier turn is not."""
+    ours = existing.get("SK") == entry.target_key["SK"] and entry.intent and bool(entry.detail.get("created"))
+    # Of ours the digest of what was written: what a service has added since is then never taken for ours.
+    stood = entry.target_digest if ours else digest(existing)
+    return entry.becomes(
+        "verified", note, target_digest=stood, detail={**entry.detail, **detail, "created": ours}
+    )  # fmt: skip
+
+
+def stays(entry: Entry, why: str) -> Entry:
+    """What stands under the new id is not what the old one holds: neither is touched, and cleanup keeps the old one."""
+    detail = {**entry.detail, "beside": True}
+    if "follows" not in entry.detail:
+        return entry.becomes("kept", why, detail=detail)
+    # Settings that stand under the new id win, the user saved them there; that is nobody's to decide.
+    return entry.becomes("kept" if entry.action == "settings" else "conflict", CHANGED_TWICE, detail=detail)
+
+
+def _is_saved_anew(entry: Entry, built: Item, existing: Item) -> bool:
+    """Whether settings are what a user saved under the new id: no copy, or our own that a service has changed since."""
+    if "follows" in entry.detail or not existing.get("data", {}).get("M", {}).get("settings", {}).get("M"):
+        return False
+    copied = {name: existing[name] for name in _COPIED if name in existing}
+    ours = entry.intent and bool(entry.detail.get("created"))
+    return not copied or (ours and same(copied, {name: built[name] for name in _COPIED}))
 
 
 def _reading_back(tools: ContentTools, item: Item, note: str) -> Callable[[Entry], Entry]:
@@ -282,14 +309,7 @@ def _settings(tools: ContentTools, entry: Entry) -> Prepared:
     if source is None or "settings" not in source:
         return Prepared(entry.becomes("conflict", "the settings are gone"))
     built = settings_item(entry.detail["user"], entry.detail["old"], source["settings"], tools.created, tools.created)
-    prepared = _place(tools, entry, built)
-    if prepared.entry.state == "kept":
-        # Settings that the user saved in the new place are newer; an interrupted run may have made their row.
-        ours = entry.intent and bool(entry.detail.get("created"))
-        return Prepared(
-            prepared.entry.becomes("verified", "newer settings stand already", detail={**entry.detail, "created": ours})
-        )
-    return prepared
+    return _place(tools, entry, built)
 
 
 def _shares(tools: ContentTools, entry: Entry) -> Prepared:
@@ -300,23 +320,29 @@ def _shares(tools: ContentTools, entry: Entry) -> Prepared:
     if share is None:
         return Prepared(entry.becomes("conflict", "the share is gone"))
     built = received_share_item(entry.detail["old"], share, tools.ids, tools.created)
-    moved = share_key(built.item["data"]["M"]["key"]["S"])
-    for page in tools.account.pages(
+    data, others = built.item["data"], list[list[str]]()
+    for row in _rows_of_share(tools, entry, share_key(data["M"]["key"]["S"])):
+        if not (lacks := share_lacks(data, row["data"], tools.ids)):
+            return Prepared(_there_already(entry, row, at=row["SK"]["S"]))
+        if row["SK"] != entry.target_key["SK"] or digest(row) != entry.detail.get("follows"):
+            others.append(lacks)  # else it is ours, and changed under the old id since
+    if others:
+        names = plain(", ".join(sorted(others, key=len)[0]), 120)
+        return Prepared(stays(entry, f"it stands under the new id with another {names} or none; both stay"))
+    return _place(tools, entry, built)
+
+
+def _rows_of_share(tools: ContentTools, entry: Entry, key: str) -> list[Item]:
+    """The recipient's rows of one shared conversation, under whatever sort key; the one that we would make first."""
+    pages = tools.account.pages(
         "dynamodb", "query", TableName=entry.target_place, KeyConditionExpression="PK = :p",
         ExpressionAttributeValues={":p": entry.target_key["PK"]}, ConsistentRead=True,
-    ):  # fmt: skip
-        for row in page.get("Items", []):
-            if share_key(row.get("data", {}).get("M", {}).get("key", {}).get("S", "")) == moved:
-                here = row["SK"] == entry.target_key["SK"]
-                if here and digest(row) == entry.detail.get("follows"):
-                    continue  # ours, and changed under the old id since
-                if "follows" in entry.detail and not row_went_through(tools.account, entry):
-                    return Prepared(entry.becomes("conflict", CHANGED_TWICE))
-                created = here and entry.intent and bool(entry.detail.get("created"))
-                stood = entry.target_digest if created else digest(row)
-                detail = {**entry.detail, "created": created, "at": row["SK"]["S"]}
-                return Prepared(entry.becomes("verified", "was there already", target_digest=stood, detail=detail))
-    return _place(tools, entry, built)
+    )  # fmt: skip
+    rows = [row for page in pages for row in page.get("Items", [])]
+    found = [
+        row for row in rows if share_key(row.get("data", {}).get("M", {}).get("key", {}).get("S", "")) == key
+    ]  # fmt: skip
+    return sorted(found, key=lambda row: bool(row["SK"] != entry.target_key["SK"]))
 
 
 def _disclosures(tools: ContentTools, entry: Entry) -> Prepared:

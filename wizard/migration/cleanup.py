@@ -23,9 +23,9 @@ from wizard.context import Context
 from wizard.errors import Blocked, MigrateError
 from wizard.events import Progress
 from wizard.lease import exclusive
-from wizard.migration.content_plan import moves
+from wizard.migration.content_plan import Move, moves
 from wizard.migration.current_plan import open_plan
-from wizard.migration.entry import Entry
+from wizard.migration.entry import Entry, encode_key
 from wizard.migration.giving_back import give_back
 from wizard.migration.ledger import Ledger
 from wizard.migration.leftovers import leftovers
@@ -105,21 +105,52 @@ def _is_empty(value: Mapping[str, Any]) -> bool:
 def _decide_content(account: Account, ids: Ids, one: Retained, source: Item | None) -> Fate:
     if source is None:
         return Fate(one)
-    row = BY_KEY[one.entries[0].row]
-    known = {(entry.action, entry.detail["part"]): entry for entry in one.entries}
-    wanted = list(moves(row, one.place, source, row.key.names, ids))
-    shares = len(source.get("data", {}).get("L", []))
-    if sum(move.action == "shares" for move in wanted) != shares:
+    proofs = _proofs(one, source, ids)
+    if sum(move.action == "shares" for move, _ in proofs) != len(source.get("data", {}).get("L", [])):
         return Fate(one, "it holds a share that cannot be moved")
-    if more := source.keys() - {*row.consists_of, MARK}:
+    if more := source.keys() - {*BY_KEY[one.entries[0].row].consists_of, MARK}:
         return Fate(one, f"it holds {plain(', '.join(sorted(more)), 120)} besides, which is copied nowhere")
-    for move in wanted:
-        entry = known.get((move.action, move.part))
+    for name, kind in (("data", "L"), ("settings", "M")):
+        if name in source and kind not in source[name] and not _is_empty(source[name]):
+            return Fate(one, f"its {name} are of a type that services do not write, and copied nowhere")
+    seen: dict[tuple[str, str, str], str] = {}
+    for move, entry in proofs:
+        if seen.setdefault(_of_move(move), move.detail["seen"]) != move.detail["seen"]:
+            return Fate(one, f"it holds the share {plain(move.part, 120)} twice and differently; remove one of them")
         if entry is not None and entry.detail.get("seen") != move.detail.get("seen"):
             return Fate(one, f"its {move.action} were changed since they were copied; plan and apply again")
-        if entry is None or entry.state not in ("verified", "cleaned") or judge(account, entry).verdict != "match":
-            return Fate(one, f"its {move.action} are not all verified in the new place")
+        if entry is None or not (_is_settled(entry) or entry.state == "cleaned"):
+            why = f": {entry.note}" if entry and entry.note else ""
+            return Fate(one, f"its {move.action} are not all verified in the new place{plain(why, 200)}")
+        if (judgement := judge(account, entry)).verdict != "match":
+            return Fate(one, f"its {move.action} are not all verified in the new place: {judgement.why}")
     return Fate(one, "", source)
+
+
+def _proofs(one: Retained, source: Item, ids: Ids) -> list[tuple[Move, Entry | None]]:
+    """What a row of content asks for now, each with the last change that was made of it.
+
+    With more users in the map a share has another key: the change of the map before proves nothing any more.
+    """
+    row = BY_KEY[one.entries[0].row]
+    last: dict[tuple[str, str, str], Entry] = {}
+    for entry in sorted(one.entries, key=lambda entry: entry.turn):
+        last[entry.action, entry.detail["part"], encode_key(entry.target_key)] = entry
+    return [(move, last.get(_of_move(move))) for move in moves(row, one.place, source, row.key.names, ids)]
+
+
+def _is_settled(entry: Entry) -> bool:
+    """Whether a change is proven, or the operator said that he made it himself."""
+    return entry.state == "verified" or (entry.state == "resolved" and bool(entry.detail.get("by_hand")))
+
+
+def _without_source(entry: Entry) -> Entry:
+    """A change that was kept beside what stands, and whose row is gone: somebody deleted it."""
+    return entry.becomes("kept", "its old row is gone", detail={**entry.detail, "beside": False})
+
+
+def _of_move(move: Move) -> tuple[str, str, str]:
+    return move.action, move.part, encode_key(move.target_key)
 
 
 def require_verified(ledger: Ledger) -> None:
@@ -194,8 +225,14 @@ def _delete_batch(context: Context, ledger: Ledger, ids: Ids, batch: list[Retain
                     first = fate.retained.entries[0]
                     of = [entry.id for entry in fate.retained.entries]
                     ledger.add_taken(of, fate.retained.place, BY_KEY[first.row].key.names, fate.item)
-                state, note = ("verified", f"kept at cleanup: {fate.kept}") if fate.kept else ("cleaned", fate.lost)
-                ended.extend(entry.becomes(state, note) for entry in fate.retained.entries if entry.state == "verified")
+                if fate.kept:
+                    proven = (entry for entry in fate.retained.entries if entry.state == "verified")
+                    ended.extend(entry.becomes("verified", f"kept at cleanup: {fate.kept}") for entry in proven)
+                else:
+                    settled = (entry for entry in fate.retained.entries if _is_settled(entry))
+                    ended.extend(entry.becomes("cleaned", fate.lost) for entry in settled)
+                    beside = (entry for entry in fate.retained.entries if entry.detail.get("beside"))
+                    ended.extend(_without_source(entry) for entry in beside if entry.state == "kept")
     finally:
         # What is gone is recorded, also when a cancel or a lost lock ends the batch.
         ledger.save(ended)
@@ -221,7 +258,7 @@ def _delete(account: Account, ids: Ids, one: Retained) -> Fate:
         try:
             kept = _try_delete(account, one, names, fate.item)
             if not kept:
-                return Fate(one, _without_twin(account, one, names, fate.item))
+                return Fate(one, _without_twin(account, ids, one, fate.item))
         except NotPutBack as error:
             log.error("%s: %s", one.place, error)
             return Fate(one, item=error.item, lost=str(error))
@@ -230,10 +267,12 @@ def _delete(account: Account, ids: Ids, one: Retained) -> Fate:
     return Fate(one, kept)
 
 
-def _without_twin(account: Account, one: Retained, names: tuple[str, ...], item: Item) -> str:
+def _without_twin(account: Account, ids: Ids, one: Retained, item: Item) -> str:
     """Put back what was just deleted where its twin vanished at that moment; returns that, "" where the twin stands."""
+    first, names = one.entries[0], BY_KEY[one.entries[0].row].key.names
+    proofs = [entry for _, entry in _proofs(one, item, ids) if entry] if first.kind == "content" else [first]
     try:
-        verdicts = {judge(account, entry).verdict for entry in one.entries if entry.state == "verified"}
+        verdicts = {judge(account, entry).verdict for entry in proofs}
     except MigrateError:  # stopped meanwhile: it is gone all the same
         return ""
     if not verdicts & {"missing", "differs"}:

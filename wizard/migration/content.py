@@ -210,17 +210,11 @@ def received_share_item(user: str, entry: Wire, ids: Mapping[str, str], migrated
     The sort key is `{sharer}#{date}#{uuid}`: date and uuid of the object's key, else the day of `sharedAt` in UTC and a
     uuid made from the key. ValueError for an entry without a key.
     """
-    content = entry["M"]
-    key = share_key(content.get("key", {}).get("S", ""))
-    parts = key.split("/")
-    if len(parts) < 3:
-        raise ValueError("the share has no key of the form recipient/sharer/…")
-    shared_at = _seconds(content.get("sharedAt", {}).get("N", "0"))
-    sharer = _sharer(content.get("sharedBy", {}).get("S", ""), parts[1], ids)
-    recipient = ids.get(user, user)
-    mapped = "/".join([ids.get(parts[0], parts[0]), ids.get(parts[1], parts[1]), *parts[2:]])
-    date = parts[2] if _DATE.match(parts[2]) else _day(shared_at)
-    data = {"M": {**content, "sharedBy": {"S": sharer}, "key": {"S": f"shares/{mapped}"}}}
+    data = share_data(entry, ids)
+    sharer, mapped = data["M"]["sharedBy"]["S"], share_key(data["M"]["key"]["S"])
+    shared_at = _seconds(data["M"].get("sharedAt", {}).get("N", "0"))
+    recipient, day = ids.get(user, user), mapped.split("/")[2]
+    date = day if _DATE.match(day) else _day(shared_at)
     markers = {
         "migrated_from_shares_table": {"BOOL": True},
         "original_user_id": {"S": user},
@@ -228,6 +222,28 @@ def received_share_item(user: str, entry: Wire, ids: Mapping[str, str], migrated
     }
     sort = f"{sharer}#{date}#{_share_uuid(mapped)}"
     return _row(recipient, "amplify-shares", "received", sort, data, markers, shared_at)
+
+
+def share_data(entry: Wire, ids: Mapping[str, str]) -> Wire:
+    """A share, of a shares row or of user storage, as its row of user storage holds it under new ids.
+
+    ValueError for one without a key.
+    """
+    content = entry["M"]
+    parts = share_key(content.get("key", {}).get("S", "")).split("/")
+    if len(parts) < 3:
+        raise ValueError("the share has no key of the form recipient/sharer/…")
+    sharer = _sharer(content.get("sharedBy", {}).get("S", ""), parts[1], ids)
+    mapped = "/".join([ids.get(parts[0], parts[0]), ids.get(parts[1], parts[1]), *parts[2:]])
+    return {"M": {**content, "sharedBy": {"S": sharer}, "key": {"S": f"shares/{mapped}"}}}
+
+
+def share_lacks(wanted: Wire, standing: Wire, ids: Mapping[str, str]) -> list[str]:
+    """Names of what a share, as `share_data` gives it, holds and the one that stands does not, or holds otherwise."""
+    holds = share_data(standing, ids)["M"]
+    return [
+        name for name, value in wanted["M"].items() if name not in holds or not same({"": value}, {"": holds[name]})
+    ]
 
 
 def share_key(key: str) -> str:

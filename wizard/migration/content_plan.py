@@ -154,7 +154,10 @@ def _shares(row: Table, place: str, item: Item, key: Item, ids: Ids) -> Iterator
         _, (_, bucket, moved) = followed
         built = received_share_item(user, entry, ids, 0).item
         target = {"PK": built["PK"], "SK": built["SK"]}
-        detail = {"user": ids[user], "old": user, "waits": [bucket, moved], "seen": digest({"": entry})}
+        detail = {
+            "user": ids[user], "old": user, "waits": [bucket, moved], "seen": digest({"": entry}),
+            "holds": digest({"": built["data"]}),
+        }  # fmt: skip
         yield Move(row.config_key, "shares", place, key, source, target, (user,), (), detail)
 
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from wizard.catalog.model import Item
+from wizard.catalog.tables import BY_KEY
 from wizard.errors import Blocked
-from wizard.migration.apply_content import CHANGED_TWICE, ContentTools, prepare_content
-from wizard.migration.content import LARGE, Origin, archive_key, artifact_item, oversize_artifact_key, parse_body
+from wizard.migration.apply_content import ContentTools, prepare_content
+from wizard.migration.content import (
+    LARGE,
+    Origin,
+    archive_key,
+    artifact_item,
+    oversize_artifact_key,
+    parse_body,
+    share_key,
+)
 from wizard.migration.content_plan import Move
-from wizard.migration.entry import Entry
+from wizard.migration.entry import Entry, encode_key
 from wizard.migration.object_heads import same_object
 from wizard.migration.objects import read_object
 from wizard.migration.read_ahead import ReadAhead
@@ -44,18 +54,23 @@ class ContentResolver:
         for rank, move in self.staging.moves():
             # The latest comes first and claims the target, whether or not anything of it is left to do.
             rival = move.recency is not None and not self.staging.claim(move.target_key, move.part)
+            # A share that a row holds twice is moved once. Each row that holds it has a change of its own, for cleanup.
+            row = encode_key({**move.source_key, "part": {"S": move.part}})
+            if move.action == "shares" and not self.staging.claim(move.target_key, row):
+                continue
             entry = self._move(rank, move)
             if entry is None:
                 continue
             if rival:
                 self._put(entry.becomes("kept", f"a newer row of the same user has {move.part} too; these stay here"))
                 continue
+            if move.action == "shares":
+                self._put(self._share(entry))
+                continue
             part = move.part if move.action == "disclosures" else ""
             if move.recency is None and not self.staging.claim(entry.target_key, part):
                 continue
-            if move.action == "shares" and "follows" not in entry.detail and (sort := self._received(entry)):
-                self._put(entry.becomes("verified", "was there already", detail={**entry.detail, "at": sort}))
-            elif move.action == "artifacts" and (done := self._in_s3(entry)) is not None:
+            if move.action == "artifacts" and (done := self._in_s3(entry)) is not None:
                 self._put(done)
             elif move.action != "disclosures" and self.staging.seen(entry.target_place, entry.target_key) is not None:
                 standing.append(entry)
@@ -115,7 +130,8 @@ class ContentResolver:
         )  # fmt: skip
         exact = work.ledger.find("content", entry.source_place, source_key, place, move.target_key)
         # A row that was copied asks for the same as the old one, whose change may be open, made or settled by hand.
-        for before in [exact] if exact else work.ledger.at_target(place, move.target_key):
+        alike = not exact and not BY_KEY[move.row].consists_of
+        for before in work.ledger.at_target(place, move.target_key) if alike else [exact] if exact else []:
             unchanged = before.detail.get("seen") == move.detail.get("seen")
             if work.passes_over(before, unchanged and before.detail["sources"] == present):
                 if before.detail.get("by_hand") and self.staging.seen(place, move.target_key) is not None:
@@ -128,11 +144,25 @@ class ContentResolver:
             if before.state in DONE and unchanged and covered:
                 self._ready(entry, done)
                 return None
-        ours = exact is not None and bool(exact.detail.get("created") or exact.written)
-        if exact and exact.state in DONE and (ours or move.action == "shares"):
-            # A service changed it under the old id; a row that is still ours follows.
-            return replace(entry, detail={**entry.detail, "follows": exact.target_digest if ours else ""})
+        # A service changed it under the old id; a row that is still ours follows.
+        if follows := self._followed(entry, exact):
+            return replace(entry, detail={**entry.detail, "follows": follows})
         return entry
+
+    def _followed(self, entry: Entry, before: Entry | None) -> str:
+        """The digest of the row as this program made it, for a change that is to go on from it; "" for a first one."""
+        makers = [before] if before else []
+        if entry.action == "settings":
+            # The latest settings of a user may replace what was copied of an older row of his.
+            standing = self.staging.seen(entry.target_place, entry.target_key)
+            others = self.work.ledger.at_target(entry.target_place, entry.target_key)
+            makers += [other for other in others if other.target_digest == standing]
+        for maker in makers:
+            if maker.state in DONE and (maker.detail.get("created") or maker.written):
+                return maker.target_digest
+            if maker.state == "kept" and maker.detail.get("follows"):
+                return str(maker.detail["follows"])
+        return ""
 
     def _still_unfit(self, entry: Entry) -> Entry:
         """Failed at once, when each of its objects is what an earlier apply could not store; anything else unchanged."""
@@ -169,13 +199,32 @@ class ContentResolver:
         except ValueError:
             return True
 
-    def _received(self, entry: Entry) -> str:
-        key = entry.detail["waits"][1].removeprefix("shares/")
-        return self.staging.received(entry.target_key["PK"]["S"], key)
+    def _share(self, entry: Entry) -> Entry:
+        """A share by the rows of user storage that hold its conversation, under whatever sort key."""
+        place, partition = entry.target_place, entry.target_key["PK"]
+        rows = self.staging.received(partition["S"], share_key(entry.detail["waits"][1]))
+        for row in rows:
+            if row.holds == entry.detail["holds"]:
+                stood = self.staging.seen(place, {"PK": partition, "SK": {"S": row.sort}}) or ""
+                detail = {**entry.detail, "at": row.sort}
+                return entry.becomes("verified", "was there already", target_digest=stood, detail=detail)
+        standing = self.staging.seen(place, entry.target_key)
+        if rows and not any(row.stands for row in rows):
+            return entry.becomes(
+                "kept", "it stands in user storage under an old id with another content, and both stay"
+            )
+        if standing == entry.detail.get("follows", "") or (standing is None and not rows):
+            return entry
+        return self._compared(entry)
+
+    def _compared(self, entry: Entry) -> Entry:
+        """What a change comes to by what its source and the row that stands hold: as planned, or ended without a write."""
+        prepared = prepare_content(self._tools, entry)
+        return entry if prepared.pending else prepared.entry
 
     def _as_it_stands(self, entry: Entry, existing: Item | None) -> Entry:
         """A content change whose row exists: made by an earlier run, or somebody else's, or a log row to be completed."""
-        if existing is None:
+        if existing is None or entry.detail.get("follows") == digest(existing):
             return entry
         sources = [key for _, key, *_ in entry.detail["sources"]]
         if entry.action == "logs":
@@ -191,20 +240,8 @@ class ContentResolver:
                     return entry
                 stays = len(prepared.entry.detail.get("unfit", ())) == len(sources)
                 return prepared.entry.becomes("kept", prepared.entry.note) if stays else prepared.entry
-        elif entry.detail.get("follows") == digest(existing):
-            return entry
-        elif entry.action in _ONE_OBJECT and "follows" in entry.detail:
-            prepared = prepare_content(self._tools, entry)
-            if prepared.entry.state == "kept":  # another content stands there
-                return entry.becomes("conflict", CHANGED_TWICE)
-            return entry if prepared.pending else prepared.entry
-        elif entry.action == "shares" and "follows" in entry.detail:
-            return entry.becomes("conflict", CHANGED_TWICE)
-        elif entry.action == "settings":
-            return entry.becomes("verified", "newer settings stand already", target_digest=digest(existing))
-        elif sources and existing.get("original_path", {}).get("S") not in sources:
-            prepared = prepare_content(self._tools, entry)  # compares the content
-            return entry if prepared.pending else prepared.entry
+        elif "follows" in entry.detail or not (_is_made_of(existing, entry) or _holds_settings(existing, entry)):
+            return self._compared(entry)
         return entry.becomes(
             "verified", "was there already", target_digest=digest(existing), detail={**entry.detail, "done": sources}
         )
@@ -212,3 +249,26 @@ class ContentResolver:
     def _archived(self, entry: Entry, execution: str) -> bool:
         key = archive_key(entry.detail["user"], entry.detail["task"], execution)
         return self.staging.object(self.work.consolidation, key) is not None
+
+
+def _is_made_of(existing: Item, entry: Entry) -> bool:
+    """Whether a row says that it was made of its one object as the listing shows it; what a user saved since is newer.
+
+    Rows carry the time of their object, to the second: one that was written in the second of the plan may be another.
+    """
+    if len(entry.detail["sources"]) != 1:
+        return False
+    _, key, _, _, modified = entry.detail["sources"][0]
+    second = int(datetime.datetime.fromisoformat(modified).timestamp())
+    planned = existing.get("migration_timestamp", {}).get("S", "")
+    return (
+        existing.get("original_path") == {"S": key}
+        and existing.get("createdAt") == {"N": str(second)}
+        and planned.isdecimal()
+        and second < int(planned)
+    )
+
+
+def _holds_settings(existing: Item, entry: Entry) -> bool:
+    settings = existing.get("data", {}).get("M", {}).get("settings")
+    return entry.action == "settings" and settings is not None and digest({"": settings}) == entry.detail["seen"]

@@ -26,10 +26,12 @@ def _among(names: tuple[str, ...]) -> str:
     return f"row IN ({', '.join(repr(name) for name in names)})"
 
 
+# The row behind what the operator mended himself, and said so, goes as well.
+_SETTLED = "(state = 'verified' OR state = 'resolved' AND json_extract(detail, '$.by_hand'))"
 # The same as a condition of the ledger; source objects are taken only when asked for, and not counted here.
 RETAINED = (
-    f"state = 'verified' AND (kind = 'item' AND {_MOVED} AND NOT {_among(_WITH_STACK)}"
-    f" OR kind = 'content' AND {_among(_OF_CONTENT)})"
+    f"(state = 'verified' AND kind = 'item' AND {_MOVED} AND NOT {_among(_WITH_STACK)}"
+    f" OR {_SETTLED} AND kind = 'content' AND {_among(_OF_CONTENT)})"
 )
 
 
@@ -50,7 +52,8 @@ def retained(ledger: Ledger, ids: Ids, objects: bool) -> Iterator[Retained]:
             for batch in ledger.batches(("verified",), BATCH, kinds=("item",), rows=(row,), where=_MOVED):
                 yield from (Retained(entry.source_place, entry.source_key, (entry,)) for entry in batch)
     seen: set[str] = set()
-    for batch in ledger.batches(("verified",), BATCH, kinds=("content",), rows=_OF_CONTENT):
+    told = f"({_SETTLED} OR state = 'kept' AND json_extract(detail, '$.beside'))"  # cleanup says why it stays
+    for batch in ledger.batches((), BATCH, kinds=("content",), rows=_OF_CONTENT, where=told):
         for entry in batch:
             key = {name: value for name, value in entry.source_key.items() if name != "part"}
             if (known := f"{entry.source_place} {key}") not in seen:

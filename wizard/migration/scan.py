@@ -10,6 +10,7 @@ from typing import Any
 from wizard.aws import Account
 from wizard.catalog.model import Ids, Item, Table, starts, storage_key
 from wizard.catalog.pointers import share
+from wizard.migration.content import share_data, share_key
 from wizard.migration.content_plan import ALL, Move, moves
 from wizard.migration.rewrite import Edit, Watch, rewrite, unknown_references
 from wizard.wire import digest, item_size, key_of, key_text
@@ -72,6 +73,20 @@ class Candidate:
     fault: str = ""  # why the rewritten item cannot be written
 
 
+@dataclass(frozen=True)
+class Received:
+    """A share of user storage as it will be under new ids. `key` is its conversation's, without `shares/`.
+
+    `holds` is the digest of its data, "" for what is no share; `stands`: it has the partition and sort key already.
+    """
+
+    partition: str
+    key: str
+    sort: str
+    holds: str
+    stands: bool
+
+
 @dataclass
 class Page:
     """What one page showed."""
@@ -80,7 +95,7 @@ class Page:
     candidates: list[Candidate] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
     seen: list[tuple[Item, str]] = field(default_factory=list)  # (key, digest) of items that may be somebody's target
-    received: list[tuple[str, str, str]] = field(default_factory=list)  # (PK, key, SK) of shares, as they will be
+    received: list[Received] = field(default_factory=list)
     origins: list[str] = field(default_factory=list)  # keys of objects that rows of user storage were made of
     references: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (path, kind, old id)
     owners: Counter[str] = field(default_factory=Counter)  # ids at whole-id paths
@@ -159,14 +174,21 @@ def judge(task: ScanTask, item: Item, scope: Scope, page: Page) -> None:
         page.candidates.append(candidate)
 
 
-def _received(item: Item, ids: Ids) -> Iterator[tuple[str, str, str]]:
+def _received(item: Item, ids: Ids) -> Iterator[Received]:
     """A received share of user storage under the keys that it will have, to know it again in the shares table."""
-    key = item.get("data", {}).get("M", {}).get("key", {}).get("S", "")
-    partition, sort = item.get("PK", {}).get("S", ""), item.get("SK", {}).get("S", "")
-    if key:
-        followed = share(key, item, ids)
-        moved = str(followed[0]) if followed else key
-        yield storage_key(partition, ids) or partition, moved.removeprefix("shares/"), starts("#")(sort, ids) or sort
+    data = item.get("data", {})
+    key = data.get("M", {}).get("key", {}).get("S", "")
+    if not key:
+        return
+    followed = share(key, item, ids)
+    moved = str(followed[0]) if followed else key
+    try:
+        holds = digest({"": share_data(data, ids)})
+    except ValueError:
+        holds = ""
+    before = item.get("PK", {}).get("S", ""), item.get("SK", {}).get("S", "")
+    after = storage_key(before[0], ids) or before[0], starts("#")(before[1], ids) or before[1]
+    yield Received(after[0], share_key(moved), after[1], holds, before == after)
 
 
 def consider(task: ScanTask, item: Item, scope: Scope, known: str = "") -> Candidate | None:

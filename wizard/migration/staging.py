@@ -17,7 +17,7 @@ from wizard.migration.content_plan import Move
 from wizard.migration.entry import decode_edits, decode_key, encode_edits, encode_key
 from wizard.migration.listing import ContentSource, Listed
 from wizard.migration.objects import ObjectCopy
-from wizard.migration.scan import Candidate
+from wizard.migration.scan import Candidate, Received
 from wizard.wire import Item
 from wizard.workspace import private_opener
 
@@ -33,7 +33,8 @@ CREATE TABLE pointed (row TEXT, key TEXT, PRIMARY KEY (row, key)) WITHOUT ROWID;
 CREATE TABLE origins (key TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE copies (seq INTEGER PRIMARY KEY, rank INTEGER, row TEXT, body TEXT, target TEXT UNIQUE, modified TEXT,
   rivals INTEGER);
-CREATE TABLE received (partition TEXT, key TEXT, sort TEXT, PRIMARY KEY (partition, key)) WITHOUT ROWID;
+CREATE TABLE received (partition TEXT, key TEXT, sort TEXT, holds TEXT, stands INTEGER,
+  PRIMARY KEY (partition, key, sort, stands)) WITHOUT ROWID;
 CREATE TABLE deleted (key TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE claimed (target TEXT, part TEXT, PRIMARY KEY (target, part)) WITHOUT ROWID;
 CREATE TABLE ready (place TEXT, key TEXT, PRIMARY KEY (place, key)) WITHOUT ROWID;
@@ -120,16 +121,18 @@ class Staging:
         ).fetchone()
         return record[0] if record else None
 
-    def add_received(self, shares: Iterable[tuple[str, str, str]]) -> None:
-        """(partition key, key of the conversation without `shares/`, sort key) of shares that stand in user storage."""
-        self._db.executemany("INSERT OR IGNORE INTO received VALUES (?, ?, ?)", list(shares))
+    def add_received(self, shares: Iterable[Received]) -> None:
+        """Shares that stand in user storage."""
+        rows = [(one.partition, one.key, one.sort, one.holds, one.stands) for one in shares]
+        self._db.executemany("INSERT OR IGNORE INTO received VALUES (?, ?, ?, ?, ?)", rows)
 
-    def received(self, partition: str, key: str) -> str:
-        """The sort key under which a share stands in user storage; "" when it does not."""
-        record = self._db.execute(
-            "SELECT sort FROM received WHERE partition = ? AND key = ?", (partition, key)
-        ).fetchone()
-        return record[0] if record else ""
+    def received(self, partition: str, key: str) -> list[Received]:
+        """The rows of a share in user storage; of one that was copied to its new key the copy, not the old row."""
+        records = self._db.execute(
+            "SELECT sort, holds, max(stands) FROM received WHERE partition = ? AND key = ? GROUP BY sort",
+            (partition, key),
+        ).fetchall()
+        return [Received(partition, key, sort, holds, bool(stands)) for sort, holds, stands in records]
 
     # --- content and objects -------------------------------------------------------------------------------------------
 

@@ -146,7 +146,9 @@ def verify_plan(context: Context) -> dict[str, Any]:
                 looked[place] += 1
                 context.feed.emit(Progress(place, looked[place], totals[place], "changes", "verify"))
                 if judgement.verdict == "missing" and (
-                    (place, encode_key(entry.target_key)) in taken or _is_to_come(ledger, entry)
+                    (place, encode_key(entry.target_key)) in taken
+                    or _is_to_come(ledger, entry)
+                    or _is_copied_on(ledger, entry)
                 ):
                     continue
                 verdicts[judgement.verdict] += 1
@@ -185,6 +187,12 @@ def _is_to_come(ledger: Ledger, entry: Entry) -> bool:
     """Whether a change that is still open brings what is not there yet, as before the plan is applied."""
     where = row_at_target(entry) if entry.kind == "content" else None
     return where is not None and any(other.state in OPEN for other in ledger.at_target(*where, "item"))
+
+
+def _is_copied_on(ledger: Ledger, entry: Entry) -> bool:
+    """Whether what a change wrote was copied on, with more users in the map, and cleaned since."""
+    where = row_at_target(entry)
+    return where is not None and ledger.is_cleaned(*where)
 
 
 def _new_versions(plan: Mapping[str, Any], left: Mapping[str, Any]) -> list[dict[str, Any]]:

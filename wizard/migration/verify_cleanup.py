@@ -13,7 +13,7 @@ from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
 from wizard.migration.object_heads import head
 from wizard.migration.states import BATCH, NEWEST
-from wizard.migration.verify import judge
+from wizard.migration.verify import judge, row_at_target
 from wizard.migration.writes import read
 from wizard.parallel import each
 
@@ -34,11 +34,7 @@ def verify_cleanup(context: Context) -> dict[str, Any]:
 
         for batch in ledger.batches(("cleaned",), BATCH, where=NEWEST):
             # With more users in the map a copy was copied on and went itself: that change is looked at for both.
-            copied_on = {
-                entry.id
-                for entry in batch
-                if entry.kind == "item" and ledger.is_cleaned(entry.target_place, entry.target_key)
-            }
+            copied_on = {entry.id for entry in batch if (where := row_at_target(entry)) and ledger.is_cleaned(*where)}
             for entry, verdict in each(look, batch, workers=context.workers, control=context.control):
                 counts[verdict] += 1
                 if verdict != "right" and len(wrong) < LISTED:

@@ -297,17 +297,29 @@ def test_a_row_of_shares_goes_only_when_all_its_content_stands(stage: Stage) -> 
     second = {"M": {**there["M"], "key": s(f"{ANN}/{BOB}/2024-01-31/2.json")}}
     stage.put("lambda/", {"id": s(f"{ANN}/1"), "user": s(ANN), "data": {"L": [there]}, "settings": {"M": {"a": n(1)}}})
     stage.put("lambda/", {"id": s(f"{ANN}/2"), "user": s(ANN), "data": {"L": [second, lost]}})
-    stage.put("lambda/", {"id": s(f"{BOB}/3"), "user": s(BOB), "settings": {"M": {"a": n(1)}}, "\x1bdrafts": {"L": []}})
+    precious = {"M": {"a": n(1)}}
+    stage.put("lambda/", {"id": s(f"{BOB}/3"), "user": s(BOB), "settings": precious, "data": precious})
+    same: Item = {"user": s(ANN), "data": {"L": [there]}}  # in several rows, as services that raced left it
+    stage.put("lambda/", {**same, "id": s(f"{ANN}/4"), "settings": s("{}")}, {**same, "id": s(f"{ANN}/5")})
+    stage.put("lambda/", {**same, "id": s(f"{ANN}/6"), "\x1bdrafts": {"L": []}})
+    twice = {"M": {**there["M"], "note": s("again")}}
+    stage.put("lambda/", {**same, "id": s(f"{ANN}/7"), "data": {"L": [there, there, twice]}})
     stage.put("lambda/", {"id": s(f"{EVE}/1"), "user": s(EVE), "data": {"L": []}})
     stage.migrate()
-    assert facts_of(stage)["retained"] == 3  # rows, of which one is the source of two changes
+    assert stage.plan()["changes"] == 0
+    stage.verify()
+    assert facts_of(stage)["retained"] == 7  # rows, of which one is the source of two changes
     document = stage.cleanup(1)
-    assert stage.run("cleanup", "verify").document["records"] == 1 and facts_of(stage)["retained"] == 2
+    assert stage.run("cleanup", "verify").document["records"] == 2 and facts_of(stage)["retained"] == 5
     assert {one["why"] for one in document["kept"]} == {
         "its shares are not all verified in the new place",
         "it holds \\x1bdrafts besides, which is copied nowhere",
+        "its data are of a type that services do not write, and copied nowhere",
+        "its settings are of a type that services do not write, and copied nowhere",
+        f"it holds the share {there['M']['key']['S']} twice and differently; remove one of them",
     }
-    assert {item["id"]["S"] for item in stage.scan("lambda/")} == {f"{ANN}/2", f"{BOB}/3", f"{EVE}/1"}
+    left = {f"{ANN}/2", f"{ANN}/4", f"{ANN}/6", f"{ANN}/7", f"{BOB}/3", f"{EVE}/1"}
+    assert {item["id"]["S"] for item in stage.scan("lambda/")} == left
 
 
 @pytest.mark.parametrize("denied", [False, True])

@@ -141,9 +141,18 @@ def test_settings_follow_until_the_user_saves_newer_ones(stage: Stage, s3: Any) 
     stage.migrate()
     assert stands() == "light"
     stage.set(ROWS, place, data={"M": {"settings": {"M": {"theme": s("blue")}}}})  # the user, under the new id
+    stage.migrate()
+    assert stage.plan()["kept"] == 0  # newer
     settings("red")
     stage.migrate()
-    assert stands() == "blue" and stage.plan()["changes"] == 0
+    again = stage.plan()
+    assert (stands(), again["changes"], again["kept"]) == ("blue", 0, 1)
+    stage.verify()
+    assert "changed under the old id" in stage.cleanup(1)["kept"][0]["why"]
+    settings("blue")
+    stage.migrate()
+    stage.cleanup()
+    assert stage.scan(SHARES) == []
 
 
 @pytest.mark.parametrize(
@@ -173,6 +182,10 @@ def test_of_two_rows_with_settings_the_newer_one_counts(
     stage.cleanup()
     (left,) = stage.scan(SHARES)
     assert left["settings"]["M"]["theme"] == s("old")
+    stage.put(SHARES, {**left, "settings": {"M": {"theme": s("newest")}}, "updatedAt": n(1900000000)})
+    stage.migrate()
+    (made,) = stage.scan(ROWS)
+    assert made["data"]["M"]["settings"]["M"]["theme"] == s("newest")
 
 
 def test_a_share_that_is_there_under_another_sort_key_is_not_made_again(stage: Stage, s3: Any) -> None:
@@ -187,15 +200,59 @@ def test_a_share_that_is_there_under_another_sort_key_is_not_made_again(stage: S
         ROWS,
         *(
             {"PK": s("a-100#amplify-shares#received"), "SK": s(sort), "entityType": s("received"),
-             "appId": s("a-100#amplify-shares"), "data": {"M": {"sharedBy": s("b-200"), "key": s(key)}}}
-            for sort, key in (("b-200#2020-01-01#x", "a-100/b-200/2024-01-31/1.json"),
-                              ("b-200#2020-01-01#y", "shares/a-100/b-200/2024-01-31/2.json"))
+             "appId": s("a-100#amplify-shares"), "data": {"M": {"sharedBy": s("b-200"), "key": s(key), **more}}}
+            for sort, key, more in (("b-200#2020-01-01#x", "a-100/b-200/2024-01-31/1.json", {}),
+                                    ("b-200#2020-01-01#y", "shares/a-100/b-200/2024-01-31/2.json",
+                                     {"sharedAt": n("1.0"), "read": {"BOOL": True}}))
         ),
     )  # fmt: skip
     before = stage.scan(ROWS)
     stage.migrate()
     assert stage.scan(ROWS) == before
+    (kept,) = stage.cleanup(1)["kept"]
+    assert "another sharedAt or none" in kept["why"]  # an earlier script left it out
+    first = ("a-100#amplify-shares#received", "b-200#2020-01-01#x")
+    whole = {"sharedBy": s("b-200"), "key": s("a-100/b-200/2024-01-31/1.json"), "sharedAt": n(1)}
+    stage.set(ROWS, first, data={"M": whole})
+    before = stage.scan(ROWS)
+    stage.migrate()
+    assert stage.scan(ROWS) == before
     assert stage.cleanup()["kept_total"] == 0 and stage.scan(SHARES) == []
+
+
+def test_what_another_workspace_moved_counts_only_while_it_holds_what_the_old_ones_hold(stage: Stage, s3: Any) -> None:
+    flows, share = stage.bucket("agent-loop/workflow-templates"), stage.bucket("lambda/share")
+    s3.put_object(Bucket=share, Key=f"{ANN}/{BOB}/2024-01-31/1.json", Body=b"{}")
+    stage.put(FLOWS, {"user": s(ANN), "templateId": s("t"), "s3Key": s(f"{ANN}/t.json"), "isPublic": n(0)})
+
+    def write(value: str) -> None:
+        s3.put_object(Bucket=flows, Key=f"{ANN}/t.json", Body=json.dumps({"v": value}).encode())
+        note = {"sharedBy": s(BOB), "sharedAt": n(1), "key": s(f"{ANN}/{BOB}/2024-01-31/1.json"), "note": s(value)}
+        settings = {"M": {"theme": s(value)}}
+        stage.put(
+            SHARES, {"id": s(f"{ANN}/1"), "user": s(ANN), "data": {"L": [{"M": note}]}, "settings": settings}
+        )  # fmt: skip
+
+    write("first")
+    stage.migrate()
+    another = {"workspace": "another"}
+    stage.plan(**another)
+    assert {entry.state for entry in stage.entries(**another) if entry.kind == "content"} == {"verified"}
+    write("later")
+    before = stage.scan(ROWS)
+    stage.plan(**another)
+    stage.apply(**another)
+    stage.verify(**another)
+    kept = [entry for entry in stage.entries(**another) if entry.kind == "content"]
+    assert [entry.state for entry in kept] == ["kept"] * 3 and stage.scan(ROWS) == before
+    assert len(stage.cleanup(1, **another)["kept"]) == 1 and len(stage.scan(SHARES)) == 1
+    for entry in kept:
+        words = ("migrate", "resolve", str(entry.id), "--done", "--reason", "the new ones are right")
+        assert stage.run(*words, **another).code == 0
+    stage.verify(**another)
+    stage.cleanup(**another)
+    assert stage.scan(SHARES) == [] and stage.cleanup(**another)["total"] == 0
+    assert stage.run("cleanup", "verify", **another).code == 0
 
 
 def test_a_share_whose_row_is_still_to_be_rekeyed_is_not_missing_before_apply(stage: Stage, s3: Any) -> None:
