@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.catalog.model import Item
 from wizard.catalog.tables import BY_KEY
 from wizard.errors import Blocked
@@ -27,7 +29,10 @@ from wizard.migration.objects import read_object
 from wizard.migration.read_ahead import ReadAhead
 from wizard.migration.resolution import DONE, Resolution
 from wizard.migration.targets import CONSOLIDATION, USER_DATA, bucket_name
+from wizard.parallel import each
 from wizard.wire import digest
+
+log = logging.getLogger(__name__)
 
 ARTIFACTS = "S3_ARTIFACTS_BUCKET"
 _ONE_OBJECT = ("artifacts", "workflows")  # content whose row is one object
@@ -64,29 +69,41 @@ class ContentResolver:
             if rival:
                 self._put(entry.becomes("kept", f"a newer row of the same user has {move.part} too; these stay here"))
                 continue
-            if move.action == "shares":
-                self._put(self._share(entry))
-                continue
             part = move.part if move.action == "disclosures" else ""
-            if move.recency is None and not self.staging.claim(entry.target_key, part):
+            if move.recency is None and move.action != "shares" and not self.staging.claim(entry.target_key, part):
                 continue
-            if move.action == "artifacts" and (done := self._in_s3(entry)) is not None:
-                self._put(done)
-            elif move.action != "disclosures" and self.staging.seen(entry.target_place, entry.target_key) is not None:
-                standing.append(entry)
+            if (decided := self._without_a_look(entry)) is not None:
+                self._put(decided)
             else:
-                self._put(self._still_unfit(entry))
+                standing.append(entry)
             if len(standing) >= _AT_ONCE:
                 self._settle(standing)
                 standing = []
         self._settle(standing)
 
+    def _without_a_look(self, entry: Entry) -> Entry | None:
+        """What a change comes to by what the scan saw; None where a row stands that is to be looked at."""
+        if entry.action == "shares":
+            return self._share(entry)
+        if entry.action == "artifacts" and (done := self._in_s3(entry)) is not None:
+            return done
+        stands = self.staging.seen(entry.target_place, entry.target_key) is not None
+        return None if stands and entry.action != "disclosures" else self._still_unfit(entry)
+
     def _settle(self, standing: Sequence[Entry]) -> None:
         """Look at the rows that stand already where content is to go, and decide."""
         account = self.work.context.account
         self._ahead.take((entry.target_place, entry.target_key) for entry in standing)
+        doubtful = []
         for entry in standing:
-            self._put(self._as_it_stands(entry, self._ahead(account, entry.target_place, entry.target_key)))
+            decided = self._as_it_stands(entry, self._ahead(account, entry.target_place, entry.target_key))
+            if decided is None:
+                doubtful.append(entry)
+            else:
+                self._put(decided)
+        context = self.work.context
+        for _, compared in each(self._compared, doubtful, workers=context.workers, control=context.control):
+            self._put(compared)
 
     def _put(self, entry: Entry) -> None:
         """Record a content change; what is kept where it is makes nothing ready for its pointers."""
@@ -199,8 +216,11 @@ class ContentResolver:
         except ValueError:
             return True
 
-    def _share(self, entry: Entry) -> Entry:
-        """A share by the rows of user storage that hold its conversation, under whatever sort key."""
+    def _share(self, entry: Entry) -> Entry | None:
+        """A share by the rows of user storage that hold its conversation, under whatever sort key.
+
+        None where only a look at what they hold tells.
+        """
         place, partition = entry.target_place, entry.target_key["PK"]
         rows = self.staging.received(partition["S"], share_key(entry.detail["waits"][1]))
         for row in rows:
@@ -215,15 +235,24 @@ class ContentResolver:
             )
         if standing == entry.detail.get("follows", "") or (standing is None and not rows):
             return entry
-        return self._compared(entry)
+        return None
 
     def _compared(self, entry: Entry) -> Entry:
         """What a change comes to by what its source and the row that stands hold: as planned, or ended without a write."""
-        prepared = prepare_content(self._tools, entry)
+        try:
+            prepared = prepare_content(self._tools, entry)
+        except AWS_ERRORS as error:  # apply looks again
+            log.warning("%s: what stands there could not be compared: %s", entry.target_place, explain(error))
+            return entry
         return entry if prepared.pending else prepared.entry
 
-    def _as_it_stands(self, entry: Entry, existing: Item | None) -> Entry:
-        """A content change whose row exists: made by an earlier run, or somebody else's, or a log row to be completed."""
+    def _as_it_stands(self, entry: Entry, existing: Item | None) -> Entry | None:
+        """A content change whose row exists: made by an earlier run, or somebody else's, or a log row to be completed.
+
+        None where only what the row and its source hold tells.
+        """
+        if entry.action == "shares":
+            return None
         if existing is None or entry.detail.get("follows") == digest(existing):
             return entry
         sources = [key for _, key, *_ in entry.detail["sources"]]
@@ -241,7 +270,7 @@ class ContentResolver:
                 stays = len(prepared.entry.detail.get("unfit", ())) == len(sources)
                 return prepared.entry.becomes("kept", prepared.entry.note) if stays else prepared.entry
         elif "follows" in entry.detail or not (_is_made_of(existing, entry) or _holds_settings(existing, entry)):
-            return self._compared(entry)
+            return None
         return entry.becomes(
             "verified", "was there already", target_digest=digest(existing), detail={**entry.detail, "done": sources}
         )
