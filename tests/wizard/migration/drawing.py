@@ -43,14 +43,15 @@ from tests.wizard.migration.stage import Item, n, s
 
 def draw_deployment(seed: int) -> Deployment:
     draw = random.Random(seed)
-    users = draw.sample(POOL, draw.randint(2, 5))
+    few = draw.random() < 0.5
+    users = draw.sample(POOL, draw.randint(1, 2) if few else draw.randint(2, 5))
     kept = draw.random() < 0.2  # scenario B
     news = [f"new-{index}" if draw.random() < 0.8 else "n" * 120 + str(index) for index in range(len(users))]
     mapped = users[: draw.randint(1, len(users))]
     one = Deployment({old: old if kept or draw.random() < 0.1 else new for old, new in zip(mapped, news, strict=False)})
     users.append(STRANGER)
     for user in users:
-        families = draw.sample(_FAMILIES, draw.randint(len(_FAMILIES) // 3, len(_FAMILIES)))
+        families = draw.sample(_FAMILIES, draw.randint(len(_FAMILIES) // 3, len(_FAMILIES) // (1 + few)))
         for family in families:
             family(one, draw, user, users)
         new = one.of(user)

@@ -117,6 +117,7 @@ _NO_ROWS = (b"not JSON", b"\xff\xfe", b'{"": 1}', b'{"n": 1e999}')
 
 def artifact(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
     members: list[tuple[str, bool, str]] = []  # (key without the user, whether it moves, sharer)
+    made: dict[tuple[str, str], Item] = {}
     for index in range(draw.randint(1, 3)):
         key, sharer = f"20240131/Map {index}:v1", draw.choice(["", *users[:-1]])
         body = draw.choice(_BODIES) if draw.random() < 0.7 else draw.choice(_NO_ROWS)
@@ -129,7 +130,7 @@ def artifact(one: Deployment, draw: random.Random, user: str, users: list[str]) 
         members.append((key, moves, sharer))
         if moves:
             owner, sort = (sharer, f"shared-with-{one.of(user)}#{key}") if sharer else (user, key)
-            one.made[f"{spelled(one.of(owner))}#amplify-artifacts#artifact-content", sort] = wire(body)
+            made[f"{spelled(one.of(owner))}#amplify-artifacts#artifact-content", sort] = wire(body)
 
     def make(of: Of, moved: bool) -> Item:
         listed = [
@@ -143,7 +144,7 @@ def artifact(one: Deployment, draw: random.Random, user: str, users: list[str]) 
         ]
         return {"user_id": s(of(user)), "artifacts": {"L": listed}}
 
-    one.row(ARTIFACTS, make)
+    one.row(ARTIFACTS, make, made=made)
 
 
 def workflow(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
@@ -151,9 +152,9 @@ def workflow(one: Deployment, draw: random.Random, user: str, users: list[str]) 
         body = draw.choice(_BODIES) if draw.random() < 0.7 else draw.choice(_NO_ROWS)
         key, public = f"{user}/{template}.json", draw.choice([{"BOOL": True}, n(0), s("false")])
         one.object(TEMPLATES, key, body)
-        moves = user in one.ids and body in _BODIES
+        moves, made = user in one.ids and body in _BODIES, {}
         if moves:
-            one.made[f"{spelled(one.of(user))}#amplify-workflows#workflow-templates", template] = wire(body)
+            made = {(f"{spelled(one.of(user))}#amplify-workflows#workflow-templates", template): wire(body)}
         elif user in one.ids:
             one.unfit.add(key)
 
@@ -164,7 +165,7 @@ def workflow(one: Deployment, draw: random.Random, user: str, users: list[str]) 
                 **({} if moved and moves else {"s3Key": s(key)}),
             }  # fmt: skip
 
-        one.row(WORKFLOWS, make)
+        one.row(WORKFLOWS, make, made=made)
 
 
 def task(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
@@ -181,8 +182,7 @@ def task(one: Deployment, draw: random.Random, user: str, users: list[str]) -> N
         logs.append((f"e{index}", user in one.ids and fits))
         if user in one.ids and not fits:
             one.unfit.add(key)
-    if any(moves for _, moves in logs):
-        one.made[f"{spelled(one.of(user))}#amplify-agent-logs#scheduled-task-logs", task] = None
+    place = f"{spelled(one.of(user))}#amplify-agent-logs#scheduled-task-logs", task
 
     def make(of: Of, moved: bool) -> Item:
         listed = [
@@ -196,10 +196,14 @@ def task(one: Deployment, draw: random.Random, user: str, users: list[str]) -> N
         }  # fmt: skip
 
     rests = one.of(user) != user
-    one.row(TASKS, make, lambda of, moved: {**make(of, moved), **({"active": n(0)} if rests else {})})
+    one.row(
+        TASKS, make, lambda of, moved: {**make(of, moved), **({"active": n(0)} if rests else {})},
+        made={place: None} if any(moves for _, moves in logs) else {},
+    )  # fmt: skip
 
 
 def shares(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
+    made: dict[tuple[str, str], Item] = {}
     entries, settings = [], {"M": {"scale": digits(draw), "hiddenModelIds": {"L": [s(user)]}}}
     for _ in range(draw.randint(0, 2)):
         sharer, name = draw.choice(users), str(uuid.UUID(int=draw.getrandbits(128)))
@@ -218,9 +222,9 @@ def shares(one: Deployment, draw: random.Random, user: str, users: list[str]) ->
         one.gone += user in one.ids and not there
         if there and user in one.ids:
             row = f"{spelled(one.of(user))}#amplify-shares#received", f"{one.of(sharer)}#2024-01-31#{name}"
-            one.made[row] = {"M": {**share, "sharedBy": s(one.of(sharer)), "key": s(home)}}
+            made[row] = {"M": {**share, "sharedBy": s(one.of(sharer)), "key": s(home)}}
     if user in one.ids:
-        one.made[f"{spelled(one.of(user))}#amplify-user-settings#user-settings", "user-settings"] = {
+        made[f"{spelled(one.of(user))}#amplify-user-settings#user-settings", "user-settings"] = {
             "M": {"settings": settings}
         }
     item = {
@@ -230,7 +234,7 @@ def shares(one: Deployment, draw: random.Random, user: str, users: list[str]) ->
         "data": {"L": entries},
         "settings": settings,
     }
-    one.row(SHARES, lambda of, moved: item)
+    one.row(SHARES, lambda of, moved: item, made=made)
 
 
 def storage(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:

@@ -73,6 +73,7 @@ class Deployment:
     deleted: list[str] = field(default_factory=list)  # keys of the consolidation bucket that somebody deleted
     copies: dict[tuple[str, str], str] = field(default_factory=dict)
     made: dict[tuple[str, str], Any] = field(default_factory=dict)
+    origins: list[tuple[tuple[str, str], tuple[str, Item]]] = field(default_factory=list)  # of these: (table, row)
     unfit: set[str] = field(default_factory=set)
     blocked: int = 0
     gone: int = 0  # shares of mapped people whose conversation is missing
@@ -82,12 +83,17 @@ class Deployment:
     def of(self, user: str) -> str:
         return self.ids.get(user, user)
 
-    def row(self, table: str, make: Make, left: Make | None = None, *, gone: bool = False, stays: bool = False) -> None:
+    def row(
+        self, table: str, make: Make, left: Make | None = None, *,
+        gone: bool = False, stays: bool = False, made: Mapping[tuple[str, str], Any] | None = None,
+    ) -> None:  # fmt: skip
         """A row as it is and as it is to be; `left` is the old one afterwards, as it was unless given or `gone`.
 
-        `stays`: it cannot be moved.
+        `stays`: it cannot be moved. `made`: the rows of user storage that its content becomes.
         """
         before = make(_same, False)
+        self.made.update(made or {})
+        self.origins.extend((place, (table, before)) for place in made or {})
         self.rows.append((table, before))
         after = before if stays else make(self.of, True)
         self.expected.append((table, before, None if gone else (left or make)(_same, False), after))

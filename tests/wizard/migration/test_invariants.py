@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import sqlite3
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import Aws
-from tests.wizard.migration import network
 from tests.wizard.migration.drawing import draw_deployment
 from tests.wizard.migration.drawn import (
     ANYTHING,
@@ -34,12 +29,12 @@ from tests.wizard.migration.drawn import (
     Deployment,
     stands,
 )
-from tests.wizard.migration.network import Weather
-from tests.wizard.migration.stage import Dump, Ended, Killed, Stage, run
-from wizard.aws import is_read
+from tests.wizard.migration.services import Services, places_of
+from tests.wizard.migration.stage import Dump, Ended, Stage, s
+from tests.wizard.migration.stopping import draw_bad, persist
+from wizard.migration.entry import Entry
 from wizard.wire import canonical
 
-FAULTS = (None, network.throttled, network.broken, network.reset, network.lost, network.truncated)
 UNFIT = ("cannot be stored", "none of its logs", "DynamoDB takes")  # how what no row can hold is told
 FIRST = int(os.environ.get("INVARIANTS_SEED", "1000"))  # of the long run; a failure names the seed to begin with
 MANY = int(os.environ.get("INVARIANTS", "200"))
@@ -47,113 +42,8 @@ MANY = int(os.environ.get("INVARIANTS", "200"))
 Stored = dict[tuple[str, str], tuple[str, int]]  # (bucket, key) -> MD5, size
 
 
-@dataclass(frozen=True)
-class Bad:
-    """What befalls a run: a fault of the network, and a stop before or after one of its writes."""
-
-    fault: Any
-    stop: float  # how far through the writes of a command, 0 to 1.2
-    how: str  # "", "cancel", "killed before", "killed after"
-    seed: int
-    then: str = "apply"  # what follows an apply that was killed: "apply", "plan", "rollback"
-    content: bool = False  # whether only writes to user storage are counted, where content becomes rows
-
-
 def key_text(key: Any) -> str:
     return canonical(key).decode()
-
-
-def draw_bad(seed: int) -> Bad:
-    draw = random.Random(-seed)
-    how = draw.choice(["", "cancel", "killed before", "killed before", "killed after"])
-    stop, then = 1.2 * draw.random(), draw.choice(["apply", "plan", "rollback"])
-    return Bad(FAULTS[seed % len(FAULTS)], stop, how, seed, then, draw.random() < 0.3)
-
-
-class Stop:
-    """Stops a run at one of its writes. A kill leaves the ledger as it was at that instant, and lets nothing out after."""
-
-    def __init__(self, context: Any, bad: Bad, writes: int):
-        self._context, self._how = context, bad.how
-        self._at = 1 + int(bad.stop * (6 if bad.content else writes))
-        self._only = b"user-data-storage" if bad.content else b""
-        self._seen, self._lock, self._dead = 0, threading.Lock(), False
-        for service in network.SERVICES:
-            events = context.account.client(service).meta.events
-            events.register_first(f"before-call.{service}", self._before)
-            events.register_first(f"after-call.{service}", self._after)
-
-    def _before(self, model: Any, params: Any, context: Any, **_: Any) -> None:
-        if is_read(model.name):
-            return
-        if self._dead:
-            raise Killed
-        body = params["body"] if isinstance(params["body"], bytes) else b""
-        with self._lock:
-            self._seen += self._only in body
-            if self._only not in body or self._seen != self._at:
-                return
-        if self._how == "cancel":
-            self._context.control.cancel()
-        elif self._how == "killed before":
-            self._die()
-        else:
-            context["the last write"] = True
-
-    def _after(self, context: Any, **_: Any) -> None:
-        if context.get("the last write"):
-            self._die()
-
-    def _die(self) -> None:
-        self._dead = True
-        with sqlite3.connect(self._context.workspace.ledger) as one, sqlite3.connect(self._kept) as other:
-            one.backup(other)
-        raise Killed
-
-    @property
-    def _kept(self) -> Path:
-        return Path(f"{self._context.workspace.ledger}.killed")
-
-    def bury(self) -> None:
-        """Put back the ledger as the kill left it; the lease goes by itself, being this process's own."""
-        if self._dead:
-            ledger = self._context.workspace.ledger
-            for name in ("-wal", "-shm"):
-                Path(f"{ledger}{name}").unlink(missing_ok=True)
-            self._kept.replace(ledger)
-
-
-def persist(
-    stage: Stage,
-    bad: Bad,
-    *words: str,
-    writes: int,
-    allowed: Collection[str] = (),
-    once_killed: Callable[[], None] = lambda: None,
-) -> Ended:
-    """A command in bad weather, stopped once, and repeated until it is done; what must stay undone is left."""
-    for turn in range(6):
-        context = stage.context()
-        if bad.fault is not None and turn < 3:
-            Weather(context.account, bad.fault, share=0.15, seed=bad.seed + turn)
-        stop = Stop(context, bad, writes) if turn == 0 and bad.how else None
-        try:
-            ended = run(context, *words)
-        except Killed:
-            assert stop is not None
-            stop.bury()
-            once_killed()
-            continue
-        told = [
-            *ended.document.get("failed", ()),
-            *ended.document.get("conflicts", ()),
-            *ended.document.get("kept", ()),
-        ]
-        left = [one.get("note") or one.get("why") or str(one) for one in told]
-        if ended.code == 0 or (left and all(any(sign in note for sign in allowed) for note in left)):
-            return ended
-        assert ended.code in (1, 3, 130), ended.text
-    raise AssertionError(f"{words} does not end: {ended.text} {ended.document}")
 
 
 def stored(stage: Stage) -> Stored:
@@ -194,45 +84,79 @@ def check(aws: Aws, seed: int, folder: Path) -> None:
     one, bad, stage = draw_deployment(seed), draw_bad(seed), Stage(aws, folder)
     buckets = seed_account(stage, one)
     before, objects = stage.dump(), stored(stage)
+    services = Services(stage, one, before, seed)
 
     planned = stage.plan(one.ids)
     assert (stage.dump(), stored(stage)) == (before, objects)
     told = {finding["text"] for finding in planned["findings"]}
     assert any("not this deployment's" in text for text in told) == bool(one.foreign)
 
+    def undone(ended: Ended) -> None:
+        left = [entry for entry in stage.entries() if entry.id in {told["id"] for told in ended.document["left"]}]
+        assert ended.code == bool(left or ended.document["still_to_put_back"])
+        services.rolled_back(stage.dump(), left)
+        check_objects_undone(stage, objects, left)
+
     def once_killed() -> None:
         """Other commands than the killed one take up what it left as well."""
         if bad.then == "rollback":
-            assert stage.run("rollback").code == 0
-            assert (stage.dump(), stored(stage)) == (before, objects)
+            undone(persist(stage, calm, services, "rollback", writes=0))
         if bad.then != "apply":
             stage.plan(one.ids)
 
-    for _ in range(4):  # pointers to content that could not be moved at first follow with the next plan
+    calm = replace(bad, fault=None, how="", meanwhile=0)
+    for turn in range(5):  # pointers to content that could not be moved at first follow with the next plan
         stopped = persist(
-            stage, bad, "migrate", "apply", allowed=(*UNFIT, "its content could not be moved"),
-            writes=planned["changes"], once_killed=once_killed,
+            stage, bad if turn < 2 else calm, services, "migrate", "apply",
+            allowed=(*UNFIT, "its content could not be moved"), writes=planned["changes"], once_killed=once_killed,
         )  # fmt: skip
         give_up(stage, one, stopped)
         verified = stage.run("migrate", "verify")
         if verified.code == 0:
             break
         stage.plan(one.ids)
-    assert verified.code == 0, verified.text
     after, copied = stage.dump(), stored(stage)
+    listed = set(places_of(stage.entries("workspace", "conflict", "failed", "kept")))
+    if verified.code:
+        check_told(services, verified)
+    services.migrated(after, listed)
     assert one.blocked == 0
-    check_items(stage, one, before, after)
+    check_items(stage, one, services, before, after)
     check_objects(stage, one, buckets, objects, copied)
 
+    if bad.services and bad.idle:
+        services.write()
     if seed % 2:
-        persist(stage, bad, "rollback", writes=planned["changes"])
-        assert (stage.dump(), stored(stage)) == (before, objects)
+        undone(persist(stage, bad, services, "rollback", writes=planned["changes"]))
         return
+    for entry in stage.entries("workspace", "conflict", "failed"):
+        assert stage.run("migrate", "resolve", str(entry.id), "--skip", "--reason", "seen to").code == 0
+    if verified.code and (verified := stage.run("migrate", "verify")).code:
+        check_told(services, verified)
+    after = stage.dump()
     stage.run("cleanup", "plan", *(["--objects"] if seed % 4 else []))
     allowed = ["its shares are not all verified"] if one.gone else []  # a conversation that was missing before
-    persist(stage, bad, "cleanup", "apply", allowed=allowed, writes=planned["changes"] // 2)
-    check_cleaned(stage, one, after, copied)
-    assert stage.plan(one.ids)["changes"] == 0
+    ended = persist(stage, bad, services, "cleanup", "apply", allowed=allowed, writes=planned["changes"] // 2)
+    assert ended.code != 3 or services.wrote, ended.text  # what they wrote is to be migrated first
+    services.all_tokens_stand(stage.dump(), cleaned=True)
+    check_cleaned(stage, one, services, after, copied, whole=ended.code != 3)
+    assert stage.plan(one.ids)["changes"] == 0 or services.wrote
+
+
+def check_told(services: Services, verified: Ended) -> None:
+    """A verification that is not clean tells of nothing but what services wrote to."""
+    assert services.wrote and verified.code == 1, verified.text
+    document = verified.document
+    assert all(services.excuse(one) for one in document["wrong"]), document["wrong"]
+    assert all(services.excuse({"place": place}) for place in document["leftovers"]["tables"]), document["leftovers"]
+
+
+def check_objects_undone(stage: Stage, objects: Stored, left: list[Entry]) -> None:
+    """Every object is as before; besides there are those of changes that were left."""
+    now = stored(stage)
+    assert {where: now.get(where) for where in objects} == objects
+    of = str([(entry.target_key, dict(entry.detail)) for entry in left])
+    assert all(key in of for _, key in now.keys() - objects.keys()), (now.keys() - objects.keys(), of)
 
 
 def give_up(stage: Stage, one: Deployment, ended: Ended) -> None:
@@ -246,7 +170,7 @@ def give_up(stage: Stage, one: Deployment, ended: Ended) -> None:
         stage.run("migrate", "resolve", str(entry.id), "--skip", "--reason", "it fits in no row")
 
 
-def check_items(stage: Stage, one: Deployment, before: Dump, after: Dump) -> None:
+def check_items(stage: Stage, one: Deployment, services: Services, before: Dump, after: Dump) -> None:
     """Every item is what it is to be: those of nobody bit by bit, those of mapped people under their new ids."""
     wanted = stands(one, lambda table, item: key_text(stage.key(table, item)))
     assert after[BINARY] == before[BINARY]
@@ -255,16 +179,19 @@ def check_items(stage: Stage, one: Deployment, before: Dump, after: Dump) -> Non
         by_table.setdefault(stage.name(table), {})[text] = item
     storage = stage.name(STORAGE)
     for table, items in by_table.items():
-        found = after[table]
+        found = {text: item for text, item in after[table].items() if not services.touched((table, text))}
+        items = {text: item for text, item in items.items() if not services.touched((table, text))}
         for text, item in items.items():
             assert text in found, (table, text)
             assert item is ANYTHING or json.loads(canonical(item)) == found[text], (table, item, found[text])
         if table != storage:
             assert found.keys() == items.keys(), (table, found.keys() ^ items.keys())
     made = {(item["PK"]["S"], item["SK"]["S"]): item for text, item in after[storage].items()
-            if text not in by_table.get(storage, ())}  # fmt: skip
-    assert made.keys() == one.made.keys()
-    for place, data in one.made.items():
+            if text not in by_table.get(storage, ()) and not services.touched((storage, text))}  # fmt: skip
+    wanted_made = {place: data for place, data in one.made.items()
+                   if not services.touched((storage, key_text({"PK": s(place[0]), "SK": s(place[1])})))}  # fmt: skip
+    assert made.keys() == wanted_made.keys()
+    for place, data in wanted_made.items():
         assert data is None or json.loads(canonical({"": data})) == {"": made[place]["data"]}, place
 
 
@@ -285,12 +212,14 @@ def check_objects(stage: Stage, one: Deployment, buckets: dict[str, str], object
     }
 
 
-def check_cleaned(stage: Stage, one: Deployment, after: Dump, copied: Stored) -> None:
-    """Only what has its twin is gone, what stands is as it was, and every plain copy's original went."""
+def check_cleaned(stage: Stage, one: Deployment, services: Services, after: Dump, copied: Stored, whole: bool) -> None:
+    """Only what has its twin is gone, what stands is as it was, and, of a `whole` cleanup, every plain copy's original."""
     cleaned, left = stage.dump(), stored(stage)
-    gone = {(table, text) for table in after for text in after[table].keys() - cleaned[table].keys()}
+    gone = {(table, text) for table in after for text in after[table].keys() - cleaned[table].keys()
+            if not services.touched((table, text))}  # fmt: skip
     for table in after:
-        assert {text: after[table][text] for text in cleaned[table]} == cleaned[table]
+        for text, item in cleaned[table].items():
+            assert after[table].get(text) == item or services.touched((table, text))
     twins: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for entry in stage.entries():
         if entry.kind != "object" and entry.state in ("verified", "cleaned"):
@@ -303,6 +232,8 @@ def check_cleaned(stage: Stage, one: Deployment, after: Dump, copied: Stored) ->
     for table, item, old, new in one.expected:
         if table != OLD_STORAGE and old is not None and stage.key(table, item) != stage.key(table, new):
             place = stage.name(table), key_text(stage.key(table, item))
+            if services.touched(place) or not whole:
+                continue
             entries = [
                 one
                 for one in stage.entries()

@@ -1,0 +1,422 @@
+"""Services that write to rows of a drawn deployment while it is migrated, cleaned up or rolled back, and what they may ask.
+
+Each write carries a token that stands nowhere else. What must become of a row follows from how it was drawn, from what
+stood before, and from what the services did to it; not from what the engine made of it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tests.wizard.migration.drawn import (
+    ANYTHING,
+    HISTORY,
+    OLD_STORAGE,
+    SHARES,
+    STORAGE,
+    SUMMED,
+    VERSIONS,
+    Deployment,
+    stands,
+)
+from tests.wizard.migration.stage import Dump, Item, Stage, n, s
+from wizard.aws import is_read
+from wizard.migration.entry import Entry
+from wizard.migration.ledger import Ledger
+from wizard.wire import canonical, key_of
+
+Place = tuple[str, str]  # (table, key as text)
+
+_NAMING = ("id", "key", "executionId")  # what tells the members of a list apart
+_LOCK = "amplify-migrate#lock"
+
+
+@dataclass(frozen=True)
+class Wrote:
+    """One write of a service, as what it does to whatever item stands."""
+
+    kind: str  # "create", "delete", "set", "add" (a member to a list, a set or a map), "spend", "revert"
+    path: tuple[str, ...] = ()
+    value: Any = None  # the item, the value at the path, the member, or the amount
+
+    def on(self, item: Item | None, sums: Collection[str]) -> Item | None:
+        """The item after it; what begins a sum anew is added to one that stands."""
+        if self.kind == "delete":
+            return None
+        if self.kind == "create":
+            return (
+                {**item, **self.value, **{name: _sum(item[name], self.value[name]) for name in sums}}
+                if item
+                else self.value
+            )
+        return None if item is None else {**item, self.path[0]: self._into(item.get(self.path[0]), self.path[1:])}
+
+    def _into(self, value: Any, path: tuple[str, ...]) -> Any:
+        if path:
+            inner = value["M"] if value and "M" in value else {}
+            return {"M": {**inner, path[0]: self._into(inner.get(path[0]), path[1:])}}
+        if self.kind == "spend":
+            return _sum(value, self.value)
+        if self.kind != "add":
+            return self.value
+        if "L" in (value or {}):
+            return {"L": [*value["L"], self.value]}
+        return {"SS": sorted({*(value or {}).get("SS", ()), self.value["S"]})}
+
+
+def _sum(one: Any, other: Any) -> Any:
+    if "L" in one:
+        return {"L": [_sum(*pair) for pair in zip(one["L"], other["L"], strict=True)]}
+    return json.loads(canonical({"": n(Decimal(one["N"]) + Decimal(other["N"]))}))[""]
+
+
+def form(item: Item) -> Item:
+    """An item as a dump has it."""
+    return json.loads(canonical(item))  # type: ignore[no-any-return]
+
+
+class Services:
+    """What wrote, where, and which of its tokens must still stand."""
+
+    def __init__(self, stage: Stage, one: Deployment, before: Dump, seed: int):
+        self.stage, self.before = stage, before
+        self.wrote: dict[Place, list[Wrote]] = {}
+        self.tokens: dict[str, Place] = {}
+        self._draw, self._lock, self._count = random.Random(f"services {seed}"), threading.Lock(), 0
+        self._group: dict[Place, set[Place]] = {}  # rows of which one becomes of the others
+        self._old: dict[Place, Item] = {}  # as drawn, with bytes
+        self._new: dict[Place, Item] = {}
+        self._made = {self._place(STORAGE, {"PK": s(pk), "SK": s(sk)}): data for (pk, sk), data in one.made.items()}
+        self._sums = {stage.name(table): names for table, names in SUMMED.items()}
+        self._twice = stage.name(HISTORY)
+        self._joined: set[Place] = set()  # what two rows become together is not foretold
+        self._open = {*self._sums, stage.name(VERSIONS)}  # of the one the sums are, the other follows as a whole or not
+        self._quiet = stage.name(SHARES)  # lists whose members are told apart by more than a name
+        for table, old, _, new in one.expected:
+            home = STORAGE if table == OLD_STORAGE else table
+            here, there = self._place(table, old), self._place(home, new)
+            self._old[here] = old
+            if there in self._new:
+                self._joined.add(there)
+            self._new.setdefault(there, new)
+            self._tie(here, there)
+        for (pk, sk), origin in one.origins:
+            self._tie(self._place(STORAGE, {"PK": s(pk), "SK": s(sk)}), self._place(*origin))
+        wanted = stands(one, lambda table, item: canonical(stage.key(table, item)).decode())
+        self._after = {
+            (stage.name(table), text): item if item is ANYTHING else form(item)
+            for (table, text), item in wanted.items()
+        }
+
+    def _place(self, table: str, item: Item) -> Place:
+        return self.stage.name(table), canonical(self.stage.key(table, item)).decode()
+
+    def _tie(self, one: Place, other: Place) -> None:
+        together = self._group.setdefault(one, {one}) | self._group.setdefault(other, {other})
+        for place in together:
+            self._group[place] = together
+
+    @cached_property
+    def groups(self) -> list[set[Place]]:
+        return list({id(group): group for group in self._group.values()}.values())
+
+    def touched(self, place: Place) -> bool:
+        """Whether a service wrote to this row, or to one that is made of it or became of it."""
+        return any(one in self.wrote for one in self._group.get(place, {place}))
+
+    def excuse(self, told: Mapping[str, Any]) -> bool:
+        """Whether what a command tells of a change, or of what it kept of a table, concerns rows that services wrote to."""
+        if "id" not in told:
+            return any(self.touched(place) for place in self._group if place[0] == told["place"])
+        return any(
+            self.touched(place)
+            for place in places_of(entry for entry in self.stage.entries() if entry.id == told["id"])
+        )
+
+    # --- writing -------------------------------------------------------------------------------------------------------
+
+    def write(self, among: Iterable[Place] = (), most: int = 6) -> None:
+        """A few writes to rows `among` these, or that these became of or are made into; to any rows without them."""
+        with self._lock:
+            pool = [place for place in among if place in self._group] or sorted(self._group)
+            for place in self._draw.sample(pool, min(len(pool), self._draw.randint(1, most))):
+                other = self._draw.choice(sorted(self._group[place]))
+                self._write(self._draw.choice([place, place, other]))
+
+    def _write(self, place: Place) -> None:
+        self._count += 1
+        token, (table, text) = f"token-{self._count}-", place
+        key = json.loads(text)
+        item = self.stage.db.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
+        wrote = self._draw_write(place, item, token)
+        if wrote is None:
+            return
+        lost = ""
+        try:
+            if wrote.kind == "delete":
+                answer = self.stage.db.delete_item(TableName=table, Key=key, ReturnValues="ALL_OLD")
+                lost = str(answer.get("Attributes", ""))
+            elif wrote.kind == "create":
+                self.stage.db.put_item(
+                    TableName=table, Item=wrote.value, ConditionExpression="attribute_not_exists(#k)",
+                    ExpressionAttributeNames={"#k": next(iter(key))},
+                )  # fmt: skip
+                wrote = Wrote("create", (), form(wrote.value))
+            else:
+                before, name = str(item.get(wrote.path[0], "")), wrote.path[0]
+                after = str(self._set(table, key, name, item.get(name), wrote))
+                lost = "".join(known for known in self.tokens if known in before and known not in after)
+        except ClientError as error:  # the engine came first
+            assert error.response["Error"]["Code"] == "ConditionalCheckFailedException"
+            return
+        for known in [known for known in self.tokens if known in lost]:
+            del self.tokens[known]
+        self.wrote.setdefault(place, []).append(wrote)
+        if token in str(wrote.value):
+            self.tokens[token] = place
+
+    def _set(self, table: str, key: Item, name: str, before: Any, wrote: Wrote) -> Any:
+        after = (wrote.on({name: before} if before is not None else {}, ()) or {})[name]
+        old = {":o": before} if before is not None else {}
+        self.stage.db.update_item(
+            TableName=table, Key=key, UpdateExpression="SET #n = :n",
+            ConditionExpression="#n = :o" if old else "attribute_exists(#k) AND attribute_not_exists(#n)",
+            ExpressionAttributeNames={"#n": name, **({} if old else {"#k": next(iter(key))})},
+            ExpressionAttributeValues={":n": after, **old},
+        )  # fmt: skip
+        return after
+
+    def _draw_write(self, place: Place, item: Item | None, token: str) -> Wrote | None:
+        draw, (table, _) = self._draw, place
+        if item is None:
+            whole = self._old.get(place, self._new.get(place))
+            if whole is None or draw.random() < 0.5:
+                return None
+            return Wrote(
+                "create",
+                (),
+                {**whole, **{name: _few(whole[name]) for name in self._sums.get(table, ())}, "beside": s(token)},
+            )
+        if draw.random() < 0.15:
+            return Wrote("delete")
+        if table in self._sums and draw.random() < 0.7:
+            return Wrote("spend", (draw.choice(["dailyCost"]),), n(draw.randint(1, 9)))
+        kind, name = draw.choice(["beside", "rewritten", "rewritten", "revert"]), self._rewritten(place, item)
+        if kind == "beside" or name is None:
+            return Wrote("set", (f"beside {token}",), s(token))
+        old = self._old.get(place, {}).get(name)
+        if kind == "revert" and old is not None:
+            return Wrote("revert", (name,), old)
+        return self._of_value((name,), item[name], old, token)
+
+    def _rewritten(self, place: Place, item: Item) -> str | None:
+        """An attribute that the migration gives another value, where there is one; else any that may change."""
+        key = json.loads(place[1])
+        old, new = self._old.get(place, {}), self._new.get(place, {})
+        names = [name for name in item if name not in key and name not in self._sums.get(place[0], ())]
+        names = [name for name in names if name != "isPublic" and (place[0] != self._quiet or name != "data")]
+        differs = [name for name in names if name == "active" or (name in old and old.get(name) != new.get(name))]
+        names = differs or [name for name in names if next(iter(item[name])) in ("S", "L", "M", "SS")]
+        return self._draw.choice(names) if names else None
+
+    def _of_value(self, path: tuple[str, ...], value: Any, old: Any, token: str) -> Wrote:
+        """Another value in the place of one, or a member more, at some depth."""
+        ((kind, content),) = value.items()
+        if path == ("active",):
+            return Wrote("set", path, n(1 - int(content)) if kind == "N" else n(1))
+        if kind == "L" and path[0] != "hourlyCost":
+            if content and "M" in content[0]:
+                first = content[0]["M"]
+                return Wrote(
+                    "add",
+                    path,
+                    {"M": {**{name: s(token) for name in _NAMING if name in first}, "beside": s(token)}},
+                )
+            return Wrote("add", path, s(token))
+        if kind == "SS":
+            return Wrote("add", path, s(token))
+        if kind == "M":
+            names = [name for name in content if (old or {}).get("M", {}).get(name) != content[name]]
+            if names and self._draw.random() < 0.8:
+                name = self._draw.choice(names)
+                return self._of_value((*path, name), content[name], (old or {}).get("M", {}).get(name), token)
+            return Wrote("set", (*path, token), s(token))
+        return Wrote("set", path, s(token))
+
+    # --- what must be true -----------------------------------------------------------------------------------------------
+
+    def all_tokens_stand(self, dump: Dump, *, cleaned: bool = False) -> None:
+        """Nothing that a service wrote is lost, unless a service overwrote or deleted it.
+
+        What could not be put back where it was taken is in the workspace. Of two rows of one key one may have lost; it is
+        gone once `cleaned`.
+        """
+        folder = self.stage.folder / "workspace"
+        with Ledger(folder / "ledger.sqlite", writable=False) as ledger:
+            aside = [path.read_text() for path in (folder / "backups").glob("not-put-back-*")]
+            text = f"{dump} {ledger.taken()} {aside}"
+        lost = {token: place for token, place in self.tokens.items() if token not in text}
+        if cleaned:
+            lost = {token: place for token, place in lost.items() if not self._merges(self._group[place])}
+        assert not lost, {token: (place, self.wrote[place]) for token, place in lost.items()}
+
+    def _merges(self, group: set[Place]) -> bool:
+        created = (place for place in group if any(one.kind == "create" for one in self.wrote.get(place, ())))
+        return not group.isdisjoint(self._joined) or any(place in self._new for place in created)
+
+    def rolled_back(self, dump: Dump, left: Iterable[Entry]) -> None:
+        """Each row is as before, with what services wrote on top, or it is listed; what none wrote to is as before."""
+        self.all_tokens_stand(dump)
+        listed = set(places_of(left))
+        for group in self.groups:
+            wrong = [place for place in group if not self._is_as_before(place, dump)]
+            self._told(group, wrong, listed, dump, self.before)
+            self._sums_hold(group, dump, told=bool(wrong))
+        for table in dump:
+            strange = {text for text in dump[table] if dump[table][text] != self.before[table].get(text)}
+            strange |= self.before[table].keys() - dump[table].keys()
+            assert all((table, text) in self._group for text in strange), (table, strange)
+
+    def migrated(self, dump: Dump, listed: Collection[Place]) -> None:
+        """Each row that services wrote to is as planned, with what they wrote on top, or it is listed."""
+        self.all_tokens_stand(dump)
+        for group in self.groups:
+            if any(place in self.wrote for place in group):
+                wrong = [place for place in group if not self._is_as_planned(place, dump)]
+                self._told(group, wrong, listed, dump, None)
+                self._sums_hold(group, dump, told=bool(wrong))
+
+    def _told(
+        self, group: set[Place], wrong: list[Place], listed: Collection[Place], dump: Dump, before: Dump | None
+    ) -> None:
+        touched = any(place in self.wrote for place in group)
+        if not touched:
+            assert not wrong, [(place, _at(dump, place), _at(before or {}, place)) for place in wrong]
+            assert not group & set(listed), group & set(listed)
+        told = not wrong or group & set(listed)
+        assert told, [
+            (place, "is", _at(dump, place), "was", _at(self.before, place), "wrote", self.wrote.get(place))
+            for place in sorted(group)
+        ]
+
+    def _is_as_before(self, place: Place, dump: Dump) -> bool:
+        if place[0] in self._sums and any(one.kind == "delete" for one in self.wrote.get(place, ())):
+            return True  # the engine itself removes rows that are summed, and puts them back
+        return _fits(_at(dump, place), [self._folded(place, _at(self.before, place), self.wrote.get(place, ()))])
+
+    def _is_as_planned(self, place: Place, dump: Dump) -> bool:
+        found, own = _at(dump, place), self.wrote.get(place, [])
+        others = [one for other in self._group[place] - {place} for one in self.wrote.get(other, ())]
+        if place in self._made:
+            data, deleted = self._made[place], any(one.kind == "delete" for one in (*own, *others))
+            if found is None or data is None or own or others:
+                return found is not None or deleted
+            return bool(form({"": data})[""] == found["data"])
+        base = self._after.get(place)
+        foretold = base is not ANYTHING and place not in self._joined and place[0] not in self._open
+        if not foretold or any(one.kind == "create" for one in own):
+            return True
+        if base is not None:  # an old value that a service writes again is migrated again
+            own, others = ([_again(one, base) for one in writes] for writes in (own, others))
+        candidates = [
+            self._folded(place, base, writes)
+            for extra in ([], others)
+            for writes in ([*extra, *own], [*own, *extra], _since_deleted(own), [*extra, *_since_deleted(own)])
+        ]
+        if any(one.kind == "delete" for one in (*own, *others)):
+            candidates.append(None)
+        return _fits(found, candidates)
+
+    def _folded(self, place: Place, item: Item | None, writes: Iterable[Wrote]) -> Item | None:
+        for one in writes:
+            item = one.on(item, self._sums.get(place[0], ()))
+        return item
+
+    def _sums_hold(self, group: set[Place], dump: Dump, *, told: bool) -> None:
+        """Of what was spent nothing is lost and nothing counts twice; `told`: the rows are listed."""
+        table = next(iter(group))[0]
+        writes = [one for place in group for one in self.wrote.get(place, ())]
+        if table not in self._sums or any(one.kind == "delete" for one in writes):
+            return
+        spent = sum(_amount(one.value if one.kind == "spend" else one.value["dailyCost"]) for one in writes
+                    if one.kind in ("spend", "create"))  # fmt: skip
+        wanted = spent + sum(_amount(item["dailyCost"]) for place in group if (item := _at(self.before, place)))
+        found = {place: _amount(item["dailyCost"]) for place in group if (item := _at(dump, place))}
+        twice = self._twice == table  # an old row that was only copied stands beside its copy until cleanup
+        new = sum(amount for place, amount in found.items() if place in self._new)
+        assert wanted in (sum(found.values()), new if twice else None) or (twice and told), (wanted, found, writes)
+
+
+def _amount(value: Any) -> Decimal:
+    return Decimal(value["N"])
+
+
+def _again(one: Wrote, base: Item) -> Wrote:
+    return replace(one, value=base[one.path[0]]) if one.kind == "revert" and one.path[0] in base else one
+
+
+def _since_deleted(writes: Sequence[Wrote]) -> Sequence[Wrote]:
+    """What was written after the last deletion: what is missing is made again."""
+    last = max((number for number, one in enumerate(writes) if one.kind == "delete"), default=-1)
+    return writes[last + 1 :]
+
+
+def _at(dump: Mapping[str, Mapping[str, Item]], place: Place) -> Item | None:
+    return dump.get(place[0], {}).get(place[1])
+
+
+def _fits(found: Item | None, candidates: Iterable[Item | None]) -> bool:
+    """Whether an item is one of these, or made of their attributes."""
+    wholes = list(candidates)
+    if found is None:
+        return None in wholes
+    there = [one for one in wholes if one is not None]
+    names = {name for one in (found, *there) for name in one}
+    return bool(there) and all(any(one.get(name) == found.get(name) for one in there) for name in names)
+
+
+def _few(value: Any) -> Any:
+    return {"L": [n(1) for _ in value["L"]]} if "L" in value else n(1)
+
+
+def places_of(entries: Iterable[Entry]) -> Iterator[Place]:
+    """The rows that changes concern."""
+    for entry in entries:
+        if entry.kind != "object":
+            key = {name: value for name, value in entry.source_key.items() if name != "part"}
+            yield entry.source_place, canonical(key).decode()
+            yield entry.target_place, canonical(entry.target_key).decode()
+
+
+def rows_of(params: Mapping[str, Any], keys: Mapping[str, tuple[str, ...]]) -> list[Place]:
+    """The rows that a request of DynamoDB is about to write."""
+    body = json.loads(params["body"])
+    found = []
+    for one in [next(iter(part.values())) for part in body.get("TransactItems", ())] or [body]:
+        item = one.get("Key") or one.get("Item")
+        if item and _LOCK not in str(item) and one["TableName"] in keys:
+            found.append((one["TableName"], canonical(key_of(item, keys[one["TableName"]])).decode()))
+    return found
+
+
+class Meanwhile:
+    """Lets services write to rows at the moment that a run of the engine writes to them."""
+
+    def __init__(self, context: Any, services: Services, share: float, seed: int):
+        self._services, self._share, self._draw = services, share, random.Random(seed)
+        context.account.client("dynamodb").meta.events.register_first("before-call.dynamodb", self._before)
+
+    def _before(self, model: Any, params: Any, **_: Any) -> None:
+        if is_read(model.name) or self._draw.random() >= self._share:
+            return
+        if rows := rows_of(params, self._services.stage.keys):
+            self._services.write(rows, most=2)
