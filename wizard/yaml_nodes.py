@@ -16,6 +16,8 @@ from wizard.text import plain
 
 LARGEST = 1_000_000  # bytes of a serverless.yml; the largest known has 40 KB
 _DEEPEST = 100  # nested collections; libyaml's composer recurses without a limit of its own
+# Without libyaml PyYAML quotes names, which may be a password that begins with * or !; not the kinds (`'<scalar>'`).
+_QUOTED = re.compile(r"'[^'<]{2,}'|\"[^\"]{2,}\"")
 _LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MERGE = "tag:yaml.org,2002:merge"
 _OWN_TAG = "tag:yaml.org,2002:"
@@ -53,11 +55,11 @@ def _compose(text: str, place: str) -> yaml.Node | None:
         root: yaml.Node | None = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        problem = plain(getattr(error, "problem", None) or str(error).splitlines()[0], 200)
+        problem = _QUOTED.sub("…", plain(getattr(error, "problem", None) or str(error).splitlines()[0], 200))
         if mark is not None and "cannot start any token" in problem and "\t" in text[mark.index : mark.index + 1]:
             problem = "a tab stands where YAML wants spaces"
         line = f":{mark.line + 1}" if mark is not None else ""
-        raise BadInput(f"{place}{line} is not YAML: {problem}.") from error
+        raise BadInput(f"{place}{line} is not YAML: {problem}.") from None  # the error itself may quote the line
     except (ValueError, OverflowError, UnicodeError) as error:  # libyaml's complaints about lone surrogates and NUL
         raise BadInput(f"{place} is not YAML: {plain(error, 200)}.") from error
     return root

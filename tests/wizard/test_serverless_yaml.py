@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
+import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -10,7 +13,7 @@ from tests.wizard.checkout_fixture import ADMIN, AGENT, EMBEDDING, JS, LAMBDA, s
 from wizard.errors import BadInput
 from wizard.serverless_variables import Unanswered
 from wizard.serverless_yaml import Answers, ServerlessFile, read_variables
-from wizard.yaml_nodes import repeated
+from wizard.yaml_nodes import compose, repeated
 
 ANSWERS = Answers("v6", "dev", "us-east-1", {"DEP_NAME": "v6", "DEP_REGION": "us-east-1", "VPC_ID": "vpc-1"})
 
@@ -71,6 +74,17 @@ def test_tabs_before_a_comment_and_on_an_empty_line_are_nothing() -> None:
     assert values(tabbed.replace("\n\n", "\n \t\n")) == values(LAMBDA)
     with pytest.raises(BadInput, match="yml:5 is not YAML: a tab stands where YAML wants spaces"):
         file(section("A: b").replace("    A", "\tA").replace("    #", "#", 1))
+
+
+@pytest.mark.parametrize("loader", [yaml.SafeLoader, getattr(yaml, "CSafeLoader", yaml.SafeLoader)])
+@pytest.mark.parametrize("value", ["*s3kr1t", "!s3kr1t!x y", "'s3kr1t' s3kr1t", "s3kr1t: s3kr1t", "@s3kr1t", "{s3kr1t"])
+def test_what_stands_in_a_line_that_is_no_yaml_is_not_repeated(
+    loader: type, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wizard.yaml_nodes._LOADER", loader)
+    with pytest.raises(BadInput, match=r"var\.yml:[34] is not YAML: ") as caught:
+        compose(f"a: b\nc: d\nDB_PASSWORD: {value}\n", "var.yml")
+    assert "s3kr1t" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_what_cloudformation_alone_knows_is_skipped_with_its_reason() -> None:
