@@ -382,6 +382,8 @@ class JourneyScreen(Steady[None]):
             self.notify("This is the last step." if direction > 0 else "This is the first step.", markup=False)
             return
         await self.go(step)
+        if isinstance(self.focused, Input):
+            self.action_leave_field()  # the next press of the same key means the same
 
     def action_leave_field(self) -> None:
         """Out of a field, where letters are text, to where they are keys."""

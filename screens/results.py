@@ -59,8 +59,9 @@ class Tables(Counts):
         for entry, name in zip(found, names(found), strict=True):
             counts = [number(entry.counts.get(state, 0)) for state in states]
             self.table.add_row(cell(name, room), *counts, key=f"{entry.row}\0{entry.place}")
-        total = sum(sum(entry.counts.values()) for entry in found)
-        self.note(f"{total:,} changes in {len(found)} places. Enter: the changes of a row." if found else "No changes.")
+        totals = {state: sum(entry.counts.get(state, 0) for entry in found) for state in states}
+        told = ", ".join(f"{count:,} {state}" for state, count in totals.items())
+        self.note(f"{told}, in {plural(len(found), 'place')}. Enter: the changes of a row." if found else "No changes.")
 
     def action_changes(self) -> None:
         if self.highlighted:

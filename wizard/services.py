@@ -19,7 +19,7 @@ from wizard.journey import Outcome
 from wizard.service_order import Order, Service
 from wizard.stacks import COMPLETE, SETTLED, changed, describe_stack, failure_reason
 from wizard.subprocesses import run_lines
-from wizard.text import plural, without
+from wizard.text import at_minute, plural, without
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ def unchanged(context: Context, service: Service, root: Path) -> str:
     stack = describe_stack(context, service.stack)
     if stack is None or stack["StackStatus"] not in COMPLETE or changed(stack) != known.get("changed"):
         return ""
-    return f"deployed {known['changed'][:16]} and unchanged since"
+    return f"deployed {at_minute(known['changed'])} and unchanged since"
 
 
 def _remember(context: Context, service: Service, root: Path, stack: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ from screens.widgets.prose import Prose
 from screens.widgets.rail import Rail
 from screens.widgets.start import StartForm
 from screens.widgets.step_body import ActionRow, StepBody
-from tests.screens.stage import NASTY, session_in
+from tests.screens.stage import NASTY, STEPS, session_in
+from wizard.journey import Field, Journey
 from wizard.session import Session
 from wizard.steps import JOURNEY
 
@@ -183,6 +185,19 @@ async def test_next_skips_what_does_not_apply_and_back_keeps_what_was_entered(ap
         await pilot.press("b")
         await at_step(pilot, "1")
         assert app.screen.query_one(StepBody).query_one(Input).value == "/elsewhere"
+
+
+async def test_a_needed_field_on_the_way_does_not_take_the_key_that_goes_on(tmp_path: Path) -> None:
+    asking = replace(STEPS[1].actions[0], fields=(Field("file", "File", "FILE", required=True),))
+    steps = (*STEPS[:2], replace(STEPS[1], id="6a", actions=(asking,)), *STEPS[2:])
+    app = WizardApp(session_in(tmp_path, journey=Journey(steps)))
+    async with app.run_test(size=SIZE) as pilot:
+        await at_step(pilot, "1")
+        app.set_focus(None)
+        await pilot.press("n")
+        await at_step(pilot, "6a")
+        await pilot.press("n")
+        await at_step(pilot, "4b")
 
 
 async def test_a_write_runs_its_dry_run_first_then_asks_with_cancel_focused(app: WizardApp, session: Session) -> None:
@@ -469,6 +484,7 @@ async def test_the_plan_can_be_looked_at_down_to_one_change(app: WizardApp) -> N
         app.set_focus(None)
         await pilot.press("v")
         await until(pilot, lambda: isinstance(app.screen, Tables) and app.screen.table.row_count == 2)
+        await until(pilot, lambda: "1,212 planned, 1 conflict, in 2 places." in screen_text(app))
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, Changes) and app.screen.table.row_count == 12)
         await pilot.press("enter")
