@@ -111,6 +111,16 @@ def _no_person(user_map: UserMap) -> Iterator[Complaint]:
             )
 
 
+def _relative(user_map: UserMap) -> Iterator[Complaint]:
+    for row in user_map.rows:
+        if row.new in (".", ".."):
+            yield Complaint(
+                "error",
+                row.line,
+                f"new_id {shown(row.new)} is a step in a path, which clients leave out of keys of objects. Use another id.",
+            )
+
+
 def _twice(column: str, value: Callable[[MapRow], str]) -> Callable[[UserMap], Iterator[Complaint]]:
     def check(user_map: UserMap) -> Iterator[Complaint]:
         first: dict[str, MapRow] = {}
@@ -254,6 +264,7 @@ _CHECKS = (
     _invisible,
     _too_long,
     _no_person,
+    _relative,
     _same_storage_key,
     _only_by_case,
     _prefixes,

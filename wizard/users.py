@@ -27,6 +27,7 @@ from wizard.migration.ledger import Ledger
 from wizard.migration.scan import LOCK_KEY
 from wizard.migration.states import DONE
 from wizard.parallel import each
+from wizard.storage_key import sanitise_user
 from wizard.text import plain, plural
 from wizard.user_pool import compare_with_pool, idp_prefix, read_pool, sub_pairs
 from wizard.usermap import Complaint, MapRow, UserMap, listed, read_map, shown, write_map
@@ -155,7 +156,8 @@ def sub_map(context: Context, user_pool_id: str) -> tuple[UserMap, list[Complain
 def check_against_account(context: Context, user_map: UserMap, user_pool_id: str | None = None) -> list[Complaint]:
     """What only the account can tell: new ids that are somebody's already, users without a row, ids of the pool."""
     try:
-        known = look_up(context, itertools.chain.from_iterable((row.old, row.new) for row in user_map.rows))
+        ids = [identity for row in user_map.rows for identity in (row.old, row.new)]
+        known = look_up(context, itertools.chain(ids, map(sanitise_user, ids)))
     except botocore.exceptions.ClientError as error:
         if code_of(error) not in ABSENT | DENIED:
             raise
@@ -186,9 +188,14 @@ def _made_here(workspace: Workspace) -> frozenset[tuple[str, str]]:
 def compare_with_users(
     user_map: UserMap, known: Mapping[str, str], ours: Collection[tuple[str, str]] = ()
 ) -> list[Complaint]:
-    """`known` is id -> e-mail address of those ids of the map that have a row in cognito-users, `ours` see `_made_here`. Pure."""
+    """`known` is id -> e-mail address of those that have a row in cognito-users, of the ids of the map and of the users that
+    have the spelling of these ids in storage keys; `ours` see `_made_here`. Pure."""
     mine = UserMap(tuple(row for row in user_map.rows if (row.old, row.new) not in ours))
-    return [*listed(_taken(mine, known)), *listed(_without_row(mine, known))]
+    return [
+        *listed(_taken(mine, known)),
+        *listed(_others_storage(user_map, known)),
+        *listed(_without_row(mine, known)),
+    ]
 
 
 def _taken(user_map: UserMap, known: Mapping[str, str]) -> Iterator[Complaint]:
@@ -216,6 +223,24 @@ def _taken(user_map: UserMap, known: Mapping[str, str]) -> Iterator[Complaint]:
                 " Give the id that belongs to this user."
                 + ("" if known[row.new] else " If it is another address of the same person, remove that row first."),
             )
+
+
+def _others_storage(user_map: UserMap, known: Mapping[str, str]) -> Iterator[Complaint]:
+    # Of two users of the map `check_rows` tells; here the other one is not in it, and what is under the key may be theirs.
+    for row in user_map.rows:
+        for column, identity in (("old_id", row.old), ("new_id", row.new)):
+            key = sanitise_user(identity)
+            if row.old == row.new or key not in known or key in (row.old, row.new):
+                continue
+            same = (
+                f"{column} {shown(identity)} has the storage key {shown(key)}, as has the user of that id, who has a row in"
+                " cognito-users."
+            )
+            if column == "old_id":
+                yield Complaint("attention", row.line, f"{same} Whose rows are under it cannot be told: they stay.")
+            else:
+                advice = "Data of two people would meet: use an id that differs in letters, digits, @ . _ or -."
+                yield Complaint("error", row.line, f"{same} {advice}")
 
 
 def _without_row(user_map: UserMap, known: Mapping[str, str]) -> Iterator[Complaint]:

@@ -127,6 +127,7 @@ def test_a_wrong_header_is_named_with_what_is_wrong(tmp_path: Path, header: str,
         (b"ada@example.edu," + b"x" * 1_025, "a DynamoDB key holds 1,024"),
         (b"x" * 2_049 + b",jonesa1", "a DynamoDB key holds 2,048"),
         (b"ada@example.edu,system", "use for themselves"),
+        (b"ada@example.edu,..", "step in a path"),
         (b"x" * 11_000 + b",jonesa1", "longer than 10,000"),
     ],
 )

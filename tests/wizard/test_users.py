@@ -93,6 +93,8 @@ def test_a_new_id_that_is_another_persons_is_an_error_and_the_same_persons_is_at
             "emil1": "emil@example.edu",
             "fred1": "",
             "gus@example.edu": "",
+            "o-neil@example.edu": "",
+            "i-vy": "other@example.edu",
         },
     )
     complaints = check_against_account(
@@ -106,10 +108,14 @@ def test_a_new_id_that_is_another_persons_is_an_error_and_the_same_persons_is_at
             ("fred1", "fred1"),
             ("nobody@example.edu", "nobody1"),
             ("hugo@example.edu", "gus@example.edu"),
+            ("o'neil@example.edu", "neil1"),
+            ("ivy@example.edu", "i'vy"),
+            ("o'neil", "o-neil"),
         ),
     )
     errors, attention = said(complaints, "error"), said(complaints, "attention")
-    assert list(errors) == [3, 9]
+    assert list(errors) == [3, 9, 11]
+    assert "storage key 'i-vy', as has the user of that id" in errors[11], "who is not in the map"
     assert "another person ('gus@example.edu', not 'hugo@example.edu')" in errors[9], (
         "a row that is keyed by its address"
     )
@@ -119,7 +125,9 @@ def test_a_new_id_that_is_another_persons_is_an_error_and_the_same_persons_is_at
     assert "no e-mail address tells whose it is" in attention[4]
     assert "no e-mail address tells whose it is" in attention[6]
     assert "has no row in cognito-users" in attention[8]
-    assert set(attention) == {2, 4, 6, 8}
+    assert set(attention) == {2, 4, 6, 8, 10, 11, 12}
+    told = [complaint.text for complaint in complaints if complaint.line == 10]
+    assert any("storage key 'o-neil@example.edu', as has the user" in text and "they stay" in text for text in told)
 
 
 def test_an_absent_table_is_said_and_stops_nothing(context: Context) -> None:
