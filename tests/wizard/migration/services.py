@@ -6,12 +6,13 @@ stood before, and from what the services did to it; not from what the engine mad
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import Context, Decimal
 from functools import cached_property
 from typing import Any
 
@@ -38,6 +39,7 @@ Place = tuple[str, str]  # (table, key as text)
 
 _NAMING = ("id", "key", "executionId")  # what tells the members of a list apart
 _LOCK = "amplify-migrate#lock"
+_DIGITS = Context(prec=100)  # DynamoDB's are 38
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Wrote:
 def _sum(one: Any, other: Any) -> Any:
     if "L" in one:
         return {"L": [_sum(*pair) for pair in zip(one["L"], other["L"], strict=True)]}
-    return json.loads(canonical({"": n(Decimal(one["N"]) + Decimal(other["N"]))}))[""]
+    return form({"": n(_DIGITS.add(Decimal(one["N"]), Decimal(other["N"])))})[""]
 
 
 def form(item: Item) -> Item:
@@ -347,17 +349,19 @@ class Services:
         writes = [one for place in group for one in self.wrote.get(place, ())]
         if table not in self._sums or any(one.kind == "delete" for one in writes):
             return
-        spent = sum(_amount(one.value if one.kind == "spend" else one.value["dailyCost"]) for one in writes
-                    if one.kind in ("spend", "create"))  # fmt: skip
-        wanted = spent + sum(_amount(item["dailyCost"]) for place in group if (item := _at(self.before, place)))
-        found = {place: _amount(item["dailyCost"]) for place in group if (item := _at(dump, place))}
+        spent = [one.value if one.kind == "spend" else one.value["dailyCost"] for one in writes
+                 if one.kind in ("spend", "create")]  # fmt: skip
+        stood = [item["dailyCost"] for place in group if (item := _at(self.before, place))]
+        wanted, found = _total([*spent, *stood]), {
+            place: item["dailyCost"] for place in group if (item := _at(dump, place))
+        }  # fmt: skip
         twice = self._twice == table  # an old row that was only copied stands beside its copy until cleanup
-        new = sum(amount for place, amount in found.items() if place in self._new)
-        assert wanted in (sum(found.values()), new if twice else None) or (twice and told), (wanted, found, writes)
+        new = _total(amount for place, amount in found.items() if place in self._new)
+        assert wanted == _total(found.values()) or (twice and (told or wanted == new)), (wanted, found, writes)
 
 
-def _amount(value: Any) -> Decimal:
-    return Decimal(value["N"])
+def _total(amounts: Iterable[Any]) -> Any:
+    return functools.reduce(_sum, amounts, n(0))
 
 
 def _again(one: Wrote, base: Item) -> Wrote:
