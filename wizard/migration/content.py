@@ -292,7 +292,7 @@ def _task_logs_row(user: str, task_id: str, logs: Mapping[str, Wire], origin: Or
         data = {"M": {**identity, "logs": {"M": dict(logs)}}}
         return _row(user, "amplify-agent-logs", "scheduled-task-logs", task_id, data, _from_s3(origin), origin.modified)
     data = {"M": {**existing.get("data", {}).get("M", {}), **identity, "logs": {"M": dict(logs)}}}
-    item = {**existing, "data": data, **_from_s3(origin)}
+    item = {**_from_s3(origin), **existing, "data": data}
     return Built(item, item_size(item))
 
 
