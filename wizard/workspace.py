@@ -26,6 +26,7 @@ from wizard.text import plain
 log = logging.getLogger(__name__)
 
 FORMAT = 1  # of settings.json and of the folder; raised when an older program could not read what a newer one wrote
+PLANNED_MAP = "users.csv"
 
 _SHAPES = {  # of what is remembered, so that a file that was edited by hand is told and not stumbled over
     "format": int, "version": str, "account": str, "region": str, "dep": str, "stage": str, "id": str, "csv_file": str,
@@ -163,7 +164,7 @@ class Workspace:
     reports = property(lambda self: self.folder / "reports")
     runs = property(lambda self: self.folder / "running")  # a locked file for each command that goes on
     ledger = property(lambda self: self.folder / "ledger.sqlite")
-    user_map = property(lambda self: self.folder / "users.csv")  # the map that all plans were made from
+    user_map = property(lambda self: self.folder / PLANNED_MAP)  # the map that all plans were made from
     audit_log = property(lambda self: self.folder / "audit.jsonl")
     command_log = property(lambda self: self.folder / "commands.jsonl")
     log_file = property(lambda self: self.logs / "amplify-migrate.log")

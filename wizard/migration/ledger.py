@@ -21,7 +21,7 @@ from wizard.migration.entry import COLUMNS, Entry, encode_key, from_record, to_r
 from wizard.migration.ledger_damage import is_damage
 from wizard.migration.states import MADE, OPEN, START
 from wizard.wire import Item, from_json_line, key_of, key_text, to_json_line
-from wizard.workspace import private_opener
+from wizard.workspace import PLANNED_MAP, private_opener
 
 FORMAT = 1
 _NO_PLAN = "There is no plan yet: run `amplify-migrate migrate plan` first."
@@ -60,10 +60,11 @@ class Ledger:
 
     def __init__(self, path: Path, *, writable: bool = True):
         self.path = path
-        if not writable and not path.exists():
+        stood = path.exists()
+        if not writable and not stood:
             raise Blocked(_NO_PLAN)
         try:
-            if writable and not path.exists():
+            if writable and not stood:
                 with open(path, "ab", opener=private_opener):
                     pass
             uri = f"{path.absolute().as_uri()}?mode={'rw' if writable else 'ro'}"
@@ -73,19 +74,21 @@ class Ledger:
         except OSError as error:
             raise BadInput(f"The ledger {path} cannot be opened: {error.strerror}.") from error
         try:
-            self._prepare(writable)
+            self._prepare(writable, stood)
         except BaseException as error:
             self._db.close()
             if isinstance(error, sqlite3.DatabaseError | UnicodeDecodeError):  # the latter: a message of SQLite's
                 raise self._unusable(error) from error
             raise
 
-    def _prepare(self, writable: bool) -> None:
-        """Make sure that the file is a ledger, or becomes one."""
+    def _prepare(self, writable: bool, stood: bool) -> None:
+        """Make sure that the file is a ledger, or becomes one; one that `stood` and is empty was cut after a plan."""
         found = self._db.execute("PRAGMA user_version").fetchone()[0]
         tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if found > FORMAT:
             raise BadInput(f"The ledger {self.path} was written by a newer amplify-migrate; use that one.")
+        if stood and not tables and (self.path.parent / PLANNED_MAP).exists():
+            raise BadInput(self._damaged())
         if found == 0 and not tables and not writable:
             raise Blocked(_NO_PLAN)
         if found == 0 and tables:
@@ -115,10 +118,13 @@ class Ledger:
         if reason in _NO_ROOM:
             raise Failed(f"The ledger {self.path} cannot be written ({error}). Nothing is lost; run again.") from error
         if is_damage(error):  # the error itself may quote what stands in it
-            raise BadInput(
-                f"The ledger {self.path} is damaged; put back a copy of the workspace, or move it away: a new plan finds what"
-                " is still to be done."
-            ) from error
+            raise BadInput(self._damaged()) from error
+
+    def _damaged(self) -> str:
+        return (
+            f"The ledger {self.path} is damaged; put back a copy of the workspace, or move it away: a new plan finds what is"
+            " still to be done."
+        )
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from wizard.migration.entry import Entry
 from wizard.migration.ledger import FORMAT, Ledger
 from wizard.migration.rewrite import Change, Edit
 from wizard.results import LedgerResults
+from wizard.workspace import PLANNED_MAP
 
 
 def s(value: str) -> dict[str, str]:
@@ -168,6 +169,19 @@ def test_a_truncated_ledger(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: 4096 + 100])
     with pytest.raises((BadInput, sqlite3.DatabaseError)), Ledger(path) as ledger:
         ledger.select()
+
+
+def test_one_that_was_emptied_after_a_plan_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.touch()
+    Ledger(path).close()  # a first run that was killed as it made it
+    path.write_bytes(b"")
+    (tmp_path / PLANNED_MAP).touch()
+    for writable in (True, False):
+        with pytest.raises(BadInput, match="is damaged"):
+            Ledger(path, writable=writable)
+    path.unlink()
+    Ledger(path).close()  # moved away, as it says
 
 
 def test_the_database_of_another_program(tmp_path: Path) -> None:
