@@ -166,13 +166,16 @@ async def test_any_keys_at_all_do_nothing_that_was_not_confirmed(tmp_path: Path,
 
 
 async def calm(pilot: Pilot[int]) -> None:
-    """Back to the step, as somebody would get there."""
-    app = pilot.app
+    """Back to the step, as somebody would get there, once all that was pressed has had its effect."""
+    app, still = pilot.app, 0
     await pilot.resize_terminal(*SIZE)
-    for _ in range(60):
+    for _ in range(200):
         await pilot.pause(0.05)
+        still = still + 1 if isinstance(app.screen, JourneyScreen) and "Step" in screen_text(app) else 0
         match app.screen:
-            case JourneyScreen() if not app.screen.query("#body.-looking"):
+            case JourneyScreen() if still < 5 or app.screen.query("#body.-looking"):
+                continue
+            case JourneyScreen():
                 return
             case Running():
                 app.session.control.cancel()
