@@ -130,6 +130,15 @@ def _is_not_for_us_alone(folder: Path) -> bool:
         return False
 
 
+def _is_strange(path: Path) -> bool:
+    """Whether it is neither a file nor a folder; what another process has just moved away is not."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 class Workspace:
     """The folder of one migration. Opening it creates it; nothing in it is shared with other migrations."""
 
@@ -145,7 +154,7 @@ class Workspace:
             for path in (folder, self.logs, self.backups, self.reports, self.runs):
                 make_private(path)
             _close_to_others(folder)
-            strange = [path for path in folder.iterdir() if path.exists() and not (path.is_file() or path.is_dir())]
+            strange = [path for path in folder.iterdir() if _is_strange(path)]
         except OSError as error:
             raise BadInput(
                 f"The workspace {folder} cannot be used: {error.strerror}. Give another --workspace."

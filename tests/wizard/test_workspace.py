@@ -87,10 +87,9 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], int, str]] = {
     "a ledger with half a value": (unreadable("'{'"), 2, "damaged"),
     "a ledger without changes": (ledger(lambda db: db.execute("DROP TABLE changes")), 2, "damaged"),
     "a newer ledger": (ledger(lambda db: db.execute("PRAGMA user_version = 99")), 2, "newer"),
-    "an empty ledger": (holds("ledger.sqlite", b""), 3, "no plan yet"),
+    "an empty ledger": (holds("ledger.sqlite", b""), 2, "damaged"),
 }
 DOES_NOT_MEET = {
-    "an empty ledger": COMMANDS[1:],  # it is taken into use by a command that writes
     "a ledger with values of bytes": COMMANDS[-1:],
     "a ledger with half a value": COMMANDS[-1:],
     "a ledger without changes": COMMANDS[-1:],
