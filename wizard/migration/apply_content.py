@@ -40,7 +40,7 @@ from wizard.wire import digest, same
 
 KEY = ("PK", "SK")
 _COPIED = ("migrated_from_shares_table", "original_user_id", "migration_timestamp")  # marks of a copy of settings
-CHANGED_TWICE = "it was changed under the old id after it was copied, and under the new one as well"
+_CHANGED_TWICE = "it was changed under the old id after it was copied, and under the new one as well"
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _place(tools: ContentTools, entry: Entry, built: Built, done: tuple[str, ...
             return Prepared(_there_already(entry, existing, done=list(done)))
         if entry.action == "settings" and _is_saved_anew(entry, built.item, existing):
             return Prepared(_there_already(entry, existing, "newer settings stand already"))
-        return Prepared(stays(entry, "another row stands under the key; the content stays where it is"))
+        return Prepared(_stays(entry, "another row stands under the key; the content stays where it is"))
     recorded = replace(entry, target_digest=digest(built.item), detail=detail)
     return Prepared(
         recorded,
@@ -121,18 +121,16 @@ def _there_already(entry: Entry, existing: Item, note: str = "was there already"
     ours = existing.get("SK") == entry.target_key["SK"] and entry.intent and bool(entry.detail.get("created"))
     # Of ours the digest of what was written: what a service has added since is then never taken for ours.
     stood = entry.target_digest if ours else digest(existing)
-    return entry.becomes(
-        "verified", note, target_digest=stood, detail={**entry.detail, **detail, "created": ours}
-    )  # fmt: skip
+    return entry.becomes("verified", note, target_digest=stood, detail={**entry.detail, **detail, "created": ours})
 
 
-def stays(entry: Entry, why: str) -> Entry:
+def _stays(entry: Entry, why: str) -> Entry:
     """What stands under the new id is not what the old one holds: neither is touched, and cleanup keeps the old one."""
     detail = {**entry.detail, "beside": True}
     if "follows" not in entry.detail:
         return entry.becomes("kept", why, detail=detail)
     # Settings that stand under the new id win, the user saved them there; that is nobody's to decide.
-    return entry.becomes("kept" if entry.action == "settings" else "conflict", CHANGED_TWICE, detail=detail)
+    return entry.becomes("kept" if entry.action == "settings" else "conflict", _CHANGED_TWICE, detail=detail)
 
 
 def _is_saved_anew(entry: Entry, built: Item, existing: Item) -> bool:
@@ -328,7 +326,7 @@ def _shares(tools: ContentTools, entry: Entry) -> Prepared:
             others.append(lacks)  # else it is ours, and changed under the old id since
     if others:
         names = plain(", ".join(sorted(others, key=len)[0]), 120)
-        return Prepared(stays(entry, f"it stands under the new id with another {names} or none; both stay"))
+        return Prepared(_stays(entry, f"it stands under the new id with another {names} or none; both stay"))
     return _place(tools, entry, built)
 
 
@@ -339,9 +337,7 @@ def _rows_of_share(tools: ContentTools, entry: Entry, key: str) -> list[Item]:
         ExpressionAttributeValues={":p": entry.target_key["PK"]}, ConsistentRead=True,
     )  # fmt: skip
     rows = [row for page in pages for row in page.get("Items", [])]
-    found = [
-        row for row in rows if share_key(row.get("data", {}).get("M", {}).get("key", {}).get("S", "")) == key
-    ]  # fmt: skip
+    found = [row for row in rows if share_key(row.get("data", {}).get("M", {}).get("key", {}).get("S", "")) == key]
     return sorted(found, key=lambda row: bool(row["SK"] != entry.target_key["SK"]))
 
 

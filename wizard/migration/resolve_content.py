@@ -146,9 +146,11 @@ class ContentResolver:
             detail={**move.detail, "part": move.part, "sources": present},
         )  # fmt: skip
         exact = work.ledger.find("content", entry.source_place, source_key, place, move.target_key)
-        # A row that was copied asks for the same as the old one, whose change may be open, made or settled by hand.
-        alike = not exact and not BY_KEY[move.row].consists_of
-        for before in work.ledger.at_target(place, move.target_key) if alike else [exact] if exact else []:
+        known = [exact] if exact else []
+        if not exact and not BY_KEY[move.row].consists_of:
+            # A row that was copied asks for the same as the old one, whose change may be open, made or settled by hand.
+            known = work.ledger.at_target(place, move.target_key)
+        for before in known:
             unchanged = before.detail.get("seen") == move.detail.get("seen")
             if work.passes_over(before, unchanged and before.detail["sources"] == present):
                 if before.detail.get("by_hand") and self.staging.seen(place, move.target_key) is not None:

@@ -256,3 +256,12 @@ def die_once_answered(context: Context, operation: str, service: str = "dynamodb
         raise Killed
 
     context.account.client(service).meta.events.register_last(f"after-call.{service}.{operation}", die)
+
+
+def die_at(context: Context, service: str, operation: str) -> None:
+    """This run is killed as it is about to ask AWS for an operation."""
+
+    def die(**_: Any) -> None:
+        raise Killed
+
+    context.account.client(service).meta.events.register_first(f"before-call.{service}.{operation}", die)

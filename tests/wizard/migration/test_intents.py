@@ -12,7 +12,7 @@ from botocore.httpsession import URLLib3Session
 from tests.wizard.migration import network
 from tests.wizard.migration.few import WORKFLOWS
 from tests.wizard.migration.few import fill as full
-from tests.wizard.migration.stage import ANN, MAP, Killed, Stage, before, die_once_answered, n, run, s
+from tests.wizard.migration.stage import ANN, MAP, Killed, Stage, before, die_at, die_once_answered, n, run, s
 from wizard.aws import is_read
 from wizard.migration import apply as applying
 
@@ -45,13 +45,6 @@ def disclosed(stage: Stage) -> Stage:
     stage.aws.client("s3").put_object(Bucket=stage.bucket("data-disclosure/storage"), Key="one.pdf", Body=b"%PDF")
     stage.put(ACCOUNTS, {"user": s(ANN)})
     return stage
-
-
-def die_at(context: Any, service: str, operation: str) -> None:
-    def die(**_: Any) -> None:
-        raise Killed
-
-    context.account.client(service).meta.events.register_first(f"before-call.{service}.{operation}", die)
 
 
 @pytest.mark.parametrize("command", [("migrate", "apply"), ("migrate", "plan"), ("rollback",)])
@@ -165,11 +158,7 @@ def test_an_update_of_a_killed_run_is_known_although_a_service_wrote_since(stage
     stage.put(KEYS, {"api_owner_id": s("k"), "owner": s(ANN)})
     stage.plan()
     context = stage.context()
-
-    def die(**_: Any) -> None:
-        raise Killed
-
-    context.account.client("dynamodb").meta.events.register_first("before-parse.dynamodb.UpdateItem", die)
+    die_once_answered(context, "UpdateItem")
     with pytest.raises(Killed):
         run(context, "migrate", "apply")
     stage.set(KEYS, ("k",), lastAccessed=s("today"))
@@ -191,11 +180,7 @@ def test_an_update_of_a_killed_run_is_known_although_other_pointers_of_its_list_
     seeded = stage.dump()
     stage.plan({ANN: ANN})
     context = stage.context()
-
-    def die(**_: Any) -> None:
-        raise Killed
-
-    context.account.client("dynamodb").meta.events.register_first("before-parse.dynamodb.UpdateItem", die)
+    die_once_answered(context, "UpdateItem")
     with pytest.raises(Killed):
         run(context, "migrate", "apply")
     assert stage.dump() != seeded

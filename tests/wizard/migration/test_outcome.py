@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.wizard.migration.few import TASKS
-from tests.wizard.migration.stage import ANN, BOB, MAP, Killed, Stage, die_once_answered, n, run, s
+from tests.wizard.migration.stage import ANN, BOB, MAP, Killed, Stage, die_at, die_once_answered, n, run, s
 
 KEYS, TAGS, STORAGE = "object-access/api-keys", "lambda/user-tags", "lambda/user-data-storage"
 SHARES, PROMPTS = "lambda/", "agent-loop/agent-event-templates"
@@ -49,14 +49,7 @@ CASES = {
 def killed(stage: Stage, operation: str, *, unsent: bool = False) -> None:
     """An apply that dies when DynamoDB has carried out an operation, or `unsent` before it is asked to."""
     context = stage.context()
-    if unsent:
-
-        def die(**_: Any) -> None:
-            raise Killed
-
-        context.account.client("dynamodb").meta.events.register_first(f"before-call.dynamodb.{operation}", die)
-    else:
-        die_once_answered(context, operation)
+    die_at(context, "dynamodb", operation) if unsent else die_once_answered(context, operation)
     with pytest.raises(Killed):
         run(context, "migrate", "apply")
 
