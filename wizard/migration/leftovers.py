@@ -58,7 +58,8 @@ def leftovers(context: Context, ledger: Ledger, plan: dict[str, Any], ids: Ids) 
             with ledger.transaction():
                 work = Resolution(context, ledger, staging, found, scope, -1, trial=True)
                 resolve(work, listings, census.failed, census.owners)
-                counts.update(ledger.counts("source_place", "plan = -1 AND state IN ('planned', 'failed')"))
+                # A conflict too: an object that was changed under the old id after its copy.
+                counts.update(ledger.counts("source_place", "plan = -1 AND state IN ('planned', 'conflict', 'failed')"))
                 counts.subtract(_unread(ledger))
                 raise _Unwanted
         except _Unwanted:

@@ -34,14 +34,18 @@ def test_an_object_that_changes_under_the_old_id_after_its_copy_is_a_conflict(st
     s3.put_object(Bucket=chats, Key=f"{ANN}/c", Body=b"first")
     stage.migrate()
     s3.put_object(Bucket=chats, Key=f"{ANN}/c", Body=b"later")
+    assert stage.verify(code=1)["leftovers"]["tables"] == {chats: 1}
     s3.put_object(Bucket=chats, Key=f"{ANN}/new", Body=b"new")
-    assert stage.verify(code=1)["leftovers"]["tables"] == {chats: 1}  # the new one; the conflict is found by a plan
+    assert stage.verify(code=1)["leftovers"]["tables"] == {chats: 2}
     stage.plan()
     (conflict,) = (entry for entry in stage.entries() if entry.state == "conflict")
     assert conflict.source_key == f"{ANN}/c" and "the copy is older" in conflict.note
     assert stage.apply(code=3)["conflicts"][0]["source"].endswith(f"{ANN}/c")
     assert body(s3, target, "conversations/a-100/c") == b"first"
     assert body(s3, target, "conversations/a-100/new") == b"new"
+    assert stage.verify(code=1)["leftovers"]["count"] == 0, "it is on the list"
+    assert stage.run("migrate", "resolve", str(conflict.id), "--skip", "--reason", "the old one goes").code == 0
+    stage.verify()
 
 
 @pytest.mark.parametrize("change", ["deleted", "changed"])
