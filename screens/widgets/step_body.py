@@ -290,14 +290,16 @@ class StepBody(Vertical):
                 row.query_one(Button).press()
 
     def focus_first(self) -> None:
-        """Focus a needed field that is empty, unless the step is done; else the dry run of what writes, another button that
-        only looks, or the text."""
+        """Focus a needed field that is empty, unless the step is done; else the dry run of an undo that was cut off, or of
+        what writes, another button that only looks, or the text."""
         needed = () if self._status.state == "done" else self.query(FieldRow)
         for row in needed:
             if row.display and row.field.required and not row.value and self._give_focus(row):
                 return
         looking = [row for row in self.query(ActionRow) if row.offered.effect == "read"]
         previews = {action.preview for action, refusal in self._actions if action.effect == "write" and not refusal}
+        cut_off = (self._facts.value("cut_off") or {}).get("step")
+        previews = {action.preview for action, _ in self._actions if action.undo and action.id == cut_off} or previews
         dry_run = next((row for row in looking if row.offered.id in previews), None)
         if looking:  # a step's last action is what it is for
             last, refusal = self._actions[-1]
