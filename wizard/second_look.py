@@ -16,6 +16,10 @@ def stop_and_think(summary: Mapping[str, Any]) -> list[str]:
     """The summary of `migrate plan` as lines; those that are unusual begin with `!`."""
     users, outside, in_use = summary["users"], summary["not_in_map"], summary["new_ids_in_use"]
     lines = [f"Users: {users['in_map']:,} in the map, {users['with_changes']:,} with changes"]
+    if right := sum(one.get("verified", 0) for one in summary["tables"]):
+        lines.append(
+            f"Verified already: {right:,}. Nothing is to do for them: what they would make was found in the account"
+        )
     if without := users["without_data"]:
         lines.append(
             f"! {plural(len(without), 'user')} of the map without any data: {_named(without)}. Is the old id spelled as"

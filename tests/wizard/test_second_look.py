@@ -38,6 +38,13 @@ def test_a_plain_plan_has_counts_and_nothing_unusual() -> None:
     ]
 
 
+def test_it_is_said_why_changes_of_a_plan_are_verified_before_anything_was_applied() -> None:
+    tables = [{"place": "amplify-v6-lambda-dev-accounts", "planned": 4, "verified": 1}, {"place": "x", "verified": 12}]
+    assert stop_and_think(summary(tables=tables))[1] == (
+        "Verified already: 13. Nothing is to do for them: what they would make was found in the account"
+    )
+
+
 def test_users_without_a_row_are_named_and_the_rest_counted() -> None:
     without = [f"user{number}@example.edu" for number in range(7)]
     (line,) = unusual(users={"in_map": 11, "with_changes": 4, "without_data": without})
