@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from wizard.commands.sandbox import add_seed_options
+from wizard.commands.sandbox import add_seed_options, deployment_of
 from wizard.errors import BadInput
 from wizard.journey import Outcome
 
@@ -48,6 +48,7 @@ def run_demo(arguments: argparse.Namespace, context: None = None) -> Outcome:
                 scenario=arguments.scenario,
                 seed=arguments.seed,
                 release=arguments.release,
+                deployment=deployment_of(arguments),
             )
         )
         session = Session(
@@ -73,4 +74,6 @@ def _again(arguments: argparse.Namespace) -> str:
     add_seed_options(usual)
     chosen = {name: getattr(arguments, name) for name in ("users", "scenario", "seed", "release")}
     words = [f"--{name}={value}" for name, value in chosen.items() if value != usual.get_default(name)]
+    named = (("dep-name", arguments.dep_name), ("stage", arguments.stage), ("region", arguments.region))
+    words += [f"--{name}={value}" for name, value in named if value]
     return shlex.join(["amplify-migrate", "demo", *(["--plain"] if arguments.plain else []), *words])

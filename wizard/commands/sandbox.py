@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from wizard.deployment import Deployment
 from wizard.errors import BadInput
 from wizard.journey import Outcome
 
@@ -43,6 +44,17 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: a
     parser.set_defaults(run=run_sandbox, needs="nothing")
 
 
+def deployment_of(arguments: argparse.Namespace) -> Deployment:
+    """What is seeded under which names: those of the options alone, since the environment may name a real deployment."""
+    from wizard.sandbox.demo import DEPLOYMENT
+
+    return Deployment(
+        arguments.dep_name or DEPLOYMENT.dep,
+        arguments.stage or DEPLOYMENT.stage,
+        arguments.region or DEPLOYMENT.region,
+    )
+
+
 def run_sandbox(arguments: argparse.Namespace, context: None = None) -> Outcome:
     """Start, say how to reach it, and stay until Ctrl+C."""
     from wizard.sandbox.demo import start_demo
@@ -60,6 +72,7 @@ def run_sandbox(arguments: argparse.Namespace, context: None = None) -> Outcome:
                 seed=arguments.seed,
                 release=arguments.release,
                 port=arguments.port,
+                deployment=deployment_of(arguments),
             )
         )
         details = describe(demo)

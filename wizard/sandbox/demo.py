@@ -10,15 +10,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from botocore.session import Session
+
 from wizard.aws import Account
 from wizard.context import Context
 from wizard.deployment import Deployment
+from wizard.errors import BadInput
 from wizard.events import Feed
 from wizard.sandbox.checkout import shared_values, write_checkout
 from wizard.sandbox.create import api_id, create_pool, create_stacks, put_parameters
 from wizard.sandbox.releases import DEFAULT, TARGET, Release
 from wizard.sandbox.releases import release as release_of
-from wizard.sandbox.schemas import BASIC_OPS
+from wizard.sandbox.schemas import BASIC_OPS, BUCKETS
 from wizard.sandbox.seed import Seeded, sow, world, write_csv
 from wizard.sandbox.seed.model import World
 from wizard.sandbox.server import REGION, Server, start
@@ -26,6 +29,7 @@ from wizard.users import USER_MAP
 from wizard.workspace import Workspace
 
 DEPLOYMENT = Deployment("v6", "dev", REGION)
+BUCKET_NAME = 63  # characters at most: Amazon S3, bucket naming rules
 
 
 @dataclass(frozen=True)
@@ -90,46 +94,60 @@ def start_demo(
     seed: int = 1,
     release: str = DEFAULT,
     port: int = 0,
+    deployment: Deployment = DEPLOYMENT,
 ) -> Demo:
     """Start a sandbox whose files are in `folder`; it runs until `stop`. Takes some seconds.
 
     Raises BadInput for an unknown release, impossible wishes, a taken port or without moto, before anything is started.
     """
     shown = release_of(release)
-    population = world(DEPLOYMENT, shown, users=users, scenario=scenario, seed=seed)
-    server = start(port)
+    _check_names(deployment)
+    population = world(deployment, shown, users=users, scenario=scenario, seed=seed)
+    server = start(port, deployment.region)
     try:
         account = server.account()
         prefix = "example"
-        pool = create_pool(account, DEPLOYMENT, population.everyone, prefix)
+        pool = create_pool(account, deployment, population.everyone, prefix)
         admins = ",".join(person.old for person in population.people[:2])
-        shared = shared_values(DEPLOYMENT, admins=admins, pool_id=pool)
+        shared = shared_values(deployment, admins=admins, pool_id=pool)
         if shown.deployed:
-            put_parameters(account, DEPLOYMENT, shown, shared)
-        create_stacks(account, DEPLOYMENT, shown)
+            put_parameters(account, deployment, shown, shared)
+        create_stacks(account, deployment, shown)
         seeded = sow(account, population)
         folder.mkdir(parents=True, exist_ok=True)
         # The release to come keeps the spelling of the usage table: another one would make CloudFormation replace it.
         target = replace(TARGET, usage=shown.usage)
         return Demo(
             server=server,
-            deployment=DEPLOYMENT,
+            deployment=deployment,
             release=shown,
             folder=folder,
             csv=write_csv(folder / "migration_users.csv", population.people),
-            root=write_checkout(folder / "backend", DEPLOYMENT, target, shared),
+            root=write_checkout(folder / "backend", deployment, target, shared),
             old_root=None
             if shown.deployed
-            else write_checkout(folder / f"backend-{release}", DEPLOYMENT, shown, shared),
+            else write_checkout(folder / f"backend-{release}", deployment, shown, shared),
             bin=_write_command(folder / "bin"),
             pool_id=pool,
-            api_id=api_id(account, DEPLOYMENT),
+            api_id=api_id(account, deployment),
             world=population,
             seeded=seeded,
         )
     except BaseException:
         server.stop()
         raise
+
+
+def _check_names(deployment: Deployment) -> None:
+    """Raises BadInput where an account could not hold the deployment."""
+    if deployment.region not in Session().get_available_regions("dynamodb"):
+        raise BadInput(f"--region {deployment.region!r} is no region of AWS, like us-east-1.")
+    longest = max((bucket.name(deployment) for bucket in BUCKETS), key=len)
+    if len(longest) > BUCKET_NAME:
+        raise BadInput(
+            f"--dep-name and --stage are too long together: a bucket would be {longest}, and {BUCKET_NAME} characters are"
+            " allowed."
+        )
 
 
 def _write_command(folder: Path) -> Path:

@@ -25,11 +25,12 @@ class Server:
     """A running embedded AWS."""
 
     endpoint: str
+    region: str
     _moto: Any
 
     def account(self, **options: Any) -> Account:
         """The way to it, with credentials and an endpoint of its own whatever the environment says."""
-        return Account(region=REGION, endpoint_url=self.endpoint, credentials=CREDENTIALS, **options)
+        return Account(region=self.region, endpoint_url=self.endpoint, credentials=CREDENTIALS, **options)
 
     def environment(self) -> dict[str, str]:
         """What another program needs to reach it and nothing else: no profile, no configuration of the operator."""
@@ -37,8 +38,8 @@ class Server:
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": CREDENTIALS[0],
             "AWS_SECRET_ACCESS_KEY": CREDENTIALS[1],
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": self.region,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
@@ -53,8 +54,8 @@ class Server:
         self._moto.stop()
 
 
-def start(port: int = 0) -> Server:
-    """Start it on `port` of the loopback interface (0: a free one) with nothing in it.
+def start(port: int = 0, region: str = REGION) -> Server:
+    """Start it on `port` of the loopback interface (0: a free one) with nothing in it; `region` is the one that is used.
 
     The process is the sandbox's from then on: it forgets the operator's profile. Raises BadInput when moto is not
     installed or the port is taken.
@@ -73,7 +74,7 @@ def start(port: int = 0) -> Server:
     moto = ThreadedMotoServer(ip_address=_LOOPBACK, port=port, verbose=False)
     moto.start()
     host, bound = moto.get_host_and_port()
-    server = Server(f"http://{host}:{bound}", moto)
+    server = Server(f"http://{host}:{bound}", region, moto)
     server.reset()  # moto's state belongs to the process, not to the server
     return server
 
