@@ -17,6 +17,7 @@ from wizard.text import plain
 
 Item = dict[str, Any]
 
+LARGEST_ITEM = 400 * 1024  # bytes; DynamoDB's limit, names included
 CONDITION_ATTRIBUTES = 80  # an expression may be 4 KB and hold 300 operators; what we compare stays well below both
 _DIGITS = decimal.Context(prec=200, Emax=999_999, Emin=-999_999)
 _MAGNITUDE = 130  # DynamoDB: 38 digits, 1E-130 to 9.99E+125
@@ -74,7 +75,7 @@ def same(one: Item, other: Item) -> bool:
 
 
 def item_size(item: Item) -> int:
-    """Bytes by the rules that AWS publishes ("DynamoDB item sizes and formats"); an item may have 409,600."""
+    """Bytes by the rules that AWS publishes ("DynamoDB item sizes and formats"), at most `LARGEST_ITEM`."""
     return sum(len(name.encode()) + _size(value) for name, value in item.items())
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from decimal import Context, Decimal
 
 from wizard.catalog.model import Clash, Item
+from wizard.wire import LARGEST_ITEM, item_size
 
 _DIGITS = Context(prec=38)  # DynamoDB's numbers
 
@@ -106,6 +107,32 @@ def newest(*attributes: str, keeps_loser: bool = True) -> Clash:
         return dict(new) if keeps_loser else filled(new, old)
 
     return Clash(rule, keeps_loser)
+
+
+def uniting_logs(rule: Clash) -> Clash:
+    """`rule`, but of two rows of task logs the executions of both stay; where both have one, the winner's.
+
+    Where one row has no room for all, the existing one stays as it is and the old one beside it.
+    """
+
+    def united(new: Item, old: Item) -> Item:
+        merged = rule.merge(new, old)
+        mine, theirs = _logs(new), _logs(old)
+        if mine is None or theirs is None:
+            return merged
+        data = merged["data"]["M"]
+        both = {**merged, "data": {"M": {**data, "logs": {"M": {**theirs, **mine, **data["logs"]["M"]}}}}}
+        return both if item_size(both) <= LARGEST_ITEM else dict(new)
+
+    return Clash(united, rule.keeps_loser)
+
+
+def _logs(item: Item) -> Item | None:
+    """The executions in a row of task logs of user storage; None for any other row."""
+    if item.get("entityType") != {"S": "scheduled-task-logs"}:
+        return None
+    logs: Item | None = item.get("data", {}).get("M", {}).get("logs", {}).get("M")
+    return logs
 
 
 def newest_members(attribute: str, clock: str) -> Clash:

@@ -18,6 +18,7 @@ from wizard.catalog.merging import (
     set_union,
     strongest,
     union,
+    uniting_logs,
 )
 from wizard.catalog.model import IdPath, Ids, Item, Key, Table, pointer, prefix, storage_key, whole
 
@@ -61,6 +62,7 @@ STORAGE_PATHS = (
     pointer("data.key", pointers.share, entityType="received"),
     whole("data.user", entityType="scheduled-task-logs"),
 )
+STORAGE_CLASH = uniting_logs(newest("updatedAt", "createdAt"))
 
 TABLES: tuple[Table, ...] = (
     # --- user storage ----------------------------------------------------------------------------------------------
@@ -71,7 +73,7 @@ TABLES: tuple[Table, ...] = (
         Key("PK", "SK"),
         ids=STORAGE_PATHS,
         keep=("UUID",),
-        clash=newest("updatedAt", "createdAt"),
+        clash=STORAGE_CLASH,
         copy_to="USER_DATA_STORAGE_TABLE",
     ),
     Table(
@@ -80,7 +82,7 @@ TABLES: tuple[Table, ...] = (
         Key("PK", "SK"),
         ids=STORAGE_PATHS,
         keep=("UUID", "itemId", "original_path", "original_bucket", "original_user_id"),
-        clash=newest("updatedAt", "createdAt"),
+        clash=STORAGE_CLASH,
     ),
     # --- content -----------------------------------------------------------------------------------------------------
     Table(

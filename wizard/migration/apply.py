@@ -17,7 +17,7 @@ import botocore.exceptions
 
 from wizard.aws import Account
 from wizard.aws_errors import ABSENT, AWS_ERRORS, code_of, explain
-from wizard.catalog.tables import BY_KEY, TABLES
+from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.events import Progress
 from wizard.lease import exclusive, remove_left
@@ -35,6 +35,7 @@ from wizard.migration.entry import Entry, encode_key
 from wizard.migration.giving_back import give_back
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import copy_objects, taken_targets
+from wizard.migration.order import phases
 from wizard.migration.outcome import APPEARED, UNSEEN_SUM, is_new, is_spent, unclear, went_through
 from wizard.migration.pointed import Pointed
 from wizard.migration.read_ahead import ReadAhead
@@ -53,6 +54,8 @@ SLICE = 50  # objects that one task copies
 PORTION = 4 * 2**20  # bytes of items that are prepared before they are written; lists of numbers take fifty times that
 TRIES = 5  # of a change whose condition fails because a service writes at the same time
 _REPLACED = "a newer row of the same key took its place"
+
+Wait = tuple[str, Ready]  # why a change cannot be made unless what it waits for is there
 
 
 @dataclass(frozen=True)
@@ -101,19 +104,15 @@ class _Run:
         self._workers = context.workers
 
     def all(self) -> dict[str, Any]:
-        """Objects, then content, then items in the order of the catalog."""
+        """Phase by phase: what is pointed to before what points there."""
         if not self.dry_run:
             give_back(self.context, self.ledger)
         waiting = self.ledger.counts("target_place", "state IN ('planned', 'failed')")
         sources = self.ledger.counts("source_place", "state IN ('planned', 'failed')")
         check_tables(self.context, self.plan, {*waiting, *sources})
-        self._phase("object", (), self._objects)
-        self._phase("content", (), self._content)
-        ranks = {row.config_key: rank for rank, row in enumerate(TABLES)}
-        for row in sorted(
-            self.ledger.counts("row", "kind = 'item' AND state IN ('planned', 'failed')"), key=lambda k: ranks[k]
-        ):
-            self._phase("item", (row,), self._items)
+        carry = {"object": self._objects, "content": self._content, "item": self._items}
+        for kind, rows in phases(self.ledger.counts("row", "kind = 'item' AND state IN ('planned', 'failed')")):
+            self._phase(kind, rows, carry[kind])
         return self.summary()
 
     def summary(self) -> dict[str, Any]:
@@ -204,15 +203,21 @@ class _Run:
             self.context.control.check()
 
     def _content_batch(self, batch: list[Entry]) -> Iterator[Entry]:
-        waits = {} if self.dry_run else {
-            entry.id: self.pointed.is_there("object", *entry.detail["waits"]) for entry in batch if entry.action == "shares"
-        }  # fmt: skip
+        waits = {} if self.dry_run else {entry.id: self._waits(entry) for entry in batch}
         yield from self._write(batch, partial(self._prepare_content, waits))
 
-    def _prepare_content(self, waits: Mapping[int, Ready], entry: Entry) -> Prepared:
-        there = waits.get(entry.id, True)
+    def _waits(self, entry: Entry) -> Wait:
+        """What the content of a row waits for: a row of user storage that is to come there first, a conversation."""
+        coming = self.ledger.at_target(entry.target_place, entry.target_key, "item") if entry.moves else ()
+        if any(other.state in ("planned", "failed") and not other.detail.get("blocked") for other in coming):
+            return "the row that stands in user storage under the old id was not copied", False
+        there = self.pointed.is_there("object", *entry.detail["waits"]) if entry.action == "shares" else True
+        return "the shared conversation was not copied", there
+
+    def _prepare_content(self, waits: Mapping[int, Wait], entry: Entry) -> Prepared:
+        why, there = waits.get(entry.id, ("", True))
         if not (there() if callable(there) else there):
-            return Prepared(entry.becomes("failed", "the shared conversation was not copied"))
+            return Prepared(entry.becomes("failed", why))
         return prepare_content(self.tools, entry)
 
     # --- items ---------------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from wizard.migration.content import (
     task_logs_item,
     workflow_item,
 )
+from wizard.migration.content_plan import written_at
 from wizard.migration.entry import Entry
 from wizard.migration.objects import ObjectCopy, ObjectResult, copy_object, object_stands, read_object, verify_object
 from wizard.migration.objects import put_new as put_object
@@ -306,7 +307,9 @@ def _settings(tools: ContentTools, entry: Entry) -> Prepared:
     source = _source_row(tools, entry)
     if source is None or "settings" not in source:
         return Prepared(entry.becomes("conflict", "the settings are gone"))
-    built = settings_item(entry.detail["user"], entry.detail["old"], source["settings"], tools.created, tools.created)
+    # By the time of the old ones, what the user saved in user storage since is seen to be newer, whichever comes first.
+    written = int(written_at(source))
+    built = settings_item(entry.detail["user"], entry.detail["old"], source["settings"], written, tools.created)
     return _place(tools, entry, built)
 
 

@@ -17,9 +17,8 @@ from typing import Any
 
 from wizard.migration.lzw import safe_compress, safe_uncompress
 from wizard.storage_key import plain_key
-from wizard.wire import Item, item_size, number, same
+from wizard.wire import LARGEST_ITEM, Item, item_size, number, same
 
-LARGEST = 400 * 1024  # bytes of one item in DynamoDB
 LARGE = 350 * 1024  # from here on a warning; task logs are kept below it, as the services keep them
 MOST_READ = 16 * 1024**2  # bytes of a JSON object above which none can fit into an item; it need not be read
 _DEPTH = 32  # levels of nesting in DynamoDB
@@ -51,14 +50,14 @@ class Built:
 
     @property
     def fits(self) -> bool:
-        return self.size <= LARGEST
+        return self.size <= LARGEST_ITEM
 
     @property
     def warning(self) -> str:
         """What to say about the size; "" when it is nothing to worry about."""
         if not self.fits:
-            return f"{self.size:,} bytes are more than the {LARGEST:,} that one DynamoDB item holds"
-        return f"{self.size:,} of at most {LARGEST:,} bytes" if self.size >= LARGE else ""
+            return f"{self.size:,} bytes are more than the {LARGEST_ITEM:,} that one DynamoDB item holds"
+        return f"{self.size:,} of at most {LARGEST_ITEM:,} bytes" if self.size >= LARGE else ""
 
 
 @dataclass(frozen=True)

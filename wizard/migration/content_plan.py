@@ -124,11 +124,11 @@ def _settings(row: Table, place: str, item: Item, key: Item, ids: Ids) -> Iterat
             (user,),
             (),
             {"user": ids[user], "old": user, "seen": digest({"": item["settings"]})},
-            _written_at(item),
+            written_at(item),
         )
 
 
-def _written_at(item: Item) -> float:
+def written_at(item: Item) -> float:
     """When a row was last written, in epoch seconds: by `updatedAt`, else `createdAt`, as number or ISO text; else 0."""
     for value in (item[name] for name in ("updatedAt", "createdAt") if name in item):
         try:

@@ -266,12 +266,11 @@ class Ledger:
             yield batch
             after = (batch[-1].rank, batch[-1].id)
 
-    def made_last_first(self, size: int, kind: str, row: str = "") -> Iterator[list[Entry]]:
+    def made_last_first(self, size: int, where: str) -> Iterator[list[Entry]]:
         """Changes that were made or may have been, from the last recorded to the first, `size` at a time, for undoing."""
         last = 1 << 62
-        clause, values = ("AND row = ?", [row]) if row else ("", [])
-        query = f"SELECT {COLUMNS} FROM changes WHERE id < ? AND kind = ? {clause} AND {MADE} ORDER BY id DESC LIMIT ?"
-        while records := self._db.execute(query, (last, kind, *values, size)).fetchall():
+        query = f"SELECT {COLUMNS} FROM changes WHERE id < ? AND {where} AND {MADE} ORDER BY id DESC LIMIT ?"
+        while records := self._db.execute(query, (last, size)).fetchall():
             batch = [from_record(record) for record in records]
             yield batch
             last = batch[-1].id

@@ -14,6 +14,7 @@ from typing import Any
 from wizard.catalog.model import Item, Table
 from wizard.errors import Blocked
 from wizard.migration.entry import Entry
+from wizard.migration.order import OTHER_RANKS, STORED_RANKS
 from wizard.migration.plan_buckets import Listings
 from wizard.migration.read_ahead import ReadAhead
 from wizard.migration.resolution import DONE, Resolution
@@ -40,15 +41,18 @@ class _Clash:
 
 
 def resolve(work: Resolution, listings: Listings | None, unread: Sequence[str], owners: Collection[str]) -> None:
-    """Record a plan's changes: objects, then the content that becomes rows, then items with the pointers to both.
+    """Record a plan's changes in the order of apply: objects, user storage, the content that becomes rows of it, then
+    the other items with the pointers to all that.
 
     `listings`: None where no bucket was listed. `unread` are tables that were not read whole: nothing leads there.
     `owners` are ids that have data. One outside the map may be spelled in user storage as one of the map is.
     """
     if listings is not None:
         ObjectResolver(work).resolve(listings)
+    items = ItemResolver(work, unread, owners)
+    items.resolve(STORED_RANKS)
     ContentResolver(work).resolve()
-    ItemResolver(work).resolve(unread, owners)
+    items.resolve(OTHER_RANKS)
     if not unread:  # a table that could not be read may point anywhere
         tell_unreferenced(work)
     work.tell_held()
@@ -57,20 +61,21 @@ def resolve(work: Resolution, listings: Listings | None, unread: Sequence[str], 
 class ItemResolver:
     """Records the changes of items of one plan."""
 
-    def __init__(self, work: Resolution):
-        self.work, self.staging = work, work.staging
-        self._ambiguous: set[str] = set()  # spellings in user storage that two people share
+    def __init__(self, work: Resolution, unread: Sequence[str], owners: Collection[str]):
+        """The arguments are those of `resolve`, the function."""
+        self.work, self.staging, self._unread = work, work.staging, unread
+        ids = work.scope.ids
+        others = (owner for owner in owners if owner not in ids and owner not in ids.new)
+        # Spellings in user storage that two people share.
+        self._ambiguous = {spelled for owner in others if (spelled := sanitise_user(owner)) in ids.spelled}
         self._copied_before: set[str] = set()  # tables where an earlier run left copies
         self._ahead = ReadAhead(work.context)
 
-    def resolve(self, unread: Sequence[str], owners: Collection[str]) -> None:
-        """Record every change; the arguments are those of the function of this name."""
-        ids = self.work.scope.ids
-        others = (owner for owner in owners if owner not in ids and owner not in ids.new)
-        self._ambiguous = {spelled for owner in others if (spelled := sanitise_user(owner)) in ids.spelled}
+    def resolve(self, ranks: range) -> None:
+        """Record every change of the tables of these ranks."""
         clashes: list[_Clash] = []
-        for rank, place, candidate in self.staging.candidates():
-            if place in unread or candidate.target_place in unread:
+        for rank, place, candidate in self.staging.candidates(ranks):
+            if place in self._unread or candidate.target_place in self._unread:
                 continue
             table = self.work.found.named(place)
             assert table is not None and table.row is not None

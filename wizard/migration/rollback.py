@@ -14,7 +14,7 @@ from typing import Any
 
 from wizard.aws import Account
 from wizard.aws_errors import ABSENT, AWS_ERRORS, code_of, explain
-from wizard.catalog.tables import BY_KEY, TABLES
+from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.errors import Blocked
 from wizard.events import Progress
@@ -25,6 +25,7 @@ from wizard.migration.giving_back import give_back
 from wizard.migration.intents import object_beside, settle, with_archived
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import delete_copy, delete_written, verify_object
+from wizard.migration.order import backwards
 from wizard.migration.origins import GONE, Origin, missing, origins_of
 from wizard.migration.outcome import is_spent
 from wizard.migration.recorded import recorded
@@ -128,20 +129,13 @@ class _Run:
         self._taken: list[tuple[Entry, Item]] = []  # with what a service had added, and not put back
 
     def all(self) -> None:
-        """Items against the order of the catalog, then content, then objects."""
+        """Against the order of apply."""
         if not self.dry_run:
             give_back(self.context, self.ledger)
             settle(self.context, self.ledger)
         self._totals = self.ledger.counts("target_place", MADE)
-        ranks = {row.config_key: rank for rank, row in enumerate(TABLES)}
-        rows = sorted(self.ledger.counts("row", "kind = 'item'"), key=lambda row: -ranks.get(row, 0))
-        turns: list[tuple[str, tuple[str, ...]]] = [
-            *(("item", (row,)) for row in rows),
-            ("content", ()),
-            ("object", ()),
-        ]
-        for kind, which in turns:
-            for batch in self.ledger.made_last_first(BATCH, kind, *which):
+        for phase in backwards(self.ledger.counts("row", "kind = 'item'")):
+            for batch in self.ledger.made_last_first(BATCH, phase):
                 self._batch(batch)
 
     def _batch(self, batch: list[Entry]) -> None:

@@ -13,11 +13,10 @@ from wizard.catalog.pointers import share
 from wizard.migration.content import share_data, share_key
 from wizard.migration.content_plan import ALL, Move, moves
 from wizard.migration.rewrite import Edit, Watch, rewrite, unknown_references
-from wizard.wire import digest, item_size, key_of, key_text
+from wizard.wire import LARGEST_ITEM, digest, item_size, key_of, key_text
 
 LOCK_KEY = "amplify-migrate#lock"  # partition key of our own lease item, which no scan looks at
 MARK = "migration_retained"  # attribute that `cleanup mark` sets on retained items
-MAX_ITEM = 400 * 1024  # bytes; DynamoDB's limit, names included
 MAX_PARTITION_KEY, MAX_SORT_KEY = 2048, 1024  # bytes
 SEGMENT_BYTES = 10 * 2**20  # a table below this is read in one segment
 
@@ -240,4 +239,4 @@ def fault_of(item: Item, key: Item, key_names: tuple[str, ...]) -> str:
         if size > limit:
             return f"its key {name} would have {size:,} bytes, DynamoDB takes {limit:,}"
     size = item_size(item)
-    return f"it would have {size:,} bytes, DynamoDB takes {MAX_ITEM:,}" if size > MAX_ITEM else ""
+    return f"it would have {size:,} bytes, DynamoDB takes {LARGEST_ITEM:,}" if size > LARGEST_ITEM else ""

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from wizard.catalog.tables import TABLES
 from wizard.migration.content_plan import Move
 from wizard.migration.entry import decode_edits, decode_key, encode_edits, encode_key
 from wizard.migration.listing import ContentSource, Listed
@@ -85,11 +86,12 @@ class Staging:
             ],
         )  # fmt: skip
 
-    def candidates(self) -> Iterator[tuple[int, str, Candidate]]:
-        """(rank, table, candidate) in the order of apply."""
+    def candidates(self, ranks: range = range(len(TABLES))) -> Iterator[tuple[int, str, Candidate]]:
+        """(rank, table, candidate) in the order of apply, of tables of these ranks."""
         cursor = self._db.execute(
             "SELECT rank, place, source_key, target_place, target_key, users, edits, source_digest, target_digest,"
-            " active, fault FROM candidates ORDER BY rank, seq"
+            " active, fault FROM candidates WHERE rank BETWEEN ? AND ? ORDER BY rank, seq",
+            (ranks.start, ranks.stop - 1),
         )
         for (
             rank,

@@ -19,6 +19,7 @@ from wizard.catalog.merging import (
     set_union,
     strongest,
     union,
+    uniting_logs,
 )
 from wizard.catalog.model import Clash, Table
 from wizard.catalog.tables import BY_KEY, TABLES
@@ -63,6 +64,10 @@ ATTRIBUTES: dict[str, st.SearchStrategy[Item]] = {
         st.fixed_dictionaries({}, optional={"id": st.sampled_from([s("1"), s("2")]), "url": st.just(s("/"))})
     ).map(lambda members: listed(*members)),
     "artifacts": st.lists(st.fixed_dictionaries({"key": st.sampled_from([s("1"), s("2")])})).map(lambda m: listed(*m)),
+    "entityType": st.sampled_from([s("scheduled-task-logs"), s("received")]),
+    "data": st.dictionaries(st.sampled_from("xyz"), st.sampled_from([s("1"), s("2")])).map(
+        lambda logs: {"M": {"logs": {"M": logs}}}
+    ),
     "other": st.sampled_from([s("x"), {"BOOL": False}, n("1.10"), {"B": b"\0"}]),
 }
 ITEMS = st.fixed_dictionaries({}, optional=ATTRIBUTES)
@@ -134,6 +139,20 @@ def test_the_newer_item_wins_as_a_whole() -> None:
     older, newer = {"createdAt": n(999), "data": s("older")}, {"createdAt": n(1000), "data": s("newer")}
     assert rule.merge(older, newer) == newer
     assert rule.merge(newer, older) == newer
+
+
+def test_task_logs_are_united_where_one_row_has_room_for_them() -> None:
+    def row(created: int, **logs: str) -> Item:
+        logged = {"logs": {"M": {name: s(text) for name, text in logs.items()}}}
+        return {"entityType": s("scheduled-task-logs"), "createdAt": n(created), "data": {"M": logged}}
+
+    rule = uniting_logs(newest("updatedAt", "createdAt"))
+    assert rule.merge(row(1, a="new", b="new"), row(2, b="old", c="old")) == row(2, a="new", b="old", c="old")
+    assert rule.merge(row(2, a="new", b="new"), row(1, b="old", c="old")) == row(2, a="new", b="new", c="old")
+    large = row(1, a="x" * 200_000)
+    assert rule.merge(large, row(2, b="x" * 210_000)) == large and rule.keeps_loser
+    settings = {"entityType": s("user-settings"), "createdAt": n(2), "data": s("newer")}
+    assert rule.merge({**settings, "createdAt": n(1), "data": s("older")}, settings) == settings
 
 
 @pytest.mark.parametrize("rule", [highest("v"), newest("v", keeps_loser=False)])
