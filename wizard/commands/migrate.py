@@ -251,7 +251,7 @@ def run_resolve(arguments: argparse.Namespace, context: Context) -> Outcome:
             raise BadInput(f"There is no change {arguments.change}; see `migrate show`.")
         what, reason = "done by hand" if arguments.done else "skipped", plain(arguments.reason)
         resolved = rollback.given_up(entry, f"{what}: {reason}")
-        if resolved is None and entry.state not in ("planned", "conflict", "failed", "kept"):
+        if resolved is None and entry.state not in ("planned", "conflict", "failed", "kept", "resolved"):
             raise BadInput(f"Change {arguments.change} is {entry.state}; only what is not done can be resolved.")
         detail = {**entry.detail, "by_hand": arguments.done}
         ledger.save([resolved or entry.becomes("resolved", f"{what}: {reason}", detail=detail)])

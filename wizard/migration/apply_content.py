@@ -118,11 +118,12 @@ def _place(tools: ContentTools, entry: Entry, built: Built, done: tuple[str, ...
 
 
 def _there_already(entry: Entry, existing: Item, note: str = "was there already", **detail: Any) -> Entry:
-    """Verified by what stands. A row that an interrupted run of ours made is ours, one of an earlier turn is not."""
-    ours = existing.get("SK") == entry.target_key["SK"] and entry.intent and bool(entry.detail.get("created"))
+    """Verified by what stands. A row that an interrupted run of ours made or changed is ours, one of an earlier turn is not."""
+    here = existing.get("SK") == entry.target_key["SK"] and entry.intent
+    created = here and bool(entry.detail.get("created"))
     # Of ours the digest of what was written: what a service has added since is then never taken for ours.
-    stood = entry.target_digest if ours else digest(existing)
-    return entry.becomes("verified", note, target_digest=stood, detail={**entry.detail, **detail, "created": ours})
+    stood = entry.target_digest if created or (here and entry.written) else digest(existing)
+    return entry.becomes("verified", note, target_digest=stood, detail={**entry.detail, **detail, "created": created})
 
 
 def _stays(entry: Entry, why: str) -> Entry:

@@ -23,19 +23,18 @@ from wizard.context import Context
 from wizard.errors import Blocked, MigrateError
 from wizard.events import Progress
 from wizard.lease import exclusive
-from wizard.migration.content_plan import Move, moves
 from wizard.migration.current_plan import open_plan
-from wizard.migration.entry import Entry, encode_key
+from wizard.migration.entry import Entry
 from wizard.migration.giving_back import give_back
 from wizard.migration.ledger import Ledger
 from wizard.migration.leftovers import leftovers
 from wizard.migration.objects import delete_source
+from wizard.migration.proofs import is_settled, lost, proofs, why_kept
 from wizard.migration.recorded import recorded
 from wizard.migration.retained import Retained, retained
-from wizard.migration.rewrite import rewrite
 from wizard.migration.scan import MARK, unmarked
 from wizard.migration.states import BATCH, last_proof
-from wizard.migration.verify import judge, row_at_target
+from wizard.migration.verify import judge
 from wizard.migration.writes import Lost, NotPutBack, delete, put_again, read, send, update
 from wizard.parallel import each, waves
 from wizard.text import plain, plural
@@ -68,7 +67,8 @@ def decide(account: Account, ids: Ids, one: Retained) -> Fate:
             )
         source = read(account, one.place, one.key)
         if first.kind == "content":
-            return _decide_content(account, ids, one, source)
+            why = why_kept(account, ids, one, source) if source is not None else ""
+            return Fate(one, why) if why else Fate(one, "", source)
         judgement = judge(account, first)
         if judgement.verdict != "match":
             return Fate(one, f"its twin is not proven: {judgement.why or judgement.verdict}")
@@ -76,81 +76,16 @@ def decide(account: Account, ids: Ids, one: Retained) -> Fate:
             return Fate(one)
         if digest(unmarked(source)) != first.source_digest:
             return Fate(one, "it was changed since it was copied; plan and apply again")
-        if judgement.later and (lost := _lost(account, ids, first, source)):
-            return Fate(one, f"its twin was changed since and has no {plain(lost, 120)} any more")
+        if judgement.later and (name := lost(account, ids, first, source)):
+            return Fate(one, f"its twin was changed since and has no {plain(name, 120)} any more")
         return Fate(one, "", source)
     except AWS_ERRORS as error:
         return Fate(one, f"it could not be read: {explain(error)}")
 
 
-def _lost(account: Account, ids: Ids, entry: Entry, source: Item) -> str:
-    """An attribute that the old item brought and its twin lacks by now, or has emptied; "" when there is none.
-
-    Single members that are gone are what a user removed under the new id.
-    """
-    row, where = BY_KEY[entry.row], row_at_target(entry)
-    twin = unmarked((read(account, *where) if where is not None else None) or {})
-    brought = rewrite(row, unmarked(source), ids).item
-    # A merge may have left out what lost against the existing item.
-    wanted = row.merged(twin, brought) if entry.action == "merge" else brought
-    return next(
-        (name for name in wanted if name not in twin or (_is_empty(twin[name]) and not _is_empty(wanted[name]))), ""
-    )
-
-
-def _is_empty(value: Mapping[str, Any]) -> bool:
-    return value in ({"L": []}, {"M": {}}, {"S": ""}, {"NULL": True})
-
-
-def _decide_content(account: Account, ids: Ids, one: Retained, source: Item | None) -> Fate:
-    if source is None:
-        return Fate(one)
-    proofs = _proofs(one, source, ids)
-    if sum(move.action == "shares" for move, _ in proofs) != len(source.get("data", {}).get("L", [])):
-        return Fate(one, "it holds a share that cannot be moved")
-    if more := source.keys() - {*BY_KEY[one.entries[0].row].consists_of, MARK}:
-        return Fate(one, f"it holds {plain(', '.join(sorted(more)), 120)} besides, which is copied nowhere")
-    for name, kind in (("data", "L"), ("settings", "M")):
-        if name in source and kind not in source[name] and not _is_empty(source[name]):
-            return Fate(one, f"its {name} are of a type that services do not write, and copied nowhere")
-    seen: dict[tuple[str, str, str], str] = {}
-    for move, entry in proofs:
-        if seen.setdefault(_of_move(move), move.detail["seen"]) != move.detail["seen"]:
-            return Fate(one, f"it holds the share {plain(move.part, 120)} twice and differently; remove one of them")
-        if entry is not None and entry.detail.get("seen") != move.detail.get("seen"):
-            return Fate(one, f"its {move.action} were changed since they were copied; plan and apply again")
-        if entry is None or not (_is_settled(entry) or entry.state == "cleaned"):
-            why = f": {entry.note}" if entry and entry.note else ""
-            return Fate(one, f"its {move.action} are not all verified in the new place{plain(why, 200)}")
-        if (judgement := judge(account, entry)).verdict != "match":
-            return Fate(one, f"its {move.action} are not all verified in the new place: {judgement.why}")
-    return Fate(one, "", source)
-
-
-def _proofs(one: Retained, source: Item, ids: Ids) -> list[tuple[Move, Entry | None]]:
-    """What a row of content asks for now, each with the last change that was made of it.
-
-    With more users in the map a share has another key: the change of the map before proves nothing any more.
-    """
-    row = BY_KEY[one.entries[0].row]
-    last: dict[tuple[str, str, str], Entry] = {}
-    for entry in sorted(one.entries, key=lambda entry: entry.turn):
-        last[entry.action, entry.detail["part"], encode_key(entry.target_key)] = entry
-    return [(move, last.get(_of_move(move))) for move in moves(row, one.place, source, row.key.names, ids)]
-
-
-def _is_settled(entry: Entry) -> bool:
-    """Whether a change is proven, or the operator said that he made it himself."""
-    return entry.state == "verified" or (entry.state == "resolved" and bool(entry.detail.get("by_hand")))
-
-
 def _without_source(entry: Entry) -> Entry:
     """A change that was kept beside what stands, and whose row is gone: somebody deleted it."""
     return entry.becomes("kept", "its old row is gone", detail={**entry.detail, "beside": False})
-
-
-def _of_move(move: Move) -> tuple[str, str, str]:
-    return move.action, move.part, encode_key(move.target_key)
 
 
 def require_verified(ledger: Ledger) -> None:
@@ -229,7 +164,7 @@ def _delete_batch(context: Context, ledger: Ledger, ids: Ids, batch: list[Retain
                     proven = (entry for entry in fate.retained.entries if entry.state == "verified")
                     ended.extend(entry.becomes("verified", f"kept at cleanup: {fate.kept}") for entry in proven)
                 else:
-                    settled = (entry for entry in fate.retained.entries if _is_settled(entry))
+                    settled = (entry for entry in fate.retained.entries if is_settled(entry))
                     ended.extend(entry.becomes("cleaned", fate.lost) for entry in settled)
                     beside = (entry for entry in fate.retained.entries if entry.detail.get("beside"))
                     ended.extend(_without_source(entry) for entry in beside if entry.state == "kept")
@@ -270,9 +205,9 @@ def _delete(account: Account, ids: Ids, one: Retained) -> Fate:
 def _without_twin(account: Account, ids: Ids, one: Retained, item: Item) -> str:
     """Put back what was just deleted where its twin vanished at that moment; returns that, "" where the twin stands."""
     first, names = one.entries[0], BY_KEY[one.entries[0].row].key.names
-    proofs = [entry for _, entry in _proofs(one, item, ids) if entry] if first.kind == "content" else [first]
+    made = [entry for _, entry in proofs(one, item, ids) if entry] if first.kind == "content" else [first]
     try:
-        verdicts = {judge(account, entry).verdict for entry in proofs}
+        verdicts = {judge(account, entry).verdict for entry in made}
     except MigrateError:  # stopped meanwhile: it is gone all the same
         return ""
     if not verdicts & {"missing", "differs"}:

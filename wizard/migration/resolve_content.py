@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 ARTIFACTS = "S3_ARTIFACTS_BUCKET"
 _ONE_OBJECT = ("artifacts", "workflows")  # content whose row is one object
+_NO_CONVERSATION = "the shared conversation is missing"
 _AT_ONCE = 25  # rows that are looked at together; each may have 400 KB
 
 
@@ -65,6 +66,9 @@ class ContentResolver:
                 continue
             entry = self._move(rank, move)
             if entry is None:
+                continue
+            if entry.state == "kept":
+                self._put(entry)
                 continue
             if rival:
                 self._put(entry.becomes("kept", f"a newer row of the same user has {move.part} too; these stay here"))
@@ -130,9 +134,6 @@ class ContentResolver:
             work.hold(move.row, "their content is missing", missing[0], len(missing))
         if sources and not present:
             return None
-        if move.action == "shares" and not work.ready(("object", CONSOLIDATION, move.detail["waits"][1])):
-            work.hold(move.row, "the shared conversation is missing", move.part)
-            return None
         if not place:
             raise Blocked(
                 f"{work.context.deployment.fill('amplify-{dep}-lambda-{stage}-user-data-storage')} does not exist and"
@@ -163,6 +164,9 @@ class ContentResolver:
             if before.state in DONE and unchanged and covered:
                 self._ready(entry, done)
                 return None
+        if move.action == "shares" and not work.ready(("object", CONSOLIDATION, move.detail["waits"][1])):
+            work.hold(move.row, _NO_CONVERSATION, move.part)
+            return entry.becomes("kept", _NO_CONVERSATION)  # on record, for `migrate resolve`
         # A service changed it under the old id; a row that is still ours follows.
         if follows := self._followed(entry, exact):
             return replace(entry, detail={**entry.detail, "follows": follows})

@@ -26,12 +26,19 @@ def _among(names: tuple[str, ...]) -> str:
     return f"row IN ({', '.join(repr(name) for name in names)})"
 
 
-# The row behind what the operator mended himself, and said so, goes as well.
+# The row behind what the operator mended himself, and said so, goes as well; one of which he skipped a part is his.
 _SETTLED = "(state = 'verified' OR state = 'resolved' AND json_extract(detail, '$.by_hand'))"
+_ROW_OF = "json_remove({}.source_key, '$.Item.part')"
+_SKIPPED = (
+    "EXISTS (SELECT 1 FROM changes AS one WHERE one.row = changes.row AND one.state = 'resolved' AND one.kind = 'content'"
+    f" AND NOT coalesce(json_extract(one.detail, '$.by_hand'), 0) AND one.source_place = changes.source_place"
+    f" AND {_ROW_OF.format('one')} = {_ROW_OF.format('changes')}"
+    f" AND {NEWEST.replace('changes.', 'one.')})"
+)
 # The same as a condition of the ledger; source objects are taken only when asked for, and not counted here.
 RETAINED = (
     f"(state = 'verified' AND kind = 'item' AND {_MOVED} AND NOT {_among(_WITH_STACK)}"
-    f" OR {_SETTLED} AND kind = 'content' AND {_among(_OF_CONTENT)})"
+    f" OR {_SETTLED} AND kind = 'content' AND {_among(_OF_CONTENT)} AND NOT {_SKIPPED})"
 )
 
 
@@ -52,7 +59,8 @@ def retained(ledger: Ledger, ids: Ids, objects: bool) -> Iterator[Retained]:
             for batch in ledger.batches(("verified",), BATCH, kinds=("item",), rows=(row,), where=_MOVED):
                 yield from (Retained(entry.source_place, entry.source_key, (entry,)) for entry in batch)
     seen: set[str] = set()
-    told = f"({_SETTLED} OR state = 'kept' AND json_extract(detail, '$.beside'))"  # cleanup says why it stays
+    # Of what stands beside something else cleanup says why it stays.
+    told = f"({_SETTLED} OR state = 'kept' AND json_extract(detail, '$.beside')) AND NOT {_SKIPPED}"
     for batch in ledger.batches((), BATCH, kinds=("content",), rows=_OF_CONTENT, where=told):
         for entry in batch:
             key = {name: value for name, value in entry.source_key.items() if name != "part"}

@@ -217,6 +217,22 @@ def test_a_share_that_is_changed_under_the_old_id_follows_and_its_row_never_goes
     assert stage.scan(SHARES) == []
 
 
+def test_what_a_service_adds_to_a_row_that_a_killed_run_had_changed_is_never_taken_for_ours(stage: Stage) -> None:
+    stage.create(STORAGE)
+    stage.put(SHARES, shared(stage, "first"))
+    stage.migrate()
+    stage.put(SHARES, shared(stage, "later"))
+    stage.plan()
+    killed(stage, "UpdateItem")
+    (row,) = stage.scan(STORAGE)
+    stage.put(STORAGE, {**row, "read": {"BOOL": True}})
+    stage.apply()
+    stage.put(SHARES, shared(stage, "latest"))
+    stage.plan()
+    assert len(stage.apply(3)["conflicts"]) == 1
+    assert stage.scan(STORAGE) == [{**row, "read": {"BOOL": True}}]
+
+
 def test_what_was_changed_on_both_sides_stays_on_both_and_the_cleanup_comes_to_an_end(stage: Stage) -> None:
     old, new = ({"user": s(user), "tag": s("t"), "prompt": s("first")} for user in (ANN, "a-100"))
     stage.put(PROMPTS, old)
