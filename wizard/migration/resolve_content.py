@@ -70,8 +70,9 @@ class ContentResolver:
             if entry.state == "kept":
                 self._put(entry)
                 continue
-            if rival:
-                self._put(entry.becomes("kept", f"a newer row of the same user has {move.part} too; these stay here"))
+            if rival or entry.detail.get("older"):
+                why = f"a newer row of the same user has {move.part} too; these stay here"
+                self._put(entry.becomes("kept", why, detail={**entry.detail, "older": True}))
                 continue
             part = move.part if move.action == "disclosures" else ""
             if move.recency is None and move.action != "shares" and not self.staging.claim(entry.target_key, part):
@@ -167,6 +168,10 @@ class ContentResolver:
         if move.action == "shares" and not work.ready(("object", CONSOLIDATION, move.detail["waits"][1])):
             work.hold(move.row, _NO_CONVERSATION, move.part)
             return entry.becomes("kept", _NO_CONVERSATION)  # on record, for `migrate resolve`
+        was_older = exact is not None and exact.detail.get("older") and exact.detail["seen"] == move.detail["seen"]
+        if was_older and self.staging.seen(place, move.target_key) is not None:
+            # They stay older than what stands, also where the newer row is gone.
+            return replace(entry, detail={**entry.detail, "older": True})
         # A service changed it under the old id; a row that is still ours follows.
         if follows := self._followed(entry, exact):
             return replace(entry, detail={**entry.detail, "follows": follows})

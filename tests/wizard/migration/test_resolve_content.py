@@ -182,6 +182,10 @@ def test_of_two_rows_with_settings_the_newer_one_counts(
     stage.cleanup()
     (left,) = stage.scan(SHARES)
     assert left["settings"]["M"]["theme"] == s("old")
+    again = stage.plan()  # no longer beside the newer row, and older all the same
+    assert (again["changes"], again["kept"]) == (0, 1)
+    stage.verify()
+    assert stage.scan(ROWS) == [made]
     stage.put(SHARES, {**left, "settings": {"M": {"theme": s("newest")}}, "updatedAt": n(1900000000)})
     stage.migrate()
     (made,) = stage.scan(ROWS)
