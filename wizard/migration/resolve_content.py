@@ -64,7 +64,7 @@ class ContentResolver:
             row = encode_key({**move.source_key, "part": {"S": move.part}})
             if move.action == "shares" and not self.staging.claim(move.target_key, row):
                 continue
-            entry = self._move(rank, move)
+            entry = self._move(rank, move, rival)
             if entry is None:
                 continue
             if entry.state == "kept":
@@ -123,8 +123,8 @@ class ContentResolver:
         for key in sources:
             self.staging.set_ready(entry.target_place, {**entry.target_key, "log": {"S": key}})
 
-    def _move(self, rank: int, move: Move) -> Entry | None:
-        """The change of one move; None when there is nothing (left) to do."""
+    def _move(self, rank: int, move: Move, rival: bool) -> Entry | None:
+        """The change of one move; None when there is nothing (left) to do, which is never so of a newer one's `rival`."""
         work = self.work
         place = move.place if move.action == "disclosures" else work.found.names.get(USER_DATA, "")
         sources = [(bucket_name(work.context.deployment, bucket), key) for bucket, key in move.objects]
@@ -162,7 +162,7 @@ class ContentResolver:
             covered = all(one.key in done or [one.key, one.etag] in unfit for one in listings)
             if move.action in _ONE_OBJECT:  # which services overwrite
                 unchanged = unchanged and before.detail["sources"] == present
-            if before.state in DONE and unchanged and covered:
+            if before.state in DONE and unchanged and covered and not rival:
                 self._ready(entry, done)
                 return None
         if move.action == "shares" and not work.ready(("object", CONSOLIDATION, move.detail["waits"][1])):

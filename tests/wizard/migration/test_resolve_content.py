@@ -192,6 +192,29 @@ def test_of_two_rows_with_settings_the_newer_one_counts(
     assert made["data"]["M"]["settings"]["M"]["theme"] == s("newest")
 
 
+def test_settings_that_those_of_a_newer_row_replace_stay_where_they_are(stage: Stage, s3: Any) -> None:
+    def shares_row(place: int, theme: str) -> Any:
+        settings = {"M": {"theme": s(theme)}}
+        return {"id": s(f"{ANN}/{place}"), "user": s(ANN), "settings": settings, "updatedAt": n(1725000000 + place)}
+
+    stage.put(SHARES, shares_row(1, "first"))
+    stage.migrate()
+    stage.put(SHARES, shares_row(2, "second"))
+    stage.migrate()
+    (made,) = stage.scan(ROWS)
+    assert made["data"]["M"]["settings"]["M"]["theme"] == s("second") and stage.plan()["changes"] == 0
+    stage.verify()
+    assert "a newer row of the same user" in stage.cleanup(1)["kept"][0]["why"]
+    assert stage.scan(SHARES) == [shares_row(1, "first")]
+    assert stage.plan()["changes"] == 0
+    stage.verify()
+    (kept,) = (entry for entry in stage.entries() if entry.state == "kept")
+    assert stage.run("migrate", "resolve", str(kept.id), "--done", "--reason", "the newer ones are right").code == 0
+    stage.verify()
+    stage.cleanup()
+    assert stage.scan(SHARES) == [] and stage.scan(ROWS) == [made]
+
+
 def test_a_share_that_is_there_under_another_sort_key_is_not_made_again(stage: Stage, s3: Any) -> None:
     share = stage.bucket("lambda/share")
     for name in ("1", "2"):
