@@ -284,17 +284,18 @@ class Ledger:
         return next((state for state in ("cleaned", "verified", "applied", "planned") if state in found), "")
 
     def knows(self, place: str, key: Any) -> bool:
-        """Whether a change leads to this key that explains what stands there.
+        """Whether a change explains what stands at this key: one that leads there, or that was to lead on from there.
 
         A copy that is undone, or was never made, explains nothing; nor does one that somebody else made before us.
         """
         unmade = f"json_extract(detail, '$.created') AND NOT {MADE}"
         others = "kind = 'item' AND action = 'copy' AND NOT json_extract(detail, '$.created')"
-        query = (
-            "SELECT 1 FROM changes WHERE target_place = ? AND target_key = ?"
-            f" AND NOT coalesce({unmade}, 0) AND NOT coalesce({others}, 0) LIMIT 1"
-        )
-        return self._db.execute(query, (place, encode_key(key))).fetchone() is not None
+        leads = f"NOT coalesce({unmade}, 0) AND NOT coalesce({others}, 0)"
+        at_target = f"SELECT {leads} FROM changes WHERE target_place = ? AND target_key = ?"
+        if there := self._db.execute(at_target, (place, encode_key(key))).fetchall():
+            return any(record[0] for record in there)
+        at_source = "SELECT 1 FROM changes WHERE kind = 'item' AND source_place = ? AND source_key = ?"
+        return self._db.execute(at_source, (place, encode_key(key))).fetchone() is not None  # it stood there before
 
     def undone(self, place: str, key: Any, target_digest: str, since: float) -> Entry | None:
         """The copy that was undone `since` then and had left exactly this item at this key."""

@@ -311,6 +311,17 @@ def test_a_copy_whose_original_is_gone_or_changed_is_left_and_so_is_the_pointer_
     assert len(stage.scan("lambda/user-data-storage")) == 5
 
 
+def test_old_rows_of_user_storage_in_whatever_spelling_are_not_told_of_as_standing_under_new_ids(stage: Stage) -> None:
+    stage.create("lambda/user-data-storage")
+    for user, app in (("o'neil", "amplify-workflows"), ("o-neil", "o-neil-amplify-workflows")):
+        home = f"{user}#{app}"
+        stage.put("lambda-basic-ops/user-storage", {"PK": s(f"{home}#t"), "SK": s("1"), "appId": s(home)})
+    stage.plan({"o'neil": "n-300"})
+    stage.apply()
+    ended = stage.run("rollback")
+    assert (ended.code, ended.document["under_new_ids"]["items"]) == (0, [])
+
+
 @pytest.mark.parametrize("operation", ["TransactWriteItems", "DeleteItem"])
 def test_a_sum_beside_which_a_service_went_on_is_taken_back_once_whenever_the_rollback_is_killed(
     stage: Stage, operation: str
