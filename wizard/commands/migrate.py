@@ -17,7 +17,7 @@ from wizard.migration.current_plan import open_plan
 from wizard.migration.ledger import Ledger
 from wizard.migration.retained import RETAINED
 from wizard.migration.show import shown
-from wizard.migration.states import STATES, UNDOABLE
+from wizard.migration.states import STATES
 from wizard.migration.verify_cleanup import verify_cleanup
 from wizard.second_look import stop_and_think
 from wizard.text import plain, plural
@@ -125,7 +125,7 @@ def _retained(context: Context) -> tuple[int, Sequence[str]]:
 def _before_rollback(arguments: argparse.Namespace, context: Context) -> Sequence[str] | None:
     with Ledger(context.workspace.ledger, writable=False) as ledger:
         rollback.require_undoable(ledger)
-        count, back = sum(ledger.counts(where=UNDOABLE).values()), _to_put_back(ledger)
+        count, back = rollback.how_many(context, ledger), _to_put_back(ledger)
     if not count and not back:
         return None
     return (f"{plural(count, 'change')} will be undone; what a service has changed since is left, and listed.", *back)

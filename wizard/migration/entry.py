@@ -11,7 +11,7 @@ from typing import Any
 from wizard.migration.objects import ObjectCopy
 from wizard.migration.rewrite import Change as Difference
 from wizard.migration.rewrite import Edit
-from wizard.migration.states import TRACES
+from wizard.migration.states import DONE, TRACES
 from wizard.wire import Item, base64_text, from_json_line, to_json_line, value_from_json
 
 
@@ -59,6 +59,11 @@ class Entry:
             self.source_place, self.source_key, self.target_place, self.target_key, self.detail["size"],
             self.source_digest, self.detail["storage_class"], self.detail["modified"],
         )  # fmt: skip
+
+    @property
+    def made(self) -> bool:
+        """Whether this was made, or may have been; the same as `MADE` of the ledger, but for cleaned ones."""
+        return self.state in DONE or self.intent or bool(self.detail.get("was_made"))
 
     @property
     def undoable(self) -> bool:

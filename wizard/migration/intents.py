@@ -6,6 +6,7 @@ Plan and rollback settle intents first, so that neither takes for untouched what
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 
 from wizard.aws_errors import AWS_ERRORS, explain
@@ -16,7 +17,7 @@ from wizard.migration.ledger import Ledger
 from wizard.migration.object_heads import head
 from wizard.migration.objects import ObjectCopy, verify_object
 from wizard.migration.outcome import row_went_through, unclear, went_through
-from wizard.migration.states import BATCH
+from wizard.migration.states import BATCH, OPEN
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.writes import read
 from wizard.parallel import each
@@ -27,12 +28,17 @@ log = logging.getLogger(__name__)
 def settle(context: Context, ledger: Ledger) -> int:
     """Record as done what AWS shows to be done; what was not written is open again. Returns how many were done."""
     done = 0
-    for batch in ledger.batches(("planned", "conflict", "failed"), BATCH, where="intent = 1"):
-        looked = each(lambda entry: _look(context, entry), batch, workers=context.workers, control=context.control)
-        settled = [entry for _, entry in looked]
+    for settled in as_they_stand(context, ledger):
         done += sum(entry.state in ("applied", "verified") for entry in settled)
         ledger.save(settled)
     return done
+
+
+def as_they_stand(context: Context, ledger: Ledger) -> Iterator[list[Entry]]:
+    """Those changes as AWS shows them by now, in batches. Only looks."""
+    for batch in ledger.batches(OPEN, BATCH, where="intent = 1"):
+        looked = each(lambda entry: _look(context, entry), batch, workers=context.workers, control=context.control)
+        yield [entry for _, entry in looked]
 
 
 def _look(context: Context, entry: Entry) -> Entry:

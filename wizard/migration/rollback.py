@@ -22,7 +22,7 @@ from wizard.lease import exclusive
 from wizard.migration.apply_content import KEY
 from wizard.migration.entry import Entry
 from wizard.migration.giving_back import give_back
-from wizard.migration.intents import object_beside, settle, with_archived
+from wizard.migration.intents import as_they_stand, object_beside, settle, with_archived
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import delete_copy, delete_written, verify_object
 from wizard.migration.order import backwards
@@ -32,7 +32,7 @@ from wizard.migration.recorded import recorded
 from wizard.migration.rewrite import Change, holds, put_back
 from wizard.migration.scan import unmarked
 from wizard.migration.show import shown
-from wizard.migration.states import BATCH, MADE
+from wizard.migration.states import BATCH, MADE, OPEN, UNDOABLE
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.under_new_ids import under_new_ids
 from wizard.migration.writes import Lost, NotPutBack, Write, delete, put_new, read, send, update
@@ -99,6 +99,13 @@ def require_undoable(ledger: Ledger) -> None:
         )
 
 
+def how_many(context: Context, ledger: Ledger) -> int:
+    """How many changes a rollback would undo at most, by what AWS shows of those that were in flight. Only looks."""
+    unseen = [entry for batch in as_they_stand(context, ledger) for entry in batch]
+    known = ledger.counts("intent", f"{UNDOABLE} AND NOT (intent = 1 AND state IN {OPEN})")
+    return sum(known.values()) + sum(entry.made and (entry.undoable or entry.intent) for entry in unseen)
+
+
 def _backups(ledger: Ledger) -> str:
     """The ways back that were noted before anything was applied, with their times in UTC."""
     applied = [float(run["started"]) for run in ledger.runs() if run["step"] == "6c"]
@@ -127,16 +134,20 @@ class _Run:
         self._looked: Counter[str] = Counter()  # per table and bucket, for the progress
         self._totals: dict[str, int] = {}
         self._taken: list[tuple[Entry, Item]] = []  # with what a service had added, and not put back
+        self._seen: dict[int, Entry] = {}  # of a dry run: what was in flight, as it stands
 
     def all(self) -> None:
         """Against the order of apply."""
-        if not self.dry_run:
+        if self.dry_run:
+            self._seen = {one.id: one for batch in as_they_stand(self.context, self.ledger) for one in batch}
+        else:
             give_back(self.context, self.ledger)
             settle(self.context, self.ledger)
         self._totals = self.ledger.counts("target_place", MADE)
         for phase in backwards(self.ledger.counts("row", "kind = 'item'")):
             for batch in self.ledger.made_last_first(BATCH, phase):
-                self._batch(batch)
+                stand = (self._seen.get(entry.id, entry) for entry in batch)
+                self._batch([entry for entry in stand if entry.made])
 
     def _batch(self, batch: list[Entry]) -> None:
         for wave in waves(batch, _places):

@@ -26,7 +26,8 @@ MADE = (
     "(state IN ('applied', 'verified') OR state IN ('planned', 'conflict', 'failed', 'kept', 'resolved')"
     " AND (intent = 1 OR json_extract(detail, '$.was_made')))"
 )
-_TRACES = " OR ".join(f"json_extract(detail, '$.{name}')" for name in TRACES)
+# SQLite takes a text for a number, an ETag that begins with a letter for none.
+_TRACES = " OR ".join(f"coalesce(json_extract(detail, '$.{name}'), 0) NOT IN (0, '', '[]')" for name in TRACES)
 UNDOABLE = (
     f"{MADE} AND (intent = 1 OR written <> '[]' OR removed <> '' OR {_TRACES})"  # without what was found standing
 )

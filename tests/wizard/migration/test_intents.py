@@ -14,6 +14,7 @@ from tests.wizard.migration.few import WORKFLOWS
 from tests.wizard.migration.few import fill as full
 from tests.wizard.migration.stage import ANN, MAP, Killed, Stage, before, die_at, die_once_answered, n, run, s
 from wizard.aws import is_read
+from wizard.cli import build_parser
 from wizard.migration import apply as applying
 
 ACCOUNTS, STORAGE, VERSIONS = "lambda/accounts", "lambda/user-data-storage", "data-disclosure/versions"
@@ -28,6 +29,12 @@ def objects_of(stage: Stage) -> dict[str, bytes]:
         for bucket in client.list_buckets()["Buckets"]
         for one in client.list_objects_v2(Bucket=bucket["Name"]).get("Contents", ())
     }
+
+
+def told_before_rollback(stage: Stage) -> list[str]:
+    """What the question of a rollback says."""
+    arguments = build_parser().parse_args(["rollback"])
+    return list(arguments.announce(arguments, stage.context()))
 
 
 @pytest.fixture
@@ -414,6 +421,22 @@ def test_writes_that_the_network_makes_two_of_are_ours_and_undone(stage: Stage) 
     ended = run(context, "rollback")
     assert (ended.code, ended.document["left"]) == (0, [])
     assert (stage.dump(), objects_of(stage)) == (seeded, files)
+
+
+def test_before_a_rollback_of_a_killed_run_one_is_told_what_it_undoes(stage: Stage) -> None:
+    full(stage)
+    seeded = stage.dump()
+    stage.plan()
+    context = stage.context()
+    die_once_answered(context, "PutItem")
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+    (asked,) = told_before_rollback(stage)
+    looked = stage.run("rollback", "--dry-run").document
+    done = stage.run("rollback").document
+    assert (looked["total"], looked["left"], done["left"]) == (done["total"], [], [])
+    assert asked.startswith(f"{done['total']} change")
+    assert 0 < done["total"] < len(stage.entries()) and stage.dump() == seeded
 
 
 @pytest.mark.parametrize("changed", ["old", "new"])

@@ -13,6 +13,7 @@ from wizard.errors import BadInput, Blocked, Failed
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import FORMAT, Ledger
 from wizard.migration.rewrite import Change, Edit
+from wizard.migration.states import UNDOABLE
 from wizard.results import LedgerResults
 from wizard.workspace import PLANNED_MAP
 
@@ -48,6 +49,19 @@ def test_an_entry_comes_back_as_it_was(ledger: Ledger) -> None:
     ledger.put(entry)
     (found,) = ledger.select()
     assert Entry(**{**found.__dict__, "id": 0, "updated": 0.0}) == entry
+
+
+def test_what_can_be_undone_is_counted_by_each_trace_of_it(ledger: Ledger) -> None:
+    traces: list[dict[str, Any]] = [
+        {}, {"created": True}, {"created": False}, {"made": True}, {"deactivated": True}, {"object_etag": "d41d"},
+        {"object_etag": "9fff"}, {"object_etag": ""}, {"archived": [["k", "e"]]}, {"archived": []},
+    ]  # fmt: skip
+    for number, detail in enumerate(traces):
+        for state, more in (("verified", {}), ("kept", {"was_made": True}), ("kept", {}), ("rolled back", {})):
+            ledger.put(change(f"{number} {state} {more}", state=state, detail={**detail, **more}))
+    undoable = [entry for entry in ledger.select() if entry.undoable]
+    assert len(undoable) == 12
+    assert ledger.counts(where=UNDOABLE) == {"verified": 6, "kept": 6}
 
 
 # --- states -----------------------------------------------------------------------------------------------------------
