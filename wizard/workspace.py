@@ -278,7 +278,8 @@ class Workspace:
         with contextlib.ExitStack() as held:
             with contextlib.suppress(OSError), self._turn():
                 for other in self.runs.iterdir():
-                    with other.open("r+b") as file:  # NFS locks nothing that is only read
+                    # Another command may just be ending. NFS locks nothing that is only read.
+                    with contextlib.suppress(OSError), other.open("r+b") as file:
                         if _lock_now(file):
                             other.unlink()
                 _lock_now(held.enter_context(open(mine, "ab", opener=private_opener)))

@@ -51,7 +51,12 @@ def looked(session: Session) -> Facts:
         ([("migrate plan", 0), ("migrate apply", None), ("services verify", 0)], "did not end"),
         ([("migrate apply", 130)], "was stopped before its end"),
         ([("migrate apply", 3)], "was blocked"),
+        ([("migrate apply", None), ("migrate plan", 0), ("migrate verify", 1)], "did not end"),
+        ([("migrate apply", 130), ("users check", None), ("backup create", 0)], "was stopped before its end"),
         ([("migrate apply", None), ("migrate apply", 1)], ""),
+        ([("migrate apply", None), ("rollback", 1), ("users check", 0)], ""),
+        ([("migrate apply", None), ("migrate plan", 0), ("migrate verify", 0)], ""),
+        ([("endpoint free", 130), ("users check", 0)], ""),
         ([("preflight", None), ("services verify", 130), ("users missing", None)], ""),
         ([], ""),
     ],
@@ -93,6 +98,9 @@ def test_what_runs_in_another_process_was_not_cut_off_also_where_it_does_not_wri
     with workspace.running("next"):
         assert [path.name for path in workspace.runs.iterdir()] == ["next"], "what the dead left is removed"
     assert not list(workspace.runs.iterdir())
+    (workspace.runs / "stray").mkdir()
+    with workspace.running("next"):
+        assert workspace.is_running("next"), "what cannot be opened hinders nobody"
 
 
 LOOKS = """
