@@ -61,10 +61,7 @@ def decide(account: Account, ids: Ids, one: Retained) -> Fate:
     try:
         first = one.entries[0]
         if first.kind == "object":
-            judgement = judge(account, first)
-            return Fate(
-                one, "" if judgement.verdict == "match" and not judgement.later else judgement.why or judgement.verdict
-            )
+            return _of_object(account, one, dry_run=True)
         source = read(account, one.place, one.key)
         if first.kind == "content":
             why = why_kept(account, ids, one, source) if source is not None else ""
@@ -81,6 +78,13 @@ def decide(account: Account, ids: Ids, one: Retained) -> Fate:
         return Fate(one, "", source)
     except AWS_ERRORS as error:
         return Fate(one, f"it could not be read: {explain(error)}")
+
+
+def _of_object(account: Account, one: Retained, *, dry_run: bool = False) -> Fate:
+    entry = one.entries[0]
+    version, ours = entry.detail.get("version", ""), bool(entry.detail.get("confirmed"))
+    result = delete_source(account, entry.object_copy, entry.target_digest, version, ours=ours, dry_run=dry_run)
+    return Fate(one, "" if result.state == "deleted" else result.detail or result.state)
 
 
 def _without_source(entry: Entry) -> Entry:
@@ -181,9 +185,7 @@ def _places(one: Retained) -> set[tuple[str, str]]:
 def _delete(account: Account, ids: Ids, one: Retained) -> Fate:
     first = one.entries[0]
     if first.kind == "object":
-        version, ours = first.detail.get("version", ""), bool(first.detail.get("confirmed"))
-        result = delete_source(account, first.object_copy, first.target_digest, version, ours=ours)
-        return Fate(one, "" if result.state == "deleted" else result.detail or result.state)
+        return _of_object(account, one)
     names = BY_KEY[first.row].key.names
     kept = ""
     for _ in range(3):

@@ -148,12 +148,19 @@ def verify_object(account: Account, copy: ObjectCopy, etag: str = "", version_id
 
 
 def delete_source(
-    account: Account, copy: ObjectCopy, etag: str = "", version_id: str = "", *, ours: bool = False
+    account: Account,
+    copy: ObjectCopy,
+    etag: str = "",
+    version_id: str = "",
+    *,
+    ours: bool = False,
+    dry_run: bool = False,
 ) -> ObjectResult:
     """Delete the source, only if it is the planned one and the current object at the target equals it now.
 
     With `etag` and `version_id` the target must also be what the copy wrote: a newer version keeps the source. Without
-    `ours`, that S3 confirmed the copy to us, both are read in full where neither checksums nor ETags can tell.
+    `ours`, that S3 confirmed the copy to us, both are read in full where neither checksums nor ETags can tell. A dry run
+    looks at samples of them and deletes nothing.
     """
     if (copy.source_bucket, copy.source_key) == (copy.target_bucket, copy.target_key):
         return ObjectResult("kept", "it is its own target")
@@ -168,8 +175,10 @@ def delete_source(
         if refusal := _not_as_planned(copy, source):
             return ObjectResult("kept", refusal, found)
         as_written = etag.strip('"') in ("", found) and version_id in ("", target.get("VersionId", ""))
-        if not as_written or not _equal(account, copy, source, target, in_full=not (ours and etag)):
+        if not as_written or not _equal(account, copy, source, target, in_full=not (dry_run or (ours and etag))):
             return ObjectResult("kept", "its target holds something else now", found)
+        if dry_run:
+            return ObjectResult("deleted", "", found)
         return _delete(account, copy.source_bucket, copy.source_key, copy.etag)
     except AWS_ERRORS as error:
         return _failure(copy, error)

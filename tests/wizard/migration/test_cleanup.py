@@ -358,6 +358,10 @@ def test_objects_are_looked_at_on_both_sides_afterwards(stage: Stage) -> None:
         s3.put_object(Bucket=old, Key=f"{ANN}/{name}", Body=name.encode())
     stage.migrate()
     assert "\nDry run: 6 source objects would be deleted." in stage.run("cleanup", "plan", "--objects").text
+    s3.put_object(Bucket=old, Key=f"{ANN}/again", Body=b"changed")
+    looked = stage.run("cleanup", "plan", "--objects").document
+    assert (looked["total"], kept(looked)) == (5, {old: "the source was changed since it was planned"})
+    s3.put_object(Bucket=old, Key=f"{ANN}/again", Body=b"again")
     document = stage.cleanup()
     assert (document["total"], document["objects"]) == (6, 6)
     assert stage.run("cleanup", "verify").document["right"] == 6
