@@ -312,7 +312,10 @@ def _free_resource(context: Context, state: EndpointState, dry_run: bool) -> Out
     what = f"the resource {state.resource_id} ({endpoint.PATH} and all below it) of API {state.api_id}"
     if dry_run:
         return Outcome(0, f"Would delete {what}. {left}", details)
-    for resource in endpoint.path_resources(context, state.api_id):
+    found = endpoint.path_resources(context, state.api_id)
+    if found and found[-1] != state.resource_id:  # the steps before this one were looked at meanwhile
+        raise Blocked(f"{endpoint.PATH} has just been deployed anew: look again with `amplify-migrate endpoint show`.")
+    for resource in found:
         try:
             context.account.call("apigateway", "delete_resource", restApiId=state.api_id, resourceId=resource)
         except botocore.exceptions.ClientError as error:

@@ -383,6 +383,22 @@ def test_the_resource_alone_leaves_the_stack(deployed: Deployed, ready: Context)
     assert [one["path"] for one in deployed.gateway.get_resources(restApiId=api["id"])["items"]] == ["/"]
 
 
+def test_a_path_that_is_deployed_anew_meanwhile_is_not_deleted(deployed: Deployed, ready: Context) -> None:
+    deployed.amplify_lambda()
+    deployed.orphan()
+    looks = iter(("first", "second"))
+
+    def redeploy(**_: Any) -> None:
+        if next(looks, "") == "second":
+            deployed.delete_path()
+            deployed.orphan()
+
+    ready.account.client("apigateway").meta.events.register("before-call.apigateway.GetResources", redeploy)
+    with pytest.raises(Blocked, match="deployed anew"):
+        endpoint_free.free(ready, "resource")
+    assert endpoint.look(ready).owner == "orphan"
+
+
 def test_an_orphan_goes_by_resource_only(deployed: Deployed, ready: Context) -> None:
     deployed.amplify_lambda()
     deployed.orphan()
