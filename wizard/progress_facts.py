@@ -205,11 +205,17 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
     clean = proof is not None and proof["code"] == 0 and not unverified
     told = ", ".join(f"{counts[state]:,} {state}" for state in STATES if counts.get(state)) or "nothing to change"
     undone, fresh = is_undone(runs), is_fresh(context, runs)
-    stale = "It was rolled back" if undone else "The user map changed"
+    again = "The user map changed: plan again (6b)."
+    if undone:
+        again = (
+            "A rollback of it began: undo the rest (6c), or plan again (6b)."
+            if made
+            else "It was rolled back: plan again (6b)."
+        )
     return [
         Fact(
             "plan", "ok" if fresh else "attention", "Plan", f"plan {plan['id']}: {told}",
-            "" if fresh else f"{stale}: plan again (6b).",
+            "" if fresh else again,
             {"id": plan["id"], "changes": sum(counts.get(state, 0) for state in OPEN), "fresh": fresh, "counts": counts,
              "undone": undone, "made": made, "still_to_put_back": len(back), "estimate": estimate.of_apply(runs, waiting),
              "not_in_map": (plan["summary"] or {}).get("not_in_map", {}).get("count", 0),

@@ -156,7 +156,7 @@ class Session:
             lines.insert(-2, f"Unfinished  {cut_off.found}. {cut_off.todo}")
         for step in self.journey.steps[: self.journey.steps.index(here)]:
             state = self.status(step)
-            lines.append(f"  {step.id:<4}{step.title}: {state.state}: {state.why}")
+            lines.append(f"  {step.id:<4}{step.title}: {state.state}{': ' if state.why else ''}{state.why}")
         return lines
 
     def ending(self) -> list[str]:

@@ -238,10 +238,13 @@ def _apply_warning(facts: Facts, values: Values) -> Sequence[str]:
     seconds, dollars = guess.get("seconds"), float(guess.get("dollars", 0))
     how_long = f"in {duration(seconds)} ({guess['basis']})" if seconds is not None else "in a time not measured yet"
     sync = ["Stop first: the e-mail sync job is enabled and re-creates old ids; deploy object-access (step 5)."]
+    unsafe = [] if rules.safeguard_done(facts) else _unsafe(facts).split()
+    risk = [f"Without recovery or a backup so far (step 6b'): {', '.join(unsafe)}."] if unsafe else []
     return [
         f"{plural(int(plan.get('changes', 0)), 'change')} are made, {how_long}, for about ${max(0.01, dollars):,.2f} of"
         " requests.",
         *(sync if facts.value("sync_job") is True else []),
+        *risk,
         "Stop first: scheduled tasks of users, and scripts of your own that write to these tables.",
         f"Users should be logged out until it is done{'' if stay else '; then they log in under the new id'}. Their"
         " conversations are loaded anew once. The services stay up, slower while it runs; `--max-write-units` holds it back.",

@@ -139,6 +139,7 @@ def test_one_comes_back_to_the_step_whose_work_was_cut_off(session: Session) -> 
     assert session.journey.first_open(session.facts).id == "1"
     assert session.landing().id == "6c"
     assert "Next        step 6c, Apply" in session.arrival()
+    assert "  1   Populate Parameter Store: open" in session.arrival(), "no reason is announced where there is none"
     ran(session.context.workspace, ("migrate apply", 3))
     looked(session)
     assert session.landing().id == "6c" and "Unfinished  `amplify-migrate migrate apply`" in "\n".join(

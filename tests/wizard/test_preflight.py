@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -328,6 +329,10 @@ def test_the_ledger_tells_plan_safeguard_verification_and_what_is_retained(aws: 
             facts = gather(context, ["plan", "verification"])
             assert (facts.value("plan")["fresh"], facts.value("plan")["undone"]) == (fresh, not fresh)
             assert facts.value("verification") == {"clean": False}
+        for made, todo in (("rolled back", "It was rolled back"), ("applied", "A rollback of it began: undo the rest")):
+            ledger.put(replace(change(accounts, made, 3), intent=True))
+            ledger.begin_run("rollback", 9.0)
+            assert gather(context, ["plan"]).by_name["plan"].todo.startswith(todo)
     deny(context.account, "dynamodb", "DescribeContinuousBackups")
     assert not gather(context, names).known("safeguard")
 

@@ -64,6 +64,14 @@ def test_ending_the_migration_says_in_numbers_what_happens_to_old_records() -> N
     assert "No old record of a table is left" in " ".join(action.warning(facts(retained=0), {}))
 
 
+def test_applying_says_which_tables_are_not_safe_yet_and_were_not_waived() -> None:
+    action = JOURNEY["6c"].actions[-1]
+    for missing, waived, told in ((["a", "b"], False, True), (["a", "b"], True, False), ([], False, False)):
+        found = facts(safeguard={"missing": missing, "waived": waived})
+        risk = "Without recovery or a backup so far (step 6b'): a, b."
+        assert (risk in action.warning(found, {})) == told
+
+
 def test_the_main_action_of_a_step_is_its_last_and_never_an_undo() -> None:
     for step in JOURNEY.steps:
         changing = [action for action in step.actions if action.effect != "read" and not action.undo]

@@ -320,7 +320,7 @@ def run_rollback(arguments: argparse.Namespace, context: Context) -> Outcome:
     lines = [
         rollback.text(summary),
         *(f"  left {one['id']}: {one['target']}: {one['why']}" for one in summary["left"][:20]),
-        *(["Look at each; `migrate resolve CHANGE --skip --reason TEXT` takes one off this list."] if listed else []),
+        *(["  Look at each; `migrate resolve CHANGE --skip --reason TEXT` takes one off this list."] if listed else []),
         *(f"  under a new id: {one}" for one in others.get("items", ())[:20]),
         *(f"  not searched for new ids: {one}" for one in others.get("unread", ())),
     ]

@@ -11,6 +11,7 @@ from tests.wizard.migration.stage import ANN, BOB, EVE, MAP, Item, Killed, Stage
 from tests.wizard.sandbox.other_deployment import DEPLOYMENT, build
 from tests.wizard.sandbox.other_deployment import MAP as OTHER_MAP
 from wizard.migration.ledger import Ledger
+from wizard.text import total
 
 ACCESS, CHATS, TASKS = "object-access/object-access", "lambda/chat-usages", "agent-loop/scheduled-tasks"
 COSTS, HISTORY, USERS = "lambda/cost-calculations", "lambda/history-cost-calculations", "object-access/cognito-users"
@@ -359,7 +360,9 @@ def test_what_cannot_be_undone_because_its_table_is_gone_is_taken_off_the_list_b
     stage.put(old, {"PK": s(f"{ANN}#app#e"), "SK": s("1"), "appId": s(f"{ANN}#app"), "entityType": s("e")})
     stage.migrate()
     stage.db.delete_table(TableName=stage.name(old))
-    (left,) = back(stage, 1)["left"]
+    ended = stage.run("rollback")
+    (left,) = ended.document["left"]
+    assert (ended.code, total(ended.text)) == (1, ""), "what to do with it is not what it came to"
     assert stage.run("migrate", "resolve", str(left["id"]), "--skip", "--reason", "it went with its stack").code == 0
     back(stage)
     assert len(stage.scan("lambda/user-data-storage")) == 1
