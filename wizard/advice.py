@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wizard.evidence import Evidence
+from wizard.migration.states import is_undone, last_proof
 from wizard.text import plural
 
 
@@ -18,6 +19,9 @@ def standing(evidence: Evidence) -> str:
         return "Nothing is planned yet."
     if states.get("rolled back") and not done:
         return "The migration was rolled back."
+    if done and is_undone(evidence.runs):
+        back = plural(states.get("rolled back", 0), "change")
+        return f"It was applied, and a rollback of it began: {back} undone, {done:,} still made."
     if not done:
         return (
             f"It is planned and not applied: {plural(undone, 'change')} wait." if undone else "Nothing had to change."
@@ -26,7 +30,7 @@ def standing(evidence: Evidence) -> str:
         return f"It is applied in part: {plural(done, 'change')} made, {undone:,} not."
     if states.get("applied"):
         return f"It is applied and not verified: {plural(states['applied'], 'change')} were not read back."
-    if not (last := _last_verification(evidence.runs)):
+    if not (last := last_proof(evidence.runs)):
         return "It is applied and not verified."
     if last["code"] != 0:
         return f"It is applied, and the last verification was not clean: {last['text']}."
@@ -45,24 +49,26 @@ def advice(evidence: Evidence) -> list[str]:
         found.append(
             f"Not everything could be read: {', '.join(evidence.plan['unread'])}. Grant the right and plan again."
         )
+    undone = is_undone(evidence.runs)
     if evidence.still_to_put_back:
-        found.append("Put back what a deletion took from a service: `migrate apply`.")
-    if states.get("conflict"):
-        found.append("Look at the conflicts (`migrate show --state conflict`): mend them by hand and `migrate resolve`,"
-                     " or plan again.")  # fmt: skip
-    if states.get("failed"):
-        found.append("Mend the cause of the failures (`migrate show --state failed`), then `migrate apply` again.")
-    if states.get("planned"):
-        found.append("Make the planned changes: `migrate apply`.")
+        by = "rollback" if undone else "migrate apply"
+        found.append(f"Put back what a deletion took from a service: `{by}`.")
     done = any(states.get(state) for state in ("applied", "verified", "cleaned"))
-    last = _last_verification(evidence.runs)
+    last = last_proof(evidence.runs)
     clean = last is not None and last["code"] == 0
-    if last is not None and not clean and not states.get("cleaned"):
-        found.append("The last verification was not clean: plan, apply and verify again, or undo it all: `rollback`.")
-    elif states.get("applied") or (done and not clean):
-        found.append("Read back what was written: `migrate verify`.")
-    if states.get("rolled back") and not states.get("verified"):
-        found.append("The apply was undone: find the cause, then plan again.")
+    if undone:
+        if done:
+            found.append("Undo the rest: `rollback`. Look at each change that it leaves, since a service has changed it, and"
+                         " take it off the list: `migrate resolve`.")  # fmt: skip
+        found.append("Find the cause of the undo, then plan again: `migrate plan`.")
+    else:
+        found += _open(states)
+        if last is not None and not clean and not states.get("cleaned"):
+            found.append(
+                "The last verification was not clean: plan, apply and verify again, or undo it all: `rollback`."
+            )
+        elif states.get("applied") or (done and not clean):
+            found.append("Read back what was written: `migrate verify`.")
     if evidence.unknown_references:
         found.append("Look at the unknown references below: old ids that nothing of the catalog maps.")
     if (
@@ -81,10 +87,17 @@ def advice(evidence: Evidence) -> list[str]:
     ]
 
 
-def _last_verification(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The verification that came after the last apply; None when there is none."""
-    last = [run for run in runs if run["step"] in ("6c", "6d")][-1:]
-    return last[0] if last and last[0]["step"] == "6d" else None
+def _open(states: Mapping[str, int]) -> list[str]:
+    """What to do about changes that are not made."""
+    found = []
+    if states.get("conflict"):
+        found.append("Look at the conflicts (`migrate show --state conflict`): mend them by hand and `migrate resolve`,"
+                     " or plan again.")  # fmt: skip
+    if states.get("failed"):
+        found.append("Mend the cause of the failures (`migrate show --state failed`), then `migrate apply` again.")
+    if states.get("planned"):
+        found.append("Make the planned changes: `migrate apply`.")
+    return found
 
 
 def _cleanup_verified(commands: Sequence[Mapping[str, Any]]) -> bool:

@@ -181,6 +181,7 @@ def _run(run: Mapping[str, Any], hide: Callable[[str], str]) -> dict[str, Any]:
     detail = run["detail"]
     return {
         **{name: run[name] for name in ("step", "started", "ended", "code")},
+        **({"ended": None} if run["ended"] == run["started"] else {}),  # as it began: nothing has ended it
         "text": hide(run["text"]),
         "costs": detail.get("costs", {}),
         "kept": [{**one, "why": hide(one["why"])} for one in detail.get("kept", ()) if isinstance(one, dict)],

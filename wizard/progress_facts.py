@@ -20,7 +20,7 @@ from wizard.migration.entry import encode_key
 from wizard.migration.ledger import Ledger
 from wizard.migration.retained import RETAINED
 from wizard.migration.rewrite import rewrite
-from wizard.migration.states import NEWEST, OPEN, STATES, UNDOABLE, last_proof
+from wizard.migration.states import NEWEST, OPEN, STATES, UNDOABLE, is_undone, last_proof
 from wizard.parallel import each
 from wizard.text import at_minute, plain, plural
 from wizard.wire import Item
@@ -258,11 +258,6 @@ def safeguard(context: Context, unsaved: set[str], without_recovery: Sequence[st
         "`amplify-migrate backup create` makes them safe." if left else "",
         {"waived": bool(missing) and not left, "missing": missing},
     )  # fmt: skip
-
-
-def is_undone(runs: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a rollback began after the last plan was made, whatever the clock said, and however it ended."""
-    return next((run["step"] for run in reversed(runs) if run["step"] in ("6b", "rollback")), "") == "rollback"
 
 
 def is_fresh(context: Context, runs: Sequence[Mapping[str, Any]]) -> bool:

@@ -141,6 +141,12 @@ def test_standing_and_advice_follow_the_states() -> None:
         assert words in next_
         assert "cleanup" not in next_
     assert of({"rolled back": 2})[0] == "The migration was rolled back."
+    # A rollback makes the verification before it a thing of the past, however it ended; only a new plan can be applied.
+    undo = [applied, clean, {"step": "rollback", "code": 1, "text": "2 undone; 1 left"}]
+    told, next_ = of({"rolled back": 2, "verified": 1, "planned": 4}, retained=1, runs=undo)
+    assert told == "It was applied, and a rollback of it began: 2 changes undone, 1 still made."
+    assert next_.startswith("Undo the rest: `rollback`.") and "apply" not in next_ and "cleanup" not in next_
+    assert "Undo the rest" not in of({"rolled back": 2}, runs=undo)[1]
     done = {"command": "cleanup verify", "code": 0, "dry_run": False}
     assert "Nothing is left to do" in of({"cleaned": 2}, commands=[done], runs=[clean])[1]
     assert "cleanup verify" in of({"cleaned": 2}, commands=[{**done, "command": "cleanup apply"}], runs=[clean])[1]

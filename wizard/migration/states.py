@@ -39,3 +39,8 @@ def last_proof(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """Of a ledger's runs the verification after which nothing was applied or rolled back; None without one."""
     last = next((run for run in reversed(runs) if run["step"] in _PROVING), None)
     return last if last is not None and last["step"] == "6d" else None
+
+
+def is_undone(runs: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a rollback began after the last plan was made, whatever the clock said, and however it ended."""
+    return next((run["step"] for run in reversed(runs) if run["step"] in ("6b", "rollback")), "") == "rollback"

@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import Aws
 from tests.wizard.cli_run import Cli, reach, write_map
 from tests.wizard.sandbox.other_deployment import DEPLOYMENT, MAP, OUTSIDE, QUOTE, build
+from wizard.migration.ledger import Ledger
 
 ACCOUNTS = "amplify-prod2-lambda-prod-accounts"
 
@@ -182,9 +183,12 @@ def test_a_command_that_was_killed_is_told_from_one_that_ended(cli: Cli) -> None
     report(cli)
     with (cli.workspace / "commands.jsonl").open("a") as file:
         file.write(json.dumps({"run": "x", "time": 1.0, "command": "migrate apply", "dry_run": False}) + "\n{torn")
+    with Ledger(cli.workspace / "ledger.sqlite") as ledger:
+        ledger.begin_run("6c", 1.0)
     evidence, texts = report(cli)
     assert [one["code"] for one in evidence["commands"] if one["command"] == "migrate apply"] == [None]
-    assert "did not end" in texts["md"]
+    assert evidence["runs"][-1]["ended"] is None
+    assert "6c Apply the plan | – | interrupted | It did not end." in texts["md"]
 
 
 def test_what_aws_does_not_show_is_said_to_be_unknown(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
