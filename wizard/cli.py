@@ -9,7 +9,9 @@ import io
 import json
 import logging
 import os
+import shlex
 import sqlite3
+import stat
 import sys
 import time
 import uuid
@@ -272,16 +274,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check_log(file: Path | None) -> None:
-    """Raises BadInput where `--log` cannot be written, before anything begins."""
+    """Raises BadInput where `--log` cannot be written, before anything begins; tells who else can read one that is there."""
     from wizard.workspace import private_opener
 
     if file is None:
         return
     try:
-        open(file, "a", opener=None if file.exists() else private_opener).close()
+        with open(file, "a", opener=None if file.exists() else private_opener) as there:
+            mode = os.fstat(there.fileno()).st_mode
     except OSError as error:
         why = "its folder does not exist" if isinstance(error, FileNotFoundError) else error.strerror
         raise BadInput(f"The log cannot be written to {file}: {why}. Give --log another path.") from error
+    if stat.S_ISREG(mode) and mode & 0o077:
+        close = f"chmod 600 {shlex.quote(str(file))}"
+        say(plain(f"Attention: others can read {file}, and user ids will stand in it. To close it: {close}"), sys.stderr)
 
 
 def _without_command(words: list[str]) -> argparse.Namespace | None:

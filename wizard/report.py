@@ -28,7 +28,7 @@ _STEP_OF = {
     "migrate plan": "6b", "backup create": "6b'", "migrate apply": "6c", "migrate verify": "6d", "cleanup apply": "7",
     "cleanup verify": "7", "cleanup mark": "7", "rollback": "rollback",
 }  # fmt: skip
-_TITLES = {**TITLES, "rollback": "Roll back"}
+_STEPS = {**{step: f"{step} {name}" for step, name in TITLES.items()}, "rollback": "Rollback"}
 _CODES = {0: "done", 1: "done, with something left", 2: "bad input", 3: "blocked", 4: "declined", 130: "interrupted"}
 
 # What of a place is drawn: each change counts once, in the order from done to undone.
@@ -187,14 +187,14 @@ def step_of(command: str) -> str:
 def _steps(evidence: Evidence) -> Section:
     """Per step: how often, when first and last, and how the last one ended. Dry runs are no step."""
     rows: list[tuple[Cell, ...]] = []
-    for step, name in _TITLES.items():
+    for step, name in _STEPS.items():
         done = [one for one in evidence.commands if step_of(one["command"]) == step and not one.get("dry_run")]
         if not done:
             runs = [run for run in evidence.runs if run["step"] == step]
             done = [{**run, "time": run["started"]} for run in runs]
         if done:
             first, last = done[0], done[-1]
-            rows.append((f"{step} {name}", len(done), when(first["time"]), when(last["ended"]), _outcome(last["code"])))
+            rows.append((name, len(done), when(first["time"]), when(last["ended"]), _outcome(last["code"])))
     if not rows:
         return Section("Steps", ("No step was carried out from this workspace.",))
     return Section("Steps", grid=Grid(("Step", "Times", "First begun", "Last ended", "Last outcome"), tuple(rows)))
@@ -202,7 +202,7 @@ def _steps(evidence: Evidence) -> Section:
 
 def _runs(evidence: Evidence) -> Section:
     rows: list[tuple[Cell, ...]] = [
-        (when(run["started"]), f"{run['step']} {_TITLES.get(run['step'], '')}", lasted(run["started"], run["ended"]),
+        (when(run["started"]), _STEPS.get(run["step"], run["step"]), lasted(run["started"], run["ended"]),
          _outcome(run["code"]), run["text"])
         for run in evidence.runs
     ]  # fmt: skip
@@ -329,7 +329,7 @@ def _costs(evidence: Evidence) -> Section:
     bars = []
     for run in counted:
         costs = run["costs"]
-        name = f"{run['step']} {_TITLES.get(run['step'], '')}"
+        name = _STEPS.get(run["step"], run["step"])
         requests = sum(costs["requests"].values())
         rows.append(
             (name, when(run["started"]), requests, f"{costs['read_units']:,.1f}", f"{costs['write_units']:,.1f}")
@@ -407,8 +407,8 @@ def _files(evidence: Evidence) -> Section:
             "All are in the workspace, readable by their owner only.",
             "Keep them until users have accepted and the point-in-time recovery of the tables (35 days) has run past the"
             " migration; rollback needs the ledger and users.csv, and a second plan needs both. Then delete the folder as a"
-            " whole, and copies of the user map and of backups that were made elsewhere. On-demand backups in DynamoDB are"
-            " deleted there, by the names above.",
+            " whole, and what lies elsewhere: copies of the user map, and what was written with `--log` and `--output`."
+            " On-demand backups in DynamoDB are deleted there, by the names above.",
             f"Passwords and tokens stay in the tables of the services ({', '.join(secret)}); where a row got a new key, they"
             " are there twice until cleanup. Backup files hold whatever the table held.",
         ),

@@ -38,6 +38,20 @@ def test_a_log_that_cannot_be_written_is_one_sentence_before_anything_begins(
         assert printed.err.strip() == told and (not printed.out or "--json" in words)
 
 
+def test_a_log_that_others_can_read_is_told_and_a_new_one_is_closed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its mode is the operator's, who may have reasons."""
+    file = tmp_path / "my log"
+    command = ["sandbox", "--dep-name", "no_such", "--log", str(file)]  # refused before anything is started
+    for mode, told in ((None, False), (None, False), (0o640, True), (0o644, True), (0o600, False)):
+        if mode:
+            file.chmod(mode)
+        assert main(command) == 2
+        assert (f"chmod 600 '{file}'" in capsys.readouterr().err) == told
+        assert file.stat().st_mode & 0o777 == (mode or 0o600)
+
+
 def test_a_demo_is_not_begun_in_the_folder_of_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "workspace").mkdir()
     assert main(["demo", "--auto", "--workspace", str(tmp_path)]) == 2
