@@ -287,7 +287,9 @@ def _check_log(file: Path | None) -> None:
         raise BadInput(f"The log cannot be written to {file}: {why}. Give --log another path.") from error
     if stat.S_ISREG(mode) and mode & 0o077:
         close = f"chmod 600 {shlex.quote(str(file))}"
-        say(plain(f"Attention: others can read {file}, and user ids will stand in it. To close it: {close}"), sys.stderr)
+        say(
+            plain(f"Attention: others can read {file}, and user ids will stand in it. To close it: {close}"), sys.stderr
+        )
 
 
 def _without_command(words: list[str]) -> argparse.Namespace | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import select
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from screens.plain import Walk
-from screens.prompts import choose_named, entered
+from screens.prompts import choose_named, entered, forget_what_was_typed
 from tests.screens.stage import STEPS, gather, session_in
 from wizard.context import Context
 from wizard.errors import NoCredentials
@@ -101,3 +104,17 @@ def test_a_step_is_chosen_by_its_name_and_a_tick_is_asked_for_as_what_was_tried(
         assert entered(TRIED[0], "") == "yes"
     assert "  4b  Free: open\n" in capsys.readouterr().out
     assert TRIED[0].label == "Tried: log in as an ordinary user"
+
+
+def test_what_is_typed_while_a_dry_run_works_is_no_answer_to_the_question_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It waits in the terminal itself: nobody reads keys meanwhile."""
+    master, slave = pty.openpty()
+    with os.fdopen(master, "wb", buffering=0) as keys, os.fdopen(slave, encoding="utf-8") as terminal:
+        monkeypatch.setattr("sys.stdin", terminal)
+        keys.write(b"y\rDELETE\r")
+        assert select.select([terminal], [], [], 10)[0]
+        with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
+            forget_what_was_typed()
+        assert not select.select([terminal], [], [], 0)[0]
