@@ -12,6 +12,8 @@ from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import object_stands
 from wizard.migration.targets import CONSOLIDATION, USER_DATA, bucket_name, names_of
+from wizard.migration.writes import read
+from wizard.wire import Item
 
 
 class Pointed:
@@ -46,10 +48,14 @@ class Pointed:
         plain_key = {name: value for name, value in key.items() if name != "log"}
         for entry in self._ledger.at_target(self._user_data, plain_key):
             if entry.state == "resolved" and entry.detail.get("by_hand"):
-                return True
+                return partial(self._stands, plain_key)
             planned = [source for _, source, *_ in entry.detail["sources"]] if entry.state == "planned" else ()
             if entry.state in self._there and (
                 "log" not in key or key["log"]["S"] in (*entry.detail.get("done", ()), *planned)
             ):
                 return str(entry.detail["pointer"]) if entry.detail.get("pointer") else True
         return False
+
+    def _stands(self, key: Item) -> bool:
+        """Whether a row of user storage is there, as the operator said."""
+        return read(self._context.account, self._user_data, key) is not None

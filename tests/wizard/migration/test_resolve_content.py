@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.wizard.faults import deny
 from tests.wizard.migration.stage import ANN, BOB, Stage, n, s
 
 ROWS = "lambda/user-data-storage"
@@ -103,6 +104,21 @@ def test_a_row_that_was_written_by_hand_takes_its_pointer_along(stage: Stage, s3
     stage.migrate()
     flow = stage.get(FLOWS, "a-100", "t")
     assert flow and "s3Key" not in flow and stage.scan(ROWS) == [by_hand]
+
+
+def test_a_pointer_stays_while_the_row_that_was_to_be_written_by_hand_is_not_there(stage: Stage, s3: Any) -> None:
+    bucket = stage.bucket("agent-loop/workflow-templates")
+    s3.put_object(Bucket=bucket, Key=f"{ANN}/t.json", Body=b"{no json")
+    stage.put(FLOWS, {"user": s(ANN), "templateId": s("t"), "s3Key": s(f"{ANN}/t.json"), "isPublic": n(0)})
+    stage.plan()
+    context = stage.context()
+    deny(context.account, "dynamodb", "PutItem")
+    failed = stage.apply(1, context=context)["failed"]  # the template, and the copy of its row that drops the pointer
+    words = ("migrate", "resolve", str(failed[0]["id"]), "--done", "--reason", "soon")
+    assert len(failed) == 2 and stage.run(*words).code == 0
+    stage.apply()
+    flow = stage.get(FLOWS, "a-100", "t")
+    assert flow and flow["s3Key"] == s(f"{ANN}/t.json")
 
 
 def test_an_artifact_too_large_for_a_row_is_proven_where_it_stays(stage: Stage, s3: Any) -> None:
