@@ -138,7 +138,7 @@ def _held(workspace: Workspace) -> _Held:
             runs=ledger.runs(),
             states=ledger.counts(),
             tables=ledger.table_counts(),
-            kept=ledger.counts("target_place", "state = 'verified' AND note LIKE 'kept at cleanup:%'"),
+            kept=ledger.counts("target_place", "state = 'verified' AND json_extract(detail, '$.kept_at_cleanup')"),
             retained=ledger.records(RETAINED),
             taken=[(place, key_text(key_of(item, names))) for _, place, names, item in ledger.taken()],
             attention=ledger.select(ATTENTION, limit=LISTED),

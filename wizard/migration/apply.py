@@ -36,7 +36,7 @@ from wizard.migration.giving_back import give_back
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import copy_objects, taken_targets
 from wizard.migration.order import phases
-from wizard.migration.outcome import APPEARED, UNSEEN_SUM, is_new, is_spent, unclear, went_through
+from wizard.migration.outcome import APPEARED, is_new, is_spent, unclear, went_through
 from wizard.migration.pointed import Pointed
 from wizard.migration.read_ahead import ReadAhead
 from wizard.migration.recorded import recorded
@@ -270,9 +270,7 @@ class _Run:
                 size += one.size
             else:
                 # Not looked at, or not to be seen: what a kill left open stays so.
-                unseen = (
-                    one.entry.state == "failed" or one.entry.note == UNSEEN_SUM or one.entry.detail.get("archiving")
-                )
+                unseen = one.unseen or one.entry.state == "failed" or one.entry.detail.get("archiving")
                 intent = entry.intent and bool(unseen)
                 ended.append(replace(one.entry, attempts=entry.attempts + 1, intent=intent))
             if size > PORTION:

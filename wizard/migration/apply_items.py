@@ -38,7 +38,8 @@ class Prepared:
     """An entry with what is to be written. With nothing to write the entry says what it ended as.
 
     `first` writes objects before the items, `after` follows them; each returns what the entry became, with its intent
-    where something may have been made that nobody has seen.
+    where something may have been made that nobody has seen. `unseen`: nothing tells whether what a killed run began was
+    made, and the intent of the change stays.
     """
 
     entry: Entry
@@ -46,6 +47,7 @@ class Prepared:
     note: str = ""
     first: Callable[[Entry], Entry] | None = None
     after: Callable[[Entry], Entry] | None = None
+    unseen: bool = False
 
     @property
     def pending(self) -> bool:
@@ -72,7 +74,7 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness,
     source = read(account, entry.source_place, entry.source_key)
     through = went_through(account, entry, source, read)
     if through is None:
-        return Prepared(unclear(entry))
+        return Prepared(unclear(entry), unseen=entry.action == "add")
     if through:
         if is_spent(entry, source):
             return Prepared(entry, first=partial(_remove_spent, account, source or {}))

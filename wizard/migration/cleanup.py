@@ -87,6 +87,11 @@ def _of_object(account: Account, one: Retained, *, dry_run: bool = False) -> Fat
     return Fate(one, "" if result.state == "deleted" else result.detail or result.state)
 
 
+def _kept(entry: Entry, why: str) -> Entry:
+    """A proven change whose old record stays; the report counts these."""
+    return entry.becomes("verified", f"kept at cleanup: {why}", detail={**entry.detail, "kept_at_cleanup": True})
+
+
 def _without_source(entry: Entry) -> Entry:
     """A change that was kept beside what stands, and whose row is gone: somebody deleted it."""
     return entry.becomes("kept", "its old row is gone", detail={**entry.detail, "beside": False})
@@ -166,7 +171,7 @@ def _delete_batch(context: Context, ledger: Ledger, ids: Ids, batch: list[Retain
                     ledger.add_taken(of, fate.retained.place, BY_KEY[first.row].key.names, fate.item)
                 if fate.kept:
                     proven = (entry for entry in fate.retained.entries if entry.state == "verified")
-                    ended.extend(entry.becomes("verified", f"kept at cleanup: {fate.kept}") for entry in proven)
+                    ended.extend(_kept(entry, fate.kept) for entry in proven)
                 else:
                     settled = (entry for entry in fate.retained.entries if is_settled(entry))
                     ended.extend(entry.becomes("cleaned", fate.lost) for entry in settled)

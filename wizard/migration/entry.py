@@ -80,7 +80,10 @@ class Entry:
         return bool(self.detail.get("switched_off") or (made and self.detail.get("deactivated")))
 
     def becomes(self, state: str, note: str = "", **changed: Any) -> Entry:
-        return replace(self, state=state, note=note, **changed)
+        """The change as it went on; that the last rollback left it is true no more."""
+        detail = changed.pop("detail", self.detail)
+        detail = {name: value for name, value in detail.items() if name != "left_for_good"}
+        return replace(self, state=state, note=note, detail=detail, **changed)
 
 
 def encode_key(key: Any) -> str:

@@ -50,7 +50,7 @@ def _look(context: Context, entry: Entry) -> Entry:
 
 
 def _settled(context: Context, entry: Entry) -> Entry:
-    account, open_again = context.account, entry.becomes(entry.state, entry.note, intent=False)
+    account, open_again = context.account, replace(entry, intent=False)
     note = "was done when the run was interrupted"
     if entry.kind == "object":
         check = verify_object(account, entry.object_copy, entry.source_digest)
@@ -78,7 +78,7 @@ def _settled(context: Context, entry: Entry) -> Entry:
         return open_again if check.verdict == "missing" and entry.action != "disclosures" else entry
     if entry.detail.get("archiving"):
         entry = with_archived(context, entry)
-        open_again = entry.becomes(entry.state, entry.note, intent=False)
+        open_again = replace(entry, intent=False)
     made = row_went_through(account, entry)
     if made is None:
         return unclear(entry)

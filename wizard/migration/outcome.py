@@ -17,7 +17,7 @@ from wizard.migration.scan import unmarked
 from wizard.migration.writes import read
 from wizard.wire import Item, digest, same
 
-UNSEEN_SUM = (
+_UNSEEN_SUM = (
     "a run was interrupted as it summed this, and services wrote since: compare both rows, then `migrate resolve` it"
 )
 APPEARED = "an item appeared under the new key"
@@ -65,7 +65,7 @@ def row_went_through(account: Account, entry: Entry) -> bool | None:
 def unclear(entry: Entry) -> Entry:
     """A change of which nothing tells any more whether it was made. Of a sum the intent stays: rollback adds by it."""
     if entry.action == "add":
-        return entry.becomes("conflict", UNSEEN_SUM)
+        return entry.becomes("conflict", _UNSEEN_SUM)
     note = APPEARED if entry.detail.get("created") else _CHANGED
     return entry.becomes("conflict", note, intent=False, detail={**entry.detail, "was_made": True})
 

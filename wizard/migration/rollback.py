@@ -43,9 +43,6 @@ from wizard.wire import Item, digest, key_text, same
 log = logging.getLogger(__name__)
 
 LISTED = 500  # changes left that are named
-_LEFT_SIGN = "rollback: "  # how the note of a change begins that the last rollback left
-_NOT_YET = "not undone yet: "  # how the reason begins of what another rollback may undo: its record is still needed
-_HALF = "its sum was taken back, the row that held it still stands"  # never shown: the second half follows at once
 _UNSEEN = "whether it was copied could not be seen"
 _REPLACED = "another item stands where the removed one was"
 _LEFT = "a service has changed it since; it is left as it is"
@@ -63,6 +60,19 @@ class _Undo:
     writes: tuple[Write, ...] = ()
     emptied: Item | None = None
     left: str = ""
+
+
+@dataclass(frozen=True)
+class _End:
+    """How the undoing of a change ended: `left` is why it was not undone, "" where it was.
+
+    `again`: another rollback may undo it, so that its record is still needed. `half`: its sum was taken back, and the row
+    that held it goes once that is on record.
+    """
+
+    left: str = ""
+    again: bool = False
+    half: bool = False
 
 
 def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
@@ -84,8 +94,7 @@ def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
 def given_up(entry: Entry, note: str) -> Entry | None:
     """A change that the last rollback left, once the operator has seen to it: no rollback lists it again, and a plan looks
     at its items anew. None for one that no rollback left, or that another rollback may undo."""
-    left = entry.note.startswith(_LEFT_SIGN) and not entry.note.startswith(_LEFT_SIGN + _NOT_YET)
-    return entry.becomes("rolled back", note, intent=False) if left else None
+    return entry.becomes("rolled back", note, intent=False) if entry.detail.get("left_for_good") else None
 
 
 def require_undoable(ledger: Ledger) -> None:
@@ -159,15 +168,16 @@ class _Run:
         context, ended, half = self.context, list[Entry](), list[Entry]()
         undo = partial(self._undo, {entry.id: origins_of(self.ledger, context.deployment, entry) for entry in entries})
         try:
-            for entry, why in each(undo, entries, workers=context.workers, control=context.control):
-                if why == _HALF:
+            for entry, end in each(undo, entries, workers=context.workers, control=context.control):
+                if end.half:
                     half.append(replace(entry, detail={**entry.detail, "taken_back": True}))
                     continue
-                if why:
+                if end.left:
                     self.left_total += 1
                     if len(self.left) < LISTED:
-                        self.left.append({**shown(entry), "why": why})
-                    ended.append(entry.becomes(entry.state, f"{_LEFT_SIGN}{why}"))
+                        self.left.append({**shown(entry), "why": end.left})
+                    detail = {**entry.detail, "left_for_good": not end.again}
+                    ended.append(replace(entry, note=f"rollback: {end.left}", detail=detail))
                 else:
                     self.undone[entry.target_place] += entry.undoable or entry.intent
                     ended.append(entry.becomes("rolled back", intent=False))
@@ -184,16 +194,16 @@ class _Run:
                 self.ledger.save([*ended, *half])
         return half
 
-    def _undo(self, origins: Mapping[int, list[Origin]], entry: Entry) -> str | None:
+    def _undo(self, origins: Mapping[int, list[Origin]], entry: Entry) -> _End:
         try:
             return _undo(self.context, entry, origins[entry.id], self.dry_run)
         except NotPutBack as error:
             self._taken.append((entry, error.item))
-            return f"{_NOT_YET}{error}"
+            return _End(f"not undone yet: {error}", again=True)
         except AWS_ERRORS as error:
             if code_of(error) in ABSENT:
-                return f"{entry.target_place} or {entry.source_place} is gone"
-            return f"{_NOT_YET}{explain(error)}"
+                return _End(f"{entry.target_place} or {entry.source_place} is gone")
+            return _End(f"not undone yet: {explain(error)}", again=True)
 
     def summary(self) -> dict[str, Any]:
         return {
@@ -211,17 +221,17 @@ def _places(entry: Entry) -> set[tuple[str, str]]:
     return {(entry.source_place, str(entry.source_key)), (entry.target_place, str(entry.target_key))}
 
 
-def _undo(context: Context, entry: Entry, origins: Sequence[Origin], dry_run: bool) -> str | None:
-    """Undo one change; returns why it was left, or None. Nothing is undone whose `origins` do not all stand."""
+def _undo(context: Context, entry: Entry, origins: Sequence[Origin], dry_run: bool) -> _End:
+    """Undo one change. Nothing is undone whose `origins` do not all stand."""
     account = context.account
     if entry.kind == "object":
         if entry.intent:
-            return _UNSEEN
+            return _End(_UNSEEN)
         if not entry.detail.get("made"):
-            return None
+            return _End()
         version = entry.detail.get("version", "")
         result = delete_copy(account, entry.object_copy, entry.target_digest, version, dry_run=dry_run)
-        return None if result.state == "deleted" else result.detail or result.state
+        return _End("" if result.state == "deleted" else result.detail or result.state)
     for _ in range(3):
         undo = _of_content(context, entry) if entry.kind == "content" else _of_item(account, entry)
         takes = undo.made or undo.writes or undo.emptied or entry.detail.get("archived")
@@ -235,19 +245,19 @@ def _undo(context: Context, entry: Entry, origins: Sequence[Origin], dry_run: bo
             if undo.writes:
                 send(account, undo.writes)
                 if undo.emptied is not None:
-                    return _HALF  # on record before the row goes: afterwards nothing tells that the sum was taken back
+                    return _End(half=True)  # afterwards nothing tells that the sum was taken back
             if undo.emptied is not None:
                 delete(account, entry.target_place, tuple(entry.target_key), undo.emptied)
             break
         except Lost:
             continue
     else:
-        return "a service keeps writing to it"
+        return _End("a service keeps writing to it")
     if not undo.left and entry.kind == "content":
         if entry.action in ("shares", "settings") and not dry_run:
             _unmark(account, entry)
-        return _objects_of_content(context, entry, dry_run)
-    return undo.left or None
+        return _End(_objects_of_content(context, entry, dry_run))
+    return _End(undo.left)
 
 
 def _of_item(account: Account, entry: Entry) -> _Undo:
@@ -360,8 +370,8 @@ def _unmark(account: Account, entry: Entry) -> None:
             send(account, [update(entry.source_place, tuple(key), source, unmarked(source))])
 
 
-def _objects_of_content(context: Context, entry: Entry, dry_run: bool) -> str | None:
-    """Objects that were written beside a row: archived logs, an artifact too large for a row, a PDF."""
+def _objects_of_content(context: Context, entry: Entry, dry_run: bool) -> str:
+    """Undo what was written beside a row: archived logs, an artifact too large for a row, a PDF. Why it is left, or ""."""
     account, consolidation = context.account, bucket_name(context.deployment, CONSOLIDATION)
     if entry.intent and entry.detail.get("archiving"):
         entry = with_archived(context, entry)
@@ -378,8 +388,8 @@ def _objects_of_content(context: Context, entry: Entry, dry_run: bool) -> str | 
         etag = check.etag if check.verdict == "match" else ""
     if copy is not None and etag:
         result = delete_copy(account, copy, etag, dry_run=dry_run)
-        return None if result.state == "deleted" else result.detail
-    return None
+        return "" if result.state == "deleted" else result.detail
+    return ""
 
 
 def code(summary: Mapping[str, Any]) -> int:

@@ -9,7 +9,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -155,7 +155,7 @@ def verify_plan(context: Context) -> dict[str, Any]:
                 later += judgement.later
                 if judgement.verdict == "match":
                     if entry.state == "applied":
-                        ended.append(entry.becomes("verified", entry.note))
+                        ended.append(replace(entry, state="verified"))
                 else:
                     wrong_total += 1
                     if len(wrong) < LISTED:

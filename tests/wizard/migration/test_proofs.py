@@ -47,6 +47,8 @@ def test_it_stays_while_its_new_rows_lack_or_have_emptied_what_it_holds(shared: 
         (kept,) = shared.cleanup(1)["kept"]
         assert f"has no {named} any more" in kept["why"]
         shared.put(ROWS, row)
+    report = shared.run("report").document["report"]
+    assert sum(one["kept_at_cleanup"] for one in report["tables"]) == 2  # the share and the settings of that row
     # What a user does under the new id takes nothing away.
     shared.put(ROWS, {**received, "data": {"M": {**data, "note": s("mine"), "read": {"BOOL": True}}}})
     shared.put(ROWS, {**settings, "data": {"M": {"settings": {"M": {"b": n(2)}}}}})
