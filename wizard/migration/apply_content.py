@@ -209,7 +209,10 @@ def _workflows(tools: ContentTools, entry: Entry) -> Prepared:
 
 
 def _logs(tools: ContentTools, entry: Entry) -> Prepared:
-    """All logs of a task in one row; a log that cannot be read keeps its pointer."""
+    """All logs of a task in one row; a log that is gone or cannot be stored keeps its pointer.
+
+    One that could not be read may be readable in a moment: nothing is moved without it, and the change has failed.
+    """
     planned = {source: (execution, executed) for execution, source, executed in entry.detail["logs"]}
     read_logs: list[LogEntry] = []
     done: list[str] = []
@@ -219,6 +222,8 @@ def _logs(tools: ContentTools, entry: Entry) -> Prepared:
         body = _body(tools, source)
         execution, executed = planned[source[1]]
         if isinstance(body, ObjectResult):
+            if body.state == "failed":
+                return Prepared(entry.becomes("failed", f"{plain(source[1], 200)} could not be read: {body.detail}"))
             problems.append(body)
             continue
         try:

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 State = Literal["copied", "present", "conflict", "failed", "deleted", "kept"]
 Verdict = Literal["match", "differs", "missing", "unknown"]
 
+_BODY_TRIES = 3  # of a body that is cut short: the client repeats requests, not what is read of an answer
 _REFUSED = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
 
@@ -229,13 +230,20 @@ def delete_written(
 
 def read_object(account: Account, bucket: str, key: str, etag: str) -> bytes | ObjectResult:
     """The body of an object that is still the planned one, else why it was not read."""
+    tries = _BODY_TRIES
     try:
-        answer = account.call(
-            "s3", "get_object", Bucket=bucket, Key=key, IfMatch=f'"{etag}"', ExpectedBucketOwner=account.id
-        )
-        if etag_of(answer) != etag:
-            return ObjectResult("conflict", "the source was changed since it was planned")
-        return bytes(answer["Body"].read())
+        while True:
+            answer = account.call(
+                "s3", "get_object", Bucket=bucket, Key=key, IfMatch=f'"{etag}"', ExpectedBucketOwner=account.id
+            )
+            if etag_of(answer) != etag:
+                return ObjectResult("conflict", "the source was changed since it was planned")
+            try:
+                return bytes(answer["Body"].read())
+            except AWS_ERRORS:
+                tries -= 1
+                if not tries:
+                    raise
     except AWS_ERRORS as error:
         if code_of(error) in _REFUSED:
             return ObjectResult("conflict", "the source was changed since it was planned")

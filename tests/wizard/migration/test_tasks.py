@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
+from tests.wizard.migration import network
 from tests.wizard.migration.stage import ANN, MAP, Item, Stage, n, s
 
 TASKS = "agent-loop/scheduled-tasks"
@@ -70,3 +74,35 @@ def test_a_task_that_its_owner_switched_off_after_a_rollback_stays_off(moved: St
     moved.set(TASKS, (ANN, "t"), active=n(0))
     moved.migrate()
     assert moved.get(TASKS, "a-100", "t") == task("a-100", 0)
+
+
+def test_a_log_whose_body_is_cut_short_is_read_again_and_else_fails_its_task_until_the_next_apply(stage: Stage) -> None:
+    stage.create("lambda/user-data-storage")
+    stage.bucket("lambda/consolidation")
+    bucket, logs = stage.bucket("agent-loop/scheduled-tasks-logs"), []
+    for run in ("e1", "e2"):
+        key = f"{ANN}/t/logs/{run}.json"
+        stage.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=b'{"out": "of a run"}')
+        logs.append({"M": {"executionId": s(run), "detailsKey": s(key)}})
+    stage.put(TASKS, task(ANN, logs={"L": logs}))
+    stage.plan()
+
+    def apply(cuts: int, code: int) -> Any:
+        context, left = stage.context(), iter(range(cuts))
+        s3 = context.account.client("s3")
+        s3.meta.events.register_first("before-send.s3.GetObject", lambda request, **_: _cut(request, "e2", left))
+        return stage.apply(code, context=context)
+
+    (failed,) = apply(3, 1)["failed"]
+    assert "e2.json could not be read" in failed["note"] and stage.scan("lambda/user-data-storage") == []
+    apply(2, 0)
+    (row,) = stage.scan("lambda/user-data-storage")
+    assert row["data"]["M"]["logs"]["M"].keys() == {"e1", "e2"}
+    assert stage.plan()["changes"] == 1  # the pointers, which waited
+    apply(0, 0)
+    stage.verify()
+
+
+def _cut(request: Any, execution: str, left: Iterator[int]) -> Any:
+    """Half of the object, for as long as `left` has something."""
+    return network.truncated(request) if f"/{execution}.json" in request.url and next(left, None) is not None else None
