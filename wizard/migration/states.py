@@ -13,12 +13,13 @@ BATCH = 200  # changes that are read, and their results recorded, together; what
 START = (-1_000_000, -1)  # before every (rank, id); buckets have negative ranks
 TRACES = ("created", "made", "deactivated", "object_etag", "archived")  # in the detail of a change that wrote something
 
-# Of the turns of one change the last; the earlier ones are kept for rollback.
+# Of the turns of one change the last that was made, or that the operator has seen to; the earlier ones are kept for
+# rollback.
 NEWEST = (
     "NOT EXISTS (SELECT 1 FROM changes AS later WHERE later.kind = changes.kind"
     " AND later.source_place = changes.source_place AND later.source_key = changes.source_key"
     " AND later.target_place = changes.target_place AND later.target_key = changes.target_key"
-    " AND later.turn > changes.turn AND later.state IN ('applied', 'verified', 'cleaned'))"
+    " AND later.turn > changes.turn AND later.state IN ('applied', 'verified', 'cleaned', 'resolved'))"
 )
 # What was made or may have been, and so can be undone. With `was_made` verify found wrong what was written, or its old
 # item is no copy; with an intent nobody has seen yet whether it was written.

@@ -44,8 +44,11 @@ def test_an_object_that_changes_under_the_old_id_after_its_copy_is_a_conflict(st
     assert body(s3, target, "conversations/a-100/c") == b"first"
     assert body(s3, target, "conversations/a-100/new") == b"new"
     assert stage.verify(code=1)["leftovers"]["count"] == 0, "it is on the list"
-    assert stage.run("migrate", "resolve", str(conflict.id), "--skip", "--reason", "the old one goes").code == 0
+    assert stage.run("migrate", "resolve", str(conflict.id), "--skip", "--reason", "the copy will do").code == 0
     stage.verify()
+    assert stage.run("cleanup", "apply", "--objects").code == 0
+    assert keys(s3, chats) == [f"{ANN}/c"], "the new one only was proven"
+    assert stage.run("cleanup", "verify").code == 0
 
 
 @pytest.mark.parametrize("change", ["deleted", "changed"])
