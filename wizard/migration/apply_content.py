@@ -126,9 +126,9 @@ def _there_already(entry: Entry, existing: Item, note: str = "was there already"
     return entry.becomes("verified", note, target_digest=stood, detail={**entry.detail, **detail, "created": created})
 
 
-def _stays(entry: Entry, why: str) -> Entry:
+def _stays(entry: Entry, why: str, **detail: Any) -> Entry:
     """What stands under the new id is not what the old one holds: neither is touched, and cleanup keeps the old one."""
-    detail = {**entry.detail, "beside": True}
+    detail = {**entry.detail, **detail, "beside": True}
     if "follows" not in entry.detail:
         return entry.becomes("kept", why, detail=detail)
     # Settings that stand under the new id win, the user saved them there; that is nobody's to decide.
@@ -327,15 +327,16 @@ def _shares(tools: ContentTools, entry: Entry) -> Prepared:
     if share is None:
         return Prepared(entry.becomes("conflict", "the share is gone"))
     built = received_share_item(entry.detail["old"], share, tools.ids, tools.created)
-    data, others = built.item["data"], list[list[str]]()
+    data, others = built.item["data"], list[tuple[list[str], str]]()
     for row in _rows_of_share(tools, entry, share_key(data["M"]["key"]["S"])):
         if not (lacks := share_lacks(data, row["data"], tools.ids)):
             return Prepared(_there_already(entry, row, at=row["SK"]["S"]))
         if row["SK"] != entry.target_key["SK"] or digest(row) != entry.detail.get("follows"):
-            others.append(lacks)  # else it is ours, and changed under the old id since
+            others.append((lacks, row["SK"]["S"]))  # else it is ours, and changed under the old id since
     if others:
-        names = plain(", ".join(sorted(others, key=len)[0]), 120)
-        return Prepared(_stays(entry, f"it stands under the new id with another {names} or none; both stay"))
+        lacks, sort = min(others, key=lambda other: len(other[0]))
+        names = plain(", ".join(lacks), 120)
+        return Prepared(_stays(entry, f"it stands under the new id with another {names} or none; both stay", at=sort))
     return _place(tools, entry, built)
 
 

@@ -241,8 +241,9 @@ class ContentResolver:
                 return entry.becomes("verified", "was there already", target_digest=stood, detail=detail)
         standing = self.staging.seen(place, entry.target_key)
         if rows and not any(row.stands for row in rows):
+            detail = {**entry.detail, "at": rows[0].sort, "beside": True}
             return entry.becomes(
-                "kept", "it stands in user storage under an old id with another content, and both stay"
+                "kept", "it stands in user storage under an old id with another content, and both stay", detail=detail
             )
         if standing == entry.detail.get("follows", "") or (standing is None and not rows):
             return entry

@@ -79,3 +79,22 @@ def test_a_share_whose_conversation_is_gone_is_settled_by_the_operator(shared: S
     shared.put(SHARES, row)  # and out of the row
     shared.migrate()
     assert shared.cleanup()["total"] == 1
+
+
+def test_a_share_that_stands_under_another_sort_key_with_another_note_goes_by_the_operators_word(shared: Stage) -> None:
+    shared.put(
+        ROWS,
+        {"PK": s(f"{ANN}#amplify-shares#received"), "SK": s(f"{BOB}#2020-01-01#1"), "appId": s(f"{ANN}#amplify-shares"),
+         "entityType": s("received"), "data": {"M": {**share("there")["M"], "note": s("newer")}}},
+    )  # fmt: skip
+    for _ in range(2):  # it is told by the plan that finds it under the old id, and by that which finds the copy
+        shared.migrate()
+        (kept,) = (entry for entry in shared.entries() if entry.state == "kept")
+        assert kept.detail["at"] == "b-200#2020-01-01#1"
+    assert "another note" in shared.cleanup(1)["kept"][0]["why"]
+    words = ("migrate", "resolve", str(kept.id), "--done", "--reason", "the newer one is right")
+    assert shared.run(*words).code == 0
+    shared.verify()
+    shared.cleanup()
+    (left,) = (row for row in shared.scan(ROWS) if row["entityType"] == s("received"))
+    assert left["data"]["M"]["note"] == s("newer") and shared.scan(SHARES) == []
