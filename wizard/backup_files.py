@@ -23,6 +23,7 @@ from wizard.workspace import write_whole
 
 FORMAT = 1  # of the manifest; raised when an older program could not read what a newer one wrote
 DATA, MANIFEST = ".json.gz", ".manifest.json"
+MOST_BLANK = 10_000  # blank lines of a file; exports have none
 LONGEST_LINE = 8_000_000  # an item has 400 KB; escapes and base64 make at most six times that of it
 
 
@@ -129,7 +130,9 @@ def read_manifest(path: Path) -> Manifest:
         raise BadInput(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise BadInput(f"{path} is not a manifest of amplify-migrate, or it is damaged; use another backup.") from error
-    kept = (manifest.table, manifest.digest, manifest.sha256, manifest.file, manifest.account, manifest.verified)
+    kept = (
+        manifest.table, manifest.digest, manifest.sha256, manifest.file, manifest.account, manifest.time, manifest.verified,
+    )  # fmt: skip
     if not all(isinstance(value, str) for value in kept) or not isinstance(manifest.rows, int):
         raise BadInput(f"{path} is not a manifest of amplify-migrate, or it is damaged; use another backup.")
     return manifest
@@ -143,7 +146,7 @@ def sha256_of(path: Path) -> str:
 
 def read_items(path: Path) -> Iterator[Item]:
     """The items of a `.json.gz` or plain JSON-lines file. BadInput, naming the line, for what is damaged or foreign."""
-    number = 0
+    number = blank = 0
     try:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
@@ -155,6 +158,10 @@ def read_items(path: Path) -> Iterator[Item]:
                     raise BadInput(f"{path} line {number} is longer than any item; this is not a table export.")
                 if line.strip():
                     yield wire.from_json_line(line)
+                elif (blank := blank + 1) > MOST_BLANK:  # gzip packs a billion of them into a megabyte
+                    raise BadInput(
+                        f"{path} line {number}: more than {MOST_BLANK:,} lines are blank; this is no backup."
+                    )
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadInput(f"{path} is damaged or cut off after line {number} ({error}); use another copy.") from error
     except ValueError as error:

@@ -172,9 +172,9 @@ def read_text(folder: Path, name: str) -> str | None:
     Raises BadInput that names it when it leads out of the checkout, or is no readable text of a sensible size.
     """
     path, place = folder / name, plain(name)
-    if not path.is_symlink() and not path.exists():
-        return None
     try:
+        if not path.is_symlink() and not path.exists():
+            return None
         real = path.resolve(strict=True)
         if not real.is_relative_to(folder):
             raise BadInput(f"{place} leads out of the checkout, to {plain(real)}; it is not read.")

@@ -38,6 +38,7 @@ _GROUPS = (
     "deployment", "preflight", "parameters", "services", "storage", "endpoint", "users", "migrate", "report",
     "sandbox", "demo",
 )  # fmt: skip
+_NO_THREAD = "can't start new thread"  # of CPython's RuntimeError, which has no type of its own
 _CHECKOUT_SIGNS = ("serverless-compose.yml", "scripts/config.py", "amplify-lambda/serverless.yml")
 
 
@@ -210,8 +211,10 @@ def _run(arguments: argparse.Namespace, context: Context | None, asking: Control
             outcome = arguments.run(arguments, context)
             ended["code"] = outcome.code
             return outcome
-    except (Failed, BadInput, OSError, sqlite3.Error):
+    except (Failed, BadInput, OSError, sqlite3.Error) as error:
         context.workspace.still_there()  # else that is the reason
+        if isinstance(error, OSError) and error.filename is None:  # a full disk does not say whose file it was
+            error.filename = str(context.workspace.folder)
         raise
     finally:
         context.account.read_only = was
@@ -346,6 +349,11 @@ def _unforeseen(error: Exception) -> str:
     """One sentence for an error that no command expects."""
     if isinstance(error, sqlite3.Error):
         return f"The ledger cannot be used ({error}); check the disk and the workspace. Nothing that was done is lost."
+    if isinstance(error, MemoryError) or str(error) == _NO_THREAD:
+        return (
+            "This machine gives no more memory or threads (its ulimit, or the limits of a container): raise that, or give a"
+            " smaller --workers, then run the same command again; nothing that was done is lost."
+        )
     if isinstance(error, OSError):
         place = f": {error.filename}" if error.filename else ""
         return f"{error.strerror or error}{place}. Mend that, then run the same command again; nothing that was done is lost."

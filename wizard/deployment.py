@@ -91,9 +91,9 @@ def read_config(path: Path) -> dict[str, str]:
 
     Returns what was found, which may be nothing: the file is a convenience, not a requirement.
     """
-    if not path.is_file():
-        return {}
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return {}
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return {}

@@ -11,6 +11,7 @@ import csv
 import functools
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -56,10 +57,18 @@ class Source:
 
 def open_source(path: Path) -> Source:
     """What stands at `path`. BadInput when it is nothing that can be imported, or does not fit its manifest."""
+    try:
+        return _opened(path)
+    except OSError as error:
+        raise BadInput(f"{error.filename or path} cannot be read: {error.strerror}.") from error
+
+
+def _opened(path: Path) -> Source:
     if path.is_dir():
         return _folder(path)
     if not path.is_file():
-        raise BadInput(f"{path} does not exist; give the backup's .json.gz file, an export's folder, or a CSV.")
+        what = "is no file" if path.exists() else "does not exist"
+        raise BadInput(f"{path} {what}; give the backup's .json.gz file, an export's folder, or a CSV.")
     if path.stat().st_size == 0:
         raise BadInput(f"{path} is empty: no backup has no bytes. Use another copy of it.")
     if path.suffix.lower() == ".csv":
@@ -68,7 +77,7 @@ def open_source(path: Path) -> Source:
         return _export(path.parent, path.with_name(LISTING))
     if path.name.endswith(MANIFEST):
         path = path.with_name(path.name.removesuffix(MANIFEST) + backup_files.DATA)
-    if backup_files.manifest_path(path).is_file():
+    if os.path.lexists(backup_files.manifest_path(path)):  # what stands there and cannot be read proves nothing
         manifest = backup_files.read_manifest(backup_files.manifest_path(path))
         backup_files.check(path, manifest)
         rows = functools.partial(backup_files.read_items, path)
@@ -80,6 +89,7 @@ def open_source(path: Path) -> Source:
 
 def _folder(folder: Path) -> Source:
     """A folder with one backup of ours, or one that DynamoDB's export wrote, or one above it."""
+    any(folder.iterdir())  # a closed folder is said to be one: rglob passes over it
     if manifests := sorted(folder.rglob(f"*{MANIFEST}")):
         if len(manifests) > 1:
             raise BadInput(f"{folder} holds {len(manifests)} backups; give the .json.gz file of one.")

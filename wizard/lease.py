@@ -67,14 +67,15 @@ def exclusive(context: Context) -> Iterator[None]:
                     hold.renew()
 
         thread = threading.Thread(target=renew, name="lease", daemon=True)
-        thread.start()
         context.account.lock_held = hold.check
         try:
+            thread.start()
             yield
         finally:
             context.account.lock_held = lambda: None
             stop.set()
-            thread.join(timeout=30)
+            if thread.is_alive():
+                thread.join(timeout=30)
             hold.release()
 
 

@@ -176,11 +176,10 @@ def backups(workspace: Workspace, table: str) -> list[Backup]:
     for data in files | {Path(path) for path in workspace.settings().get("backups", [])}:
         try:
             manifest = backup_files.read_manifest(backup_files.manifest_path(data))
-        except BadInput as error:
+            if manifest.table == table and manifest.verified and data.is_file():
+                found.append(Backup(data, manifest))
+        except (BadInput, OSError, ValueError) as error:  # of what settings.json names: no path, or in a closed folder
             log.warning("%s", error)
-            continue
-        if manifest.table == table and manifest.verified and data.is_file():
-            found.append(Backup(data, manifest))
     return sorted(found, key=lambda backup: backup.manifest.time, reverse=True)
 
 

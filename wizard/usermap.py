@@ -143,9 +143,9 @@ def read_map(path: Path) -> tuple[UserMap, list[Complaint]]:
     Raises BadInput when the file cannot be read at all or is larger than any user map.
     """
     reading = _Reading()
-    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
-        raise BadInput(f"The user map {path} is no file; save it as one.")
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+            raise BadInput(f"The user map {path} is no file; save it as one.")
         with path.open("rb") as raw:
             if (size := path.stat().st_size) > MAX_BYTES:
                 raise BadInput(f"{path} has {size:,} bytes, the limit is {MAX_BYTES:,}: this is not a user map.")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Aws
 from tests.emulators import free_port
 from tests.wizard.cli_run import Cli, reach
 from wizard.cli import build_parser, main
@@ -23,6 +24,25 @@ def test_a_closed_port_is_one_sentence_with_what_to_check(
     cli = Cli(Deployment("v6", "dev", "us-east-1"), tmp_path / "workspace", capsys)
     assert cli("preflight") == 3
     assert cli.printed[-1].splitlines()[-1].endswith("Check the network, the region and AWS_ENDPOINT_URL.")
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("can't start new thread"), MemoryError()], ids=["threads", "memory"])
+def test_a_machine_at_its_limits_is_one_sentence(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: Exception
+) -> None:
+    reach(monkeypatch, aws.endpoint)
+    start = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name.startswith("worker"):
+            raise fault
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    cli = Cli(Deployment("v6", "dev", "us-east-1"), tmp_path / "workspace", capsys)
+    assert cli("preflight") == 1
+    (told,) = cli.printed[-1].strip().splitlines()
+    assert "smaller --workers" in told and "Unexpected" not in told
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,21 @@ def test_it_is_gone_after_an_error(stage: Stage) -> None:
     context.account.lock_held()
 
 
+def test_it_is_gone_where_nothing_can_renew_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name == "lease":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    context = stage.context()
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with pytest.raises(RuntimeError, match="new thread"), exclusive(context):
+        pass
+    assert holder(context) is None
+
+
 @pytest.mark.parametrize(
     "table",
     ["lambda/user-data-storage", "lambda/env-vars-tracking", "assistants-api/oauth-state", "lambda/user-tags",

@@ -6,7 +6,7 @@ import gzip
 import json
 import os
 import tracemalloc
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -150,12 +150,17 @@ def test_the_present_rows_must_be_those_of_a_backup(client: Any, context: Contex
         storage.require_backup(context, OLD)
     again = storage.back_up(context, OLD)
     assert storage.require_backup(context, OLD) == again
+    folder = context.workspace.backups
+    (folder / "odd.manifest.json").write_text(json.dumps({**asdict(again.manifest), "time": 5}))
+    (folder / "odd.json.gz").write_bytes(again.path.read_bytes())
+    context.workspace.remember(lambda known: {"backups": [*known["backups"], "", "/", "/" + "x" * 5_000]})
+    assert storage.require_backup(context, OLD) == again  # whatever else is named there
     again.path.write_bytes(again.path.read_bytes()[:-20])
     with pytest.raises(Blocked, match="step 4a again"):
         storage.require_backup(context, OLD)
 
 
-@pytest.mark.parametrize("damage", ["cut", "flip", "not gzip", "fewer", "foreign line", "endless line"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "not gzip", "fewer", "foreign line", "endless line", "blank lines"])
 def test_a_damaged_file_is_refused_in_a_sentence(client: Any, context: Context, damage: str) -> None:
     put(client, OLD, [row("doej1", str(index)) for index in range(40)])
     backup = storage.back_up(context, OLD)
@@ -168,6 +173,7 @@ def test_a_damaged_file_is_refused_in_a_sentence(client: Any, context: Context, 
             "not gzip": b"hello\n",
             "fewer": gzip.compress(b"".join(lines[1:])),
             "foreign line": gzip.compress(b'{"Item": "?"}\n'),
+            "blank lines": gzip.compress(b"\n" * (backup_files.MOST_BLANK + 1)),
             "endless line": gzip.compress(b"{" * (backup_files.LONGEST_LINE + 1)),
         }[damage]
     )

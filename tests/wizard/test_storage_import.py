@@ -7,6 +7,7 @@ import csv
 import gzip
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -226,9 +227,19 @@ def test_a_folder_of_backups_is_never_poured_together(client: Any, context: Cont
     storage.back_up(context, OLD)
     with pytest.raises(BadInput, match="2 backups"):
         open_source(context.workspace.backups)
+    manifest = backup_files.manifest_path(first.path)
+    manifest.unlink()
+    manifest.symlink_to("nowhere")  # what stands there and says nothing is not passed over
+    with pytest.raises(BadInput, match=r"manifest\.json cannot be read"):
+        open_source(first.path)
     first.path.write_bytes(b"")
     with pytest.raises(BadInput, match="is empty"):
         open_source(first.path)
+    first.path.unlink()
+    os.mkfifo(first.path)
+    for odd in (first.path, context.workspace.backups / ("x" * 300)):
+        with pytest.raises(BadInput, match=r"is no file|File name too long"):
+            open_source(odd)
 
 
 @pytest.mark.parametrize("damage", ["missing", "changed", "listing"])

@@ -85,6 +85,7 @@ def test_a_full_disk_is_one_sentence_and_the_same_command_goes_on(
     code, out, err = command(stage, workspace, "migrate", "plan", "--csv-file", stage.csv())
     assert stage.dump() == before
     assert (code, out, len(err.strip().splitlines())) == (1, "", 1), err
+    assert str(disk.folder) in err
     disk.free()
     assert command(stage, workspace, "migrate", "plan", "--csv-file", stage.csv())[0] == 0
     disk.fill(free // 4)
