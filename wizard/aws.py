@@ -49,6 +49,11 @@ class WriteRefused(Blocked):
     """A write was tried while only reading is allowed."""
 
 
+def unending(what: str) -> botocore.exceptions.PaginationError:
+    """The error of a list that would be read for ever, or taken for whole where it is not."""
+    return botocore.exceptions.PaginationError(message=f"{what}; run it again, or ask who runs what answers here")
+
+
 def is_read(operation: str) -> bool:
     """Whether an API operation (`PutItem`) only reads."""
     return operation.startswith(_READS)
@@ -290,7 +295,10 @@ class Account:
             return False
 
     def pages(self, service: str, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
-        """The pages of a list operation, each through `call`; the tokens are those of botocore's paginator model."""
+        """The pages of a list operation, each through `call`; the tokens are those of botocore's paginator model.
+
+        Raises PaginationError, as botocore's own paginator does, for a list that does not go on or is cut off.
+        """
         paginator = self.client(service).get_paginator(operation)
         config = paginator._pagination_cfg  # the published model; botocore has no public accessor
         given, wanted = _as_list(config["input_token"]), _as_list(config["output_token"])
@@ -302,8 +310,12 @@ class Account:
                 return
             tokens = {key: page.get(source.split(" || ")[0]) for key, source in zip(given, wanted, strict=True)}
             tokens = {key: value for key, value in tokens.items() if value}
+            if not tokens and more:
+                raise unending(f"{operation} says that there is more, and not where")
             if not tokens:
                 return
+            if tokens.items() <= parameters.items():
+                raise unending(f"{operation} leads to the same page again")
             parameters = {**parameters, **tokens}
 
     def _account_for(self, service: str, operation: str, write: bool, response: Mapping[str, Any]) -> None:

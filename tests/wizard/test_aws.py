@@ -13,15 +13,19 @@ from typing import Any
 
 import botocore.exceptions
 import pytest
+from botocore.exceptions import PaginationError
 
 from tests.conftest import CREDENTIALS, REGION, Aws
 from tests.wizard.faults import answer, deny
 from wizard import patience
 from wizard.aws import Account, WriteRefused, is_read
 from wizard.aws_errors import code_of, explain
+from wizard.catalog.model import Ids
 from wizard.console import Console
 from wizard.errors import BadInput, Blocked, Failed, Interrupted, MigrateError
 from wizard.events import Control, Event, Feed, Paused, Question, Resumed
+from wizard.migration.rewrite import Watch
+from wizard.migration.scan import ScanTask, Scope, scan_page
 from wizard.spending import Budget, Costs
 from wizard.text import plain
 from wizard.workspace import PlainFormatter
@@ -361,6 +365,30 @@ def test_all_pages_are_read(aws: Aws, table: str) -> None:
         for one in page["Contents"]
     ]
     assert found == [f"k{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize(("token", "why"), [("again", "the same page again"), ("", "there is more, and not where")])
+def test_a_list_that_does_not_go_on_is_neither_read_for_ever_nor_taken_for_whole(
+    aws: Aws, table: str, token: str, why: str
+) -> None:
+    account = aws.account()
+    aws.client("s3").create_bucket(Bucket="pages")
+
+    def more(parsed: dict[str, Any], **_: Any) -> None:
+        parsed.update(IsTruncated=True, **({"NextContinuationToken": token} if token else {}))
+
+    account.client("s3").meta.events.register("after-call.s3.ListObjectsV2", more)
+    with pytest.raises(PaginationError, match=why):
+        list(account.pages("s3", "list_objects_v2", Bucket="pages"))
+    put(account, "u1")
+    task = ScanTask(TABLE, None, ("user",), 0, 1, start={"user": {"S": "u1"}})
+
+    def same(parsed: dict[str, Any], **_: Any) -> None:
+        parsed["LastEvaluatedKey"] = {"user": {"S": "u1"}}
+
+    account.client("dynamodb").meta.events.register("after-call.dynamodb.Scan", same)
+    with pytest.raises(PaginationError, match="the same page again"):
+        scan_page(task, account, Scope(Ids({}), Watch(Ids({}))))
 
 
 # --- budget and costs -------------------------------------------------------------------------------------------------

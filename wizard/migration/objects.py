@@ -384,7 +384,10 @@ def _listed_targets(account: Account, copies: Sequence[ObjectCopy]) -> tuple[set
     try:
         for _, page in zip(range(2), pages, strict=False):
             taken.update(entry["Key"] for entry in page.get("Contents", ()))
-            last = page["Contents"][-1]["Key"].encode() if page.get("IsTruncated") else b"\xff" * 4
+            if page.get("Contents"):  # a page of delete markers alone is empty
+                last = page["Contents"][-1]["Key"].encode()
+            if not page.get("IsTruncated"):
+                last = b"\xff" * 4
             if last >= keys[-1].encode():
                 break
     except AWS_ERRORS as error:

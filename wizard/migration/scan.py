@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from wizard.aws import Account
+from wizard.aws import Account, unending
 from wizard.catalog.model import Ids, Item, Table, starts, storage_key
 from wizard.catalog.pointers import share
 from wizard.migration.content import share_data, share_key
@@ -139,6 +139,8 @@ def scan_page(task: ScanTask, account: Account, scope: Scope) -> Page:
             page.items += 1
             judge(task, unmarked(item), scope, page)
     if answer.get("LastEvaluatedKey"):
+        if answer["LastEvaluatedKey"] == task.start:
+            raise unending(f"Scan of {task.place} leads to the same page again")
         page.following = replace(task, start=answer["LastEvaluatedKey"])
     return page
 
