@@ -8,6 +8,8 @@ from textual.events import Resize
 from textual.message import Message
 from textual.widget import Widget
 
+from screens.widgets.prose import Prose
+
 
 class LongText(VerticalScroll):
     """Scrolls; says, whenever that changes, whether more follows."""
@@ -27,10 +29,18 @@ class LongText(VerticalScroll):
 
     @on(Resize)
     def _resized(self) -> None:
+        self._fit()
         self.call_after_refresh(self._tell)
 
     def watch_virtual_size(self) -> None:
+        self._fit()
         self._tell()
+
+    def _fit(self) -> None:
+        """Show a scrollbar only where the words need one without it: beside it they are longer, and it would stay."""
+        place = self.outer_size
+        rows = sum(words.get_content_height(place, place, place.width) for words in self.query_children(Prose))
+        self.styles.overflow_y = "auto" if rows > place.height else "hidden"
 
     def _tell(self) -> None:
         hint = hint_of(self)
