@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wizard.aws import Account
@@ -208,48 +208,62 @@ def _workflows(tools: ContentTools, entry: Entry) -> Prepared:
     return _place(tools, entry, built, (source[1],))
 
 
-def _logs(tools: ContentTools, entry: Entry) -> Prepared:
-    """All logs of a task in one row; a log that is gone or cannot be stored keeps its pointer.
+@dataclass
+class _Read:
+    """Logs that were read, keys of their objects, [key, ETag] of those that no row can hold, and what kept the others.
 
-    One that could not be read may be readable in a moment: nothing is moved without it, and the change has failed.
+    `unread` tells of one that may be readable in a moment: nothing is moved without it.
     """
+
+    logs: list[LogEntry] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+    unfit: list[list[str]] = field(default_factory=list)
+    problems: list[ObjectResult] = field(default_factory=list)
+    unread: str = ""
+
+
+def _read_logs(tools: ContentTools, entry: Entry) -> _Read:
     planned = {source: (execution, executed) for execution, source, executed in entry.detail["logs"]}
-    read_logs: list[LogEntry] = []
-    done: list[str] = []
-    unfit: list[list[str]] = []
-    problems: list[ObjectResult] = []
+    found = _Read()
     for source in entry.detail["sources"]:
         body = _body(tools, source)
-        execution, executed = planned[source[1]]
         if isinstance(body, ObjectResult):
             if body.state == "failed":
-                return Prepared(entry.becomes("failed", f"{plain(source[1], 200)} could not be read: {body.detail}"))
-            problems.append(body)
+                return replace(found, unread=f"{plain(source[1], 200)} could not be read: {body.detail}")
+            found.problems.append(body)
             continue
         try:
             check_log(body)
         except ValueError as error:
-            problems.append(ObjectResult("failed", f"{source[1]} cannot be stored: {error}"))
-            unfit.append([source[1], source[3]])
+            found.problems.append(ObjectResult("failed", f"{source[1]} cannot be stored: {error}"))
+            found.unfit.append([source[1], source[3]])
             continue
-        read_logs.append(LogEntry(execution, executed, body))
-        done.append(source[1])
-    if not read_logs:
+        found.logs.append(LogEntry(*planned[source[1]], body))
+        found.done.append(source[1])
+    return found
+
+
+def _logs(tools: ContentTools, entry: Entry) -> Prepared:
+    """All logs of a task in one row; a log that is gone or cannot be stored keeps its pointer."""
+    found = _read_logs(tools, entry)
+    problems = found.problems
+    if found.unread:
+        return Prepared(entry.becomes("failed", found.unread))
+    if not found.logs:
         why = f"none of its logs could be read: {problems[0].detail}"
-        if len(unfit) == len(problems):
+        if len(found.unfit) == len(problems):
             return Prepared(_unfit(entry, why))
-        return Prepared(entry.becomes(problems[0].state, why, detail={**entry.detail, "unfit": unfit}))
+        return Prepared(entry.becomes(problems[0].state, why, detail={**entry.detail, "unfit": found.unfit}))
     existing = read(tools.account, entry.target_place, entry.target_key)
     origin = _origin(tools, entry.detail["sources"][0])
-    archived = entry.detail.get("archive", ())
-    logs = task_logs_item(entry.detail["user"], entry.detail["task"], read_logs, origin, existing, archived)
+    logs = task_logs_item(entry.detail["user"], entry.detail["task"], found.logs, origin, existing)
     if not logs.row.fits:
         return Prepared(entry.becomes("failed", logs.row.warning))
     if logs.added and row_went_through(tools.account, entry) is None:
         return Prepared(unclear(entry))
     note = f"{plural(len(problems), 'log')} not moved: {problems[0].detail}" if problems else logs.row.warning
     created = existing is None or (entry.intent and bool(entry.detail.get("created")))
-    detail = {**entry.detail, "done": done, "unfit": unfit, "created": created}
+    detail = {**entry.detail, "done": found.done, "unfit": found.unfit, "created": created}
     recorded = replace(entry, target_digest=digest(logs.row.item), detail=detail, note=note)
     writes: tuple[Write, ...] = ()
     if existing is None:
@@ -263,21 +277,25 @@ def _logs(tools: ContentTools, entry: Entry) -> Prepared:
     else:
         recorded = replace(recorded, written=traces(existing, logs.row.item))
         writes = (update(entry.target_place, KEY, existing, logs.row.item),)
-    first = None
-    if logs.archived:
-        # On disk with the intent: what stands of these after a kill or a lost answer is ours, and rollback takes it back.
-        ours = {key for key, _ in entry.detail.get("archiving", ())}
-        absent = [
-            one
-            for one in logs.archived
-            if one.key in ours or not object_stands(tools.account, tools.consolidation, one.key)
-        ]
-        detail = {**recorded.detail, "archiving": [[one.key, len(one.body)] for one in absent]}
-        recorded, first = replace(recorded, detail=detail), _archiving(tools, logs.archived)
     check = _reading_back(tools, logs.row.item, note)
-    if first is not None and not writes:
+    if not logs.archived:
+        return Prepared(recorded, writes, after=check)
+    recorded, first = _to_archive(tools, recorded, logs.archived), _archiving(tools, logs.archived)
+    if not writes:
         return Prepared(recorded, first=_then(first, check))
     return Prepared(recorded, writes, first=first, after=check)
+
+
+def _to_archive(tools: ContentTools, entry: Entry, archived: Sequence[Archived]) -> Entry:
+    """The change with the logs that it will archive.
+
+    On disk with the intent: what stands of these after a kill or a lost answer is ours, and rollback takes it back.
+    """
+    ours = {key for key, _ in entry.detail.get("archiving", ())}
+    absent = [
+        one for one in archived if one.key in ours or not object_stands(tools.account, tools.consolidation, one.key)
+    ]
+    return replace(entry, detail={**entry.detail, "archiving": [[one.key, len(one.body)] for one in absent]})
 
 
 def _then(first: Callable[[Entry], Entry], check: Callable[[Entry], Entry]) -> Callable[[Entry], Entry]:

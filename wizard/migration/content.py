@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -159,19 +159,16 @@ def task_logs_item(
     entries: Sequence[LogEntry],
     origin: Origin,
     existing: Item | None = None,
-    archived_before: Collection[str] = (),
 ) -> TaskLogs:
     """The log row of a task under the new id of its user, merged into the row that stands there already.
 
-    What the row has it keeps; an execution that it or the archive (`archived_before`, execution ids) has is not added
-    again. Each new entry is compressed where that makes the item smaller. What does not fit under 350 KB, newest first, goes to
-    `scheduledTaskLogs/{user}/{taskId}/{executionId}.json` as they are. ValueError for a body that is no JSON, and for
-    a row that holds something else.
+    What the row has it keeps; an execution that it has is not added again. Each new entry is compressed where that makes
+    the item smaller. What does not fit under 350 KB, newest first, goes to
+    `scheduledTaskLogs/{user}/{taskId}/{executionId}.json` as they are, in every run the same. ValueError for a body that
+    is no JSON, and for a row that holds something else.
     """
     standing = _standing_logs(existing) if existing else {}
-    new = [
-        entry for entry in entries if entry.execution_id not in standing and entry.execution_id not in archived_before
-    ]
+    new = [entry for entry in entries if entry.execution_id not in standing]
     logs: dict[str, Wire] = dict(standing)
     archived = []
     room = LARGE - _task_logs_row(user, task_id, logs, origin, existing).size

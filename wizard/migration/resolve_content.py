@@ -24,6 +24,7 @@ from wizard.migration.content import (
 )
 from wizard.migration.content_plan import Move
 from wizard.migration.entry import Entry, encode_key
+from wizard.migration.listing import Listed
 from wizard.migration.object_heads import same_object
 from wizard.migration.objects import read_object
 from wizard.migration.read_ahead import ReadAhead
@@ -148,23 +149,8 @@ class ContentResolver:
             detail={**move.detail, "part": move.part, "sources": present},
         )  # fmt: skip
         exact = work.ledger.find("content", entry.source_place, source_key, place, move.target_key)
-        known = [exact] if exact else []
-        if not exact and not BY_KEY[move.row].consists_of:
-            # A row that was copied asks for the same as the old one, whose change may be open, made or settled by hand.
-            known = work.ledger.at_target(place, move.target_key)
-        for before in known:
-            unchanged = before.detail.get("seen") == move.detail.get("seen")
-            if work.passes_over(before, unchanged and before.detail["sources"] == present):
-                if before.detail.get("by_hand") and self.staging.seen(place, move.target_key) is not None:
-                    self._ready(entry, (listed.key for listed in listings))
-                return None
-            done, unfit = before.detail.get("done", ()), before.detail.get("unfit", ())
-            covered = all(one.key in done or [one.key, one.etag] in unfit for one in listings)
-            if move.action in _ONE_OBJECT:  # which services overwrite
-                unchanged = unchanged and before.detail["sources"] == present
-            if before.state in DONE and unchanged and covered and not rival:
-                self._ready(entry, done)
-                return None
+        if self._is_seen_to(entry, exact, listings, rival):
+            return None
         if move.action == "shares" and not work.ready(("object", CONSOLIDATION, move.detail["waits"][1])):
             work.hold(move.row, _NO_CONVERSATION, move.part)
             return entry.becomes("kept", _NO_CONVERSATION)  # on record, for `migrate resolve`
@@ -176,6 +162,31 @@ class ContentResolver:
         if follows := self._followed(entry, exact):
             return replace(entry, detail={**entry.detail, "follows": follows})
         return entry
+
+    def _is_seen_to(self, entry: Entry, exact: Entry | None, listings: Sequence[Listed], rival: bool) -> bool:
+        """Whether an earlier change of the same leaves nothing to do; pointers may follow to what it made.
+
+        Of a newer one's `rival` only the operator's word does: what was made of it is replaced.
+        """
+        work, present = self.work, entry.detail["sources"]
+        known = [exact] if exact else []
+        if not exact and not BY_KEY[entry.row].consists_of:
+            # A row that was copied asks for the same as the old one, whose change may be open, made or settled by hand.
+            known = work.ledger.at_target(entry.target_place, entry.target_key)
+        for before in known:
+            unchanged = before.detail.get("seen") == entry.detail.get("seen")
+            if work.passes_over(before, unchanged and before.detail["sources"] == present):
+                if before.detail.get("by_hand") and self.staging.seen(entry.target_place, entry.target_key) is not None:
+                    self._ready(entry, (listed.key for listed in listings))
+                return True
+            done, unfit = before.detail.get("done", ()), before.detail.get("unfit", ())
+            covered = all(one.key in done or [one.key, one.etag] in unfit for one in listings)
+            if entry.action in _ONE_OBJECT:  # which services overwrite
+                unchanged = unchanged and before.detail["sources"] == present
+            if before.state in DONE and unchanged and covered and not rival:
+                self._ready(entry, done)
+                return True
+        return False
 
     def _followed(self, entry: Entry, before: Entry | None) -> str:
         """The digest of the row as this program made it, for a change that is to go on from it; "" for a first one."""
