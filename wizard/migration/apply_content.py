@@ -177,6 +177,10 @@ def _artifacts(tools: ContentTools, entry: Entry) -> Prepared:
 
 def _oversize(tools: ContentTools, entry: Entry, source: list[Any], user: str, key: str, why: str) -> Prepared:
     """Too large for a row: it stays in S3 under a legacy-shaped key of the new id, which the services accept."""
+    if read(tools.account, entry.target_place, entry.target_key) is not None:
+        note = f"{why}, and a row stands under its key, where its pointer may lead; the content stays where it is"
+        follows_no_more = {name: value for name, value in entry.detail.items() if name != "follows"}
+        return Prepared(entry.becomes("kept", note, detail={**follows_no_more, "beside": True}))
     target = oversize_artifact_key(user, key)
     detail = {**entry.detail, "done": [source[1]], "pointer": target, "copied": target != source[1]}
     stays = entry.becomes("verified", f"{why}; it stays in S3 as {target}", detail=detail)

@@ -214,15 +214,18 @@ class ContentResolver:
         return entry.becomes("failed", str(whys[0]), detail={**entry.detail, "unfit": unfit, "blocked": True})
 
     def _in_s3(self, entry: Entry) -> Entry | None:
-        """An artifact that is too large for a row and stays in S3 under its new key; None for all others."""
+        """An artifact that is too large for a row and stays in S3 under its new key, or was when it was copied; else None."""
         (bucket, source, size, etag, *_) = entry.detail["sources"][0]
         key = oversize_artifact_key(entry.detail["user"], entry.detail["key"])
         copy = self.staging.object(bucket, key)
-        if self.staging.seen(entry.target_place, entry.target_key) is not None or size < LARGE // 4 or copy is None:
+        if self.staging.seen(entry.target_place, entry.target_key) is not None or copy is None:
             return None
-        if key == source and self._fits(entry, bucket, source, etag):
+        if key == source and (size < LARGE // 4 or self._fits(entry, bucket, source, etag)):
             return None
         if not same_object(size, etag, copy.size, copy.etag):
+            why = f"another object stands as {key}, where a pointer may lead; the content stays where it is"
+            return entry.becomes("kept", why, detail={**entry.detail, "beside": True})
+        if size < LARGE // 4:
             return None
         detail = {**entry.detail, "done": [source], "pointer": key}
         return entry.becomes("verified", f"too large for a row; it stays in S3 as {key}", detail=detail)

@@ -140,6 +140,31 @@ def test_an_artifact_too_large_for_a_row_is_proven_where_it_stays(stage: Stage, 
     assert s3.head_object(Bucket=bucket, Key="a-100/20250305/Big:v1")["ContentLength"] > 500_000
 
 
+@pytest.mark.parametrize("sizes", [(10, 500_000), (500_000, 10), (500_000, 600_000)])
+def test_an_artifact_that_no_longer_goes_where_it_was_copied_is_kept_where_it_is(
+    stage: Stage, s3: Any, sizes: tuple[int, int]
+) -> None:
+    """Its pointer under the new id would still lead to the older content."""
+    bucket, key = stage.bucket("artifacts/bucket"), f"{ANN}/20250305/Game:v1"
+
+    def write(size: int) -> None:
+        s3.put_object(Bucket=bucket, Key=key, Body=json.dumps({"text": "x" * size}).encode())
+
+    write(sizes[0])
+    stage.put(ARTIFACTS, {"user_id": s(ANN), "artifacts": {"L": [{"M": {"key": s(key)}}]}})
+    stage.migrate()
+    copied = stage.scan(ROWS), len(s3.list_objects_v2(Bucket=bucket)["Contents"])
+    write(sizes[1])
+    stage.plan()
+    stage.apply()
+    again = stage.plan()
+    assert (again["changes"], again["kept"]) == (0, 1)
+    stage.verify()
+    assert (stage.scan(ROWS), len(s3.list_objects_v2(Bucket=bucket)["Contents"])) == copied
+    (kept,) = stage.entries("workspace", "kept")
+    assert "the content stays where it is" in kept.note
+
+
 def test_settings_follow_until_the_user_saves_newer_ones(stage: Stage, s3: Any) -> None:
     place = ("a-100#amplify-user-settings#user-settings", "user-settings")
 
