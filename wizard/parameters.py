@@ -126,7 +126,10 @@ def populate(context: Context, root: Path | None = None, *, dry_run: bool = Fals
     lines += ["", *_tally(after)]
     lines += [f"✗ {failure.path}: {failure.reason}" for failure in failures]
     written = len(before.changes) - len(failures)
-    lines += ["", f"{plural(written, 'parameter')} written." if written else "Everything was stored already."]
+    if failures:
+        lines += ["", f"{plural(written, 'parameter')} written, {len(failures):,} not: mend that, then populate again."]
+    else:
+        lines += ["", f"{plural(written, 'parameter')} written." if written else "Everything was stored already."]
     failed = [{"name": failure.path, "reason": failure.reason} for failure in failures]
     complete = not failures and not after.changes
     details = {**_details(after), "written": written, "failed": failed}

@@ -297,6 +297,8 @@ def test_one_refused_write_stops_nothing_else(ready: Context, aws: Aws) -> None:
     assert outcome.code == 1
     assert [one["name"] for one in outcome.details["failed"]] == ["/amplify/dev/shared/ADMINS"]
     assert len(stored(aws)) == 23
+    assert "23 parameters written, 1 not" in outcome.text
+    assert "0 parameters written, 1 not" in parameters.populate(ready).text
 
 
 def test_a_parameter_that_appears_meanwhile_is_not_overwritten(ready: Context, aws: Aws) -> None:
