@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import functools
 import io
 import json
@@ -38,6 +39,7 @@ _GROUPS = (
     "deployment", "preflight", "parameters", "services", "storage", "endpoint", "users", "migrate", "report",
     "sandbox", "demo",
 )  # fmt: skip
+_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 _NO_THREAD = "can't start new thread"  # of CPython's RuntimeError, which has no type of its own
 _CHECKOUT_SIGNS = ("serverless-compose.yml", "scripts/config.py", "amplify-lambda/serverless.yml")
 
@@ -213,7 +215,7 @@ def _run(arguments: argparse.Namespace, context: Context | None, asking: Control
             return outcome
     except (Failed, BadInput, OSError, sqlite3.Error) as error:
         context.workspace.still_there()  # else that is the reason
-        if isinstance(error, OSError) and error.filename is None:  # a full disk does not say whose file it was
+        if isinstance(error, OSError) and error.filename is None and error.errno in _OF_DISKS:  # which name no file
             error.filename = str(context.workspace.folder)
         raise
     finally:
