@@ -62,6 +62,7 @@ STORAGE_PATHS = (
     pointer("data.key", pointers.share, entityType="received"),
     whole("data.user", entityType="scheduled-task-logs"),
 )
+STORAGE_KEPT = ("UUID", "itemId", "original_path", "original_bucket", "original_user_id")  # scripts marked rows in both
 STORAGE_CLASH = uniting_logs(newest("updatedAt", "createdAt"))
 
 TABLES: tuple[Table, ...] = (
@@ -72,7 +73,7 @@ TABLES: tuple[Table, ...] = (
         "amplify-{dep}-lambda-basic-ops-{stage}-user-storage",
         Key("PK", "SK"),
         ids=STORAGE_PATHS,
-        keep=("UUID",),
+        keep=STORAGE_KEPT,
         clash=STORAGE_CLASH,
         copy_to="USER_DATA_STORAGE_TABLE",
     ),
@@ -81,7 +82,7 @@ TABLES: tuple[Table, ...] = (
         "amplify-{dep}-lambda-{stage}-user-data-storage",
         Key("PK", "SK"),
         ids=STORAGE_PATHS,
-        keep=("UUID", "itemId", "original_path", "original_bucket", "original_user_id"),
+        keep=STORAGE_KEPT,
         clash=STORAGE_CLASH,
     ),
     # --- content -----------------------------------------------------------------------------------------------------

@@ -130,6 +130,7 @@ def test_the_order_of_apply() -> None:
         "ASSISTANT_GROUPS_DYNAMO_TABLE": ["group_id", "inactive_old_keys[]"],
         "AMPLIFY_ADMIN_LOGS_DYNAMODB_TABLE": ["log_id", "details"],
         "JOB_STATUS_TABLE": ["stored_result.key"],
+        "OLD_USER_STORAGE_TABLE": ["UUID", "original_path", "original_user_id"],
     }.items(),
 )
 def test_what_must_stay_is_written_down(table: str, paths: list[str]) -> None:
