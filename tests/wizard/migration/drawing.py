@@ -239,7 +239,10 @@ def _whole_buckets(one: Deployment, draw: random.Random, user: str, users: list[
 
     own = "amplify-v6-assistants-dev-group-conversations-content"
     for bucket, name in ((own, "0f"), (own, "gone"), (FOREIGN, "0f")):
-        one.row(TALKS, lambda of, moved, bucket=bucket, name=name: talk(of, moved, bucket, name))  # type: ignore[misc]
+        one.row(
+            TALKS, lambda of, moved, bucket=bucket, name=name: talk(of, moved, bucket, name),  # type: ignore[misc]
+            objects=[(GROUP_TALKS, f"astgp/77/{name}.txt")],
+        )  # fmt: skip
     one.foreign += 1
 
     def version(of: Of, moved: bool) -> Item:
@@ -252,7 +255,7 @@ def _whole_buckets(one: Deployment, draw: random.Random, user: str, users: list[
             "s3_reference": s(f"s3://{bucket}/{home}one.pdf"),
         }
 
-    one.row(VERSIONS, version)
+    one.row(VERSIONS, version, objects=[(PDFS, "one.pdf")])
     one.blobs.append({"id": {"B": b"\x00\xff"}, "owner": s(user), "many": {"BS": [b"1", b"\x00"]}})
 
 

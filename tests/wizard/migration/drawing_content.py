@@ -65,7 +65,7 @@ def conversation(one: Deployment, draw: random.Random, user: str, users: list[st
         key = f"conversations/{of(user)}/{name}" if moved and follows else f"{user}/{name}"
         return {"user_id": s(of(user)), "conversation_id": s(name), "s3_key": s(key), "last_modified": n(1)}
 
-    one.row(META, make)
+    one.row(META, make, objects=[(CONVERSATIONS, f"{user}/{name}")])
 
 
 def outputs(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
@@ -103,6 +103,7 @@ def session(one: Deployment, draw: random.Random, user: str, users: list[str]) -
             lambda of, moved, spelling=spelling: {  # type: ignore[misc]
                 "user": s(of(user)), "sessionId": s(spelling), "memory": memory(of, moved, spelling)
             },
+            objects=[(SESSIONS, f"{user}/s/agent_state.json")],
         )  # fmt: skip
 
 
@@ -144,7 +145,7 @@ def artifact(one: Deployment, draw: random.Random, user: str, users: list[str]) 
         ]
         return {"user_id": s(of(user)), "artifacts": {"L": listed}}
 
-    one.row(ARTIFACTS, make, made=made)
+    one.row(ARTIFACTS, make, made=made, objects=[(DRAWINGS, f"{user}/{key}") for key, _, _ in members])
 
 
 def workflow(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
@@ -165,7 +166,7 @@ def workflow(one: Deployment, draw: random.Random, user: str, users: list[str]) 
                 **({} if moved and moves else {"s3Key": s(key)}),
             }  # fmt: skip
 
-        one.row(WORKFLOWS, make, made=made)
+        one.row(WORKFLOWS, make, made=made, objects=[(TEMPLATES, key)])
 
 
 def task(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
@@ -180,6 +181,7 @@ def task(one: Deployment, draw: random.Random, user: str, users: list[str]) -> N
         one.object(LOGS, key, body)
         fits = body not in _NO_ROWS
         logs.append((f"e{index}", user in one.ids and fits))
+        one.archives[key] = f"scheduledTaskLogs/{one.of(user)}/{task}/e{index}.json"
         if user in one.ids and not fits:
             one.unfit.add(key)
     place = f"{spelled(one.of(user))}#amplify-agent-logs#scheduled-task-logs", task
@@ -199,6 +201,7 @@ def task(one: Deployment, draw: random.Random, user: str, users: list[str]) -> N
     one.row(
         TASKS, make, lambda of, moved: {**make(of, moved), **({"active": n(0)} if rests else {})},
         made={place: None} if any(moves for _, moves in logs) else {},
+        objects=[(LOGS, f"{user}/{task}/logs/{run}.json") for run, _ in logs],
     )  # fmt: skip
 
 
@@ -234,7 +237,7 @@ def shares(one: Deployment, draw: random.Random, user: str, users: list[str]) ->
         "data": {"L": entries},
         "settings": settings,
     }
-    one.row(SHARES, lambda of, moved: item, made=made)
+    one.row(SHARES, lambda of, moved: item, made=made, objects=[(SHARED, share["M"]["key"]["S"]) for share in entries])
 
 
 def storage(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from typing import Any
@@ -74,7 +74,10 @@ class Deployment:
     copies: dict[tuple[str, str], str] = field(default_factory=dict)
     made: dict[tuple[str, str], Any] = field(default_factory=dict)
     origins: list[tuple[tuple[str, str], tuple[str, Item]]] = field(default_factory=list)  # of these: (table, row)
+    pointers: list[tuple[tuple[str, str], tuple[str, Item]]] = field(default_factory=list)  # to objects: (table, row)
+    archives: dict[str, str] = field(default_factory=dict)  # of logs that find no room: key -> consolidation key
     unfit: set[str] = field(default_factory=set)
+    staying: list[tuple[str, Item]] = field(default_factory=list)  # (table, row) that cannot be moved
     blocked: int = 0
     gone: int = 0  # shares of mapped people whose conversation is missing
     foreign: int = 0  # pointers into buckets of nobody here
@@ -86,12 +89,16 @@ class Deployment:
     def row(
         self, table: str, make: Make, left: Make | None = None, *,
         gone: bool = False, stays: bool = False, made: Mapping[tuple[str, str], Any] | None = None,
+        objects: Iterable[tuple[str, str]] = (),
     ) -> None:  # fmt: skip
         """A row as it is and as it is to be; `left` is the old one afterwards, as it was unless given or `gone`.
 
-        `stays`: it cannot be moved. `made`: the rows of user storage that its content becomes.
+        `stays`: it cannot be moved. `made`: the rows of user storage that its content becomes. `objects`: (bucket, key)
+        of what it leads to.
         """
         before = make(_same, False)
+        self.staying.extend([(table, before)] if stays else [])
+        self.pointers.extend((where, (table, before)) for where in objects)
         self.made.update(made or {})
         self.origins.extend((place, (table, before)) for place in made or {})
         self.rows.append((table, before))

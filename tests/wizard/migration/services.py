@@ -29,13 +29,12 @@ from tests.wizard.migration.drawn import (
     Deployment,
     stands,
 )
-from tests.wizard.migration.stage import Dump, Item, Stage, n, s
+from tests.wizard.migration.object_services import ObjectServices
+from tests.wizard.migration.stage import Dump, Item, Place, Stage, n, s
 from wizard.aws import is_read
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
 from wizard.wire import canonical, key_of
-
-Place = tuple[str, str]  # (table, key as text)
 
 _NAMING = ("id", "key", "executionId")  # what tells the members of a list apart
 _LOCK = "amplify-migrate#lock"
@@ -89,15 +88,15 @@ def form(item: Item) -> Item:
 class Services:
     """What wrote, where, and which of its tokens must still stand."""
 
-    def __init__(self, stage: Stage, one: Deployment, before: Dump, seed: int):
-        self.stage, self.before = stage, before
+    def __init__(self, stage: Stage, one: Deployment, before: Dump, objects: ObjectServices, seed: int):
+        self.stage, self.before, self.objects = stage, before, objects
         self.wrote: dict[Place, list[Wrote]] = {}
         self.tokens: dict[str, Place] = {}
         self._draw, self._lock, self._count = random.Random(f"services {seed}"), threading.Lock(), 0
         self._group: dict[Place, set[Place]] = {}  # rows of which one becomes of the others
         self._old: dict[Place, Item] = {}  # as drawn, with bytes
         self._new: dict[Place, Item] = {}
-        self._made = {self._place(STORAGE, {"PK": s(pk), "SK": s(sk)}): data for (pk, sk), data in one.made.items()}
+        self._made = {stage.place(STORAGE, {"PK": s(pk), "SK": s(sk)}): data for (pk, sk), data in one.made.items()}
         self._sums = {stage.name(table): names for table, names in SUMMED.items()}
         self._twice = stage.name(HISTORY)
         self._joined: set[Place] = set()  # what two rows become together is not foretold
@@ -105,22 +104,19 @@ class Services:
         self._quiet = stage.name(SHARES)  # lists whose members are told apart by more than a name
         for table, old, _, new in one.expected:
             home = STORAGE if table == OLD_STORAGE else table
-            here, there = self._place(table, old), self._place(home, new)
+            here, there = stage.place(table, old), stage.place(home, new)
             self._old[here] = old
             if there in self._new:
                 self._joined.add(there)
             self._new.setdefault(there, new)
             self._tie(here, there)
         for (pk, sk), origin in one.origins:
-            self._tie(self._place(STORAGE, {"PK": s(pk), "SK": s(sk)}), self._place(*origin))
+            self._tie(stage.place(STORAGE, {"PK": s(pk), "SK": s(sk)}), stage.place(*origin))
         wanted = stands(one, lambda table, item: canonical(stage.key(table, item)).decode())
         self._after = {
             (stage.name(table), text): item if item is ANYTHING else form(item)
             for (table, text), item in wanted.items()
         }
-
-    def _place(self, table: str, item: Item) -> Place:
-        return self.stage.name(table), canonical(self.stage.key(table, item)).decode()
 
     def _tie(self, one: Place, other: Place) -> None:
         together = self._group.setdefault(one, {one}) | self._group.setdefault(other, {other})
@@ -131,18 +127,30 @@ class Services:
     def groups(self) -> list[set[Place]]:
         return list({id(group): group for group in self._group.values()}.values())
 
+    def together(self, place: Place) -> set[Place]:
+        """This row with those that are made of it or that it became of."""
+        return self._group.get(place, {place})
+
+    @property
+    def any_wrote(self) -> bool:
+        return bool(self.wrote or self.objects.wrote)
+
     def touched(self, place: Place) -> bool:
-        """Whether a service wrote to this row, or to one that is made of it or became of it."""
-        return any(one in self.wrote for one in self._group.get(place, {place}))
+        """Whether a service wrote to this row, to one that is made of it or became of it, or to its objects."""
+        return self._is_loose(place) or any(one in self.wrote for one in self.together(place))
+
+    def _is_loose(self, place: Place) -> bool:
+        """Whether what its objects are by now is not what was drawn."""
+        return not self.objects.rows.isdisjoint(self.together(place))
 
     def excuse(self, told: Mapping[str, Any]) -> bool:
         """Whether what a command tells of a change, or of what it kept of a table, concerns rows that services wrote to."""
         if "id" not in told:
-            return any(self.touched(place) for place in self._group if place[0] == told["place"])
-        return any(
-            self.touched(place)
-            for place in places_of(entry for entry in self.stage.entries() if entry.id == told["id"])
-        )
+            rows = any(self.touched(place) for place in self._group if place[0] == told["place"])
+            return rows or self.objects.touched_in(told["place"])
+        entries = [entry for entry in self.stage.entries() if entry.id == told["id"]]
+        rows = any(self.touched(place) for place in places_of(entries))
+        return rows or any(self.objects.touched(where) for where in self.objects.of(entries))
 
     # --- writing -------------------------------------------------------------------------------------------------------
 
@@ -292,7 +300,7 @@ class Services:
         """Each row that services wrote to is as planned, with what they wrote on top, or it is listed."""
         self.all_tokens_stand(dump)
         for group in self.groups:
-            if any(place in self.wrote for place in group):
+            if any(self.touched(place) for place in group):
                 wrong = [place for place in group if not self._is_as_planned(place, dump)]
                 self._told(group, wrong, listed, dump, None)
                 self._sums_hold(group, dump, told=bool(wrong))
@@ -300,8 +308,7 @@ class Services:
     def _told(
         self, group: set[Place], wrong: list[Place], listed: Collection[Place], dump: Dump, before: Dump | None
     ) -> None:
-        touched = any(place in self.wrote for place in group)
-        if not touched:
+        if not any(self.touched(place) for place in group):
             assert not wrong, [(place, _at(dump, place), _at(before or {}, place)) for place in wrong]
             assert not group & set(listed), group & set(listed)
         told = not wrong or group & set(listed)
@@ -318,6 +325,8 @@ class Services:
     def _is_as_planned(self, place: Place, dump: Dump) -> bool:
         found, own = _at(dump, place), self.wrote.get(place, [])
         others = [one for other in self._group[place] - {place} for one in self.wrote.get(other, ())]
+        if self._is_loose(place):
+            return found is not None or place not in self._after or any(one.kind == "delete" for one in (*own, *others))
         if place in self._made:
             data, deleted = self._made[place], any(one.kind == "delete" for one in (*own, *others))
             if found is None or data is None or own or others:
@@ -328,7 +337,7 @@ class Services:
         if not foretold or any(one.kind == "create" for one in own):
             return True
         if base is not None:  # an old value that a service writes again is migrated again
-            own, others = ([_again(one, base) for one in writes] for writes in (own, others))
+            own, others = ([again for one in writes for again in _again(one, base)] for writes in (own, others))
         candidates = [
             self._folded(place, base, writes)
             for extra in ([], others)
@@ -364,8 +373,10 @@ def _total(amounts: Iterable[Any]) -> Any:
     return functools.reduce(_sum, amounts, n(0))
 
 
-def _again(one: Wrote, base: Item) -> Wrote:
-    return replace(one, value=base[one.path[0]]) if one.kind == "revert" and one.path[0] in base else one
+def _again(one: Wrote, base: Item) -> list[Wrote]:
+    if one.kind != "revert":
+        return [one]
+    return [replace(one, value=base[one.path[0]])] if one.path[0] in base else []  # else it was a pointer that goes
 
 
 def _since_deleted(writes: Sequence[Wrote]) -> Sequence[Wrote]:

@@ -32,6 +32,7 @@ from wizard.workspace import Workspace
 
 Item = dict[str, Any]
 Dump = dict[str, dict[str, Item]]  # table -> key as text -> item
+Place = tuple[str, str]  # (table, key as text)
 
 V6 = Deployment("v6", "dev", REGION)
 ANN, BOB, EVE = "ann@example.edu", "bob@example.edu", "eve@example.edu"
@@ -106,6 +107,10 @@ class Stage:
 
     def key(self, table: str, item: Item) -> Item:
         return {name: item[name] for name in self.keys[self.name(table)]}
+
+    def place(self, table: str, item: Item) -> Place:
+        """Where an item stands, as a dump has it."""
+        return self.name(table), canonical(self.key(table, item)).decode()
 
     def get(self, table: str, *values: str) -> Item | None:
         """The item at a key of strings."""

@@ -13,9 +13,11 @@ from typing import Any
 
 from tests.wizard.migration import network
 from tests.wizard.migration.network import Weather
-from tests.wizard.migration.services import Meanwhile, Place, Services, rows_of
-from tests.wizard.migration.stage import Ended, Killed, Stage, run
+from tests.wizard.migration.object_services import ObjectsMeanwhile, Where, honour_conditions, written_by
+from tests.wizard.migration.services import Meanwhile, Services, rows_of
+from tests.wizard.migration.stage import Ended, Killed, Place, Stage, run
 from wizard.aws import is_read
+from wizard.migration.entry import Entry
 
 FAULTS = (None, network.throttled, network.broken, network.reset, network.lost, network.truncated)
 
@@ -29,10 +31,12 @@ class Bad:
     how: str  # "", "cancel", "killed before", "killed after"
     seed: int
     then: str = "apply"  # what follows an apply that was killed: "apply", "plan", "rollback"
-    content: bool = False  # whether only writes to user storage are counted, where content becomes rows
+    counted: str = ""  # "content": only writes to user storage, where content becomes rows, are; "objects": only S3's
     kills: int = 1  # how many runs of a command in a row
     services: bool = False  # whether services write to the rows that a killed run wrote to
     meanwhile: float = 0  # the share of writes at whose moment they do
+    conditions: bool = False  # whether the server refuses a copy as S3 does
+    with_objects: float = 0  # the share of writes of objects at whose moment they do, which takes such a server
     idle: bool = False  # whether they write between the migration and what follows
 
 
@@ -40,29 +44,33 @@ def draw_bad(seed: int) -> Bad:
     draw = random.Random(-seed)
     how = draw.choice(["", "cancel", "killed before", "killed before", "killed after"])
     stop, then = 1.2 * draw.random(), draw.choice(["apply", "plan", "rollback"])
-    bad = Bad(FAULTS[seed % len(FAULTS)], stop, how, seed, then, draw.random() < 0.3)
+    bad = Bad(FAULTS[seed % len(FAULTS)], stop, how, seed, then, "content" if draw.random() < 0.3 else "")
     if draw.random() < 0.3:
         return bad
+    objects = random.Random(f"objects {seed}")
+    conditions, counted = objects.random() < 0.8, bad.counted or objects.choice(["", "", "objects"])
     how, fault = draw.choice(["killed before", *["killed after"] * 3]), draw.choice([None, bad.fault])
     then, meanwhile = draw.choice(["apply", "plan", "rollback", "rollback"]), draw.choice([0, 0, 0.05, 0.3])
     return Bad(
-        fault, stop / 1.2, how, seed, then, bad.content,
+        fault, stop / 1.2, how, seed, then, counted,
         kills=draw.randint(2, 4), services=True, meanwhile=meanwhile, idle=draw.random() < 0.3,
+        conditions=conditions, with_objects=objects.choice([0, 0.1, 0.4]) if conditions else 0,
     )  # fmt: skip
 
 
 class Stop:
     """Stops a run at one of its writes. A kill leaves the ledger as it was at that instant, and lets nothing out after.
 
-    `rows`: the last that the run wrote to, or was about to.
+    `rows` and `objects`: the last that the run wrote to, or was about to.
     """
 
     def __init__(self, context: Any, bad: Bad, turn: int, writes: int, stage: Stage):
         self._context, self._how, self._keys = context, bad.how, stage.keys
-        self._at = 1 + int((bad.stop + turn * 0.37) % 1.2 * (6 if bad.content else writes))
-        self._only = b"user-data-storage" if bad.content else b""
+        self._at = 1 + int((bad.stop + turn * 0.37) % 1.2 * (6 if bad.counted else writes))
+        self._counted = bad.counted
         self._seen, self._lock, self._dead = 0, threading.Lock(), False
         self.rows: collections.deque[Place] = collections.deque(maxlen=8)
+        self.objects: collections.deque[Where] = collections.deque(maxlen=8)
         for service in network.SERVICES:
             events = context.account.client(service).meta.events
             events.register_first(f"before-call.{service}", self._before)
@@ -73,12 +81,15 @@ class Stop:
             return
         if self._dead:
             raise Killed
-        body = params["body"] if isinstance(params["body"], bytes) else b""
+        items = model.service_model.service_name == "dynamodb"
         with self._lock:
-            if model.service_model.service_name == "dynamodb":
+            if items:
                 self.rows.extend(rows_of(params, self._keys))
-            self._seen += self._only in body
-            if self._only not in body or self._seen != self._at:
+            else:
+                self.objects.extend(written_by(params))
+            counts = {"": True, "objects": not items, "content": items and b"user-data-storage" in params["body"]}
+            self._seen += counts[self._counted]
+            if not counts[self._counted] or self._seen != self._at:
                 return
         if self._how == "cancel":
             self._context.control.cancel()
@@ -110,6 +121,11 @@ class Stop:
             self._kept.replace(ledger)
 
 
+def blocked(stage: Stage) -> list[Entry]:
+    """The changes that fail for as long as what they are made from is what it is."""
+    return [entry for entry in stage.entries("workspace", "failed") if entry.detail.get("blocked")]
+
+
 def persist(
     stage: Stage,
     bad: Bad,
@@ -121,17 +137,21 @@ def persist(
 ) -> Ended:
     """A command in bad weather, stopped, and repeated until it is done or tells of the same as before.
 
-    What must stay undone is left, and what services wrote to may be.
+    What must stay undone is left, and what no row can hold; what services wrote to may be.
     """
     before = None
     for turn in range(10):
         context, fair = stage.context(), bad.fault is None or turn >= max(3, bad.kills)
         if not fair:
             Weather(context.account, bad.fault, share=0.15, seed=bad.seed + turn)
+        if bad.conditions:
+            honour_conditions(context.account, services.objects.s3)
         stop = Stop(context, bad, turn, writes, stage) if turn < bad.kills and bad.how else None
         # No condition sees what is added as an item is deleted: killed before it is put back again, it is lost.
         if turn < 2 and bad.meanwhile and (stop is None or words == ("migrate", "apply")):
             Meanwhile(context, services, bad.meanwhile, bad.seed + turn)
+        if turn < 2 and bad.with_objects:
+            ObjectsMeanwhile(context.account, services.objects, bad.with_objects, bad.seed + turn)
         try:
             ended = run(context, *words)
         except Killed:
@@ -139,19 +159,22 @@ def persist(
             stop.bury()
             if bad.services:
                 services.write(stop.rows)
+                services.objects.write(stop.objects)
             once_killed()
             continue
         told = [one for name in ("failed", "conflicts", "kept", "left") for one in ended.document.get(name, ())]
         if ended.code == 0:
             assert not ended.document.get("left"), ended.document
             return ended
+        hopeless = {entry.id for entry in blocked(stage)}
         excused = told and all(
-            any(sign in str(one) for sign in allowed) or (isinstance(one, dict) and services.excuse(one))
+            any(sign in str(one) for sign in allowed)
+            or (isinstance(one, dict) and (one.get("id") in hopeless or services.excuse(one)))
             for one in told
         )
-        blocked = words[0] == "cleanup" and bad.services and ended.code == 3 and not ended.document
+        waits = words[0] == "cleanup" and bad.services and ended.code == 3 and not ended.document
         same = {str(one.get("id", one)) if isinstance(one, dict) else one for one in told}
-        if blocked or (excused and (not bad.services or (fair and same == before))):
+        if waits or (excused and (not bad.services or (fair and same == before))):
             return ended
         before = same
         assert ended.code in (1, 3, 130), ended.text
