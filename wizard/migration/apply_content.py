@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import md5
 from typing import Any
 
 from wizard.aws import Account
@@ -295,11 +296,12 @@ def _to_archive(tools: ContentTools, entry: Entry, archived: Sequence[Archived])
 
     On disk with the intent: what stands of these after a kill or a lost answer is ours, and rollback takes it back.
     """
-    ours = {key for key, _ in entry.detail.get("archiving", ())}
+    ours = {key for key, *_ in entry.detail.get("archiving", ())}
     absent = [
         one for one in archived if one.key in ours or not object_stands(tools.account, tools.consolidation, one.key)
     ]
-    return replace(entry, detail={**entry.detail, "archiving": [[one.key, len(one.body)] for one in absent]})
+    archiving = [[one.key, len(one.body), md5(one.body, usedforsecurity=False).hexdigest()] for one in absent]
+    return replace(entry, detail={**entry.detail, "archiving": archiving})
 
 
 def _then(first: Callable[[Entry], Entry], check: Callable[[Entry], Entry]) -> Callable[[Entry], Entry]:
@@ -315,7 +317,7 @@ def _archiving(tools: ContentTools, archived: Sequence[Archived]) -> Callable[[E
 
     def archive(entry: Entry) -> Entry:
         written = list(entry.detail.get("archived", ()))
-        ours = {key for key, _ in entry.detail["archiving"]} - {key for key, _ in written}
+        ours = {key for key, *_ in entry.detail["archiving"]} - {key for key, _ in written}
         for one in archived:
             result = put_object(tools.account, tools.consolidation, one.key, one.body)
             if result.state in ("copied", "present") and one.key in ours:

@@ -14,7 +14,8 @@ from wizard.context import Context
 from wizard.migration.apply_items import finished
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
-from wizard.migration.object_heads import head
+from wizard.migration.multipart import under_kms
+from wizard.migration.object_heads import etag_of, head, same_object
 from wizard.migration.objects import ObjectCopy, verify_object
 from wizard.migration.outcome import row_went_through, unclear, went_through
 from wizard.migration.states import BATCH, OPEN
@@ -88,10 +89,12 @@ def _settled(context: Context, entry: Entry) -> Entry:
 def with_archived(context: Context, entry: Entry) -> Entry:
     """The change with the logs that were archived before the run was interrupted: they are undone with it."""
     bucket, known = bucket_name(context.deployment, CONSOLIDATION), list(entry.detail.get("archived", ()))
-    for key, size in entry.detail["archiving"]:
+    for key, size, etag in entry.detail["archiving"]:
         found = head(context.account, bucket, key)
-        if found is not None and found["ContentLength"] == size and all(key != one for one, _ in known):
-            known.append([key, found["ETag"].strip('"')])
+        if found is None or any(key == one for one, _ in known):
+            continue
+        if same_object(size, etag, found["ContentLength"], etag_of(found), etags_tell=not under_kms(found)):
+            known.append([key, etag_of(found)])
     if not known:
         return entry
     note = "interrupted while its logs were archived"

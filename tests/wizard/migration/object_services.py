@@ -74,7 +74,7 @@ class ObjectServices:
             else:
                 archived = (*entry.detail.get("archived", ()), *entry.detail.get("archiving", ()))
                 found |= {(bucket, key) for bucket, key, *_ in entry.detail.get("sources", ())}
-                found |= {(self._home, key) for key, _ in archived}
+                found |= {(self._home, key) for key, *_ in archived}
         return found
 
     # --- writing -------------------------------------------------------------------------------------------------------

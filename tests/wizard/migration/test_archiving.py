@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.wizard.migration import network
-from tests.wizard.migration.stage import ANN, Stage, n, run, s
+from tests.wizard.migration.stage import ANN, Stage, die_at, n, run, s
 from tests.wizard.migration.test_intents import Killed, objects_of, refuse
 
 TASKS, STORAGE = "agent-loop/scheduled-tasks", "lambda/user-data-storage"
@@ -63,6 +63,22 @@ def test_killed_between_two_archived_logs(logged: Stage, then: str) -> None:
     assert logged.run("rollback").code == 0
     assert logged.dump() == seeded
     assert objects_of(logged) == files
+
+
+def test_what_a_service_puts_where_a_killed_run_was_to_archive_is_not_taken_for_the_log(logged: Stage) -> None:
+    logged.plan()
+    context = logged.context()
+    die_at(context, "s3", "PutObject")
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+    (change,) = (entry for entry in logged.entries() if entry.kind == "content")
+    theirs = {name: "x" * size for name, size, _ in change.detail["archiving"]}
+    s3 = logged.aws.client("s3")
+    for name, body in theirs.items():
+        s3.put_object(Bucket="amplify-v6-lambda-dev-consolidation", Key=name, Body=body)
+    seeded = objects_of(logged)
+    assert logged.run("rollback").code == 0
+    assert len(theirs) == 2 and objects_of(logged) == seeded
 
 
 @pytest.mark.parametrize("then", ["apply", "plan", "rollback"])
