@@ -37,7 +37,7 @@ from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.under_new_ids import under_new_ids
 from wizard.migration.writes import Lost, NotPutBack, Write, delete, put_new, read, send, update
 from wizard.parallel import each, waves
-from wizard.text import plain, plural
+from wizard.text import at_minute, plain, plural
 from wizard.wire import Item, digest, key_text, same
 
 log = logging.getLogger(__name__)
@@ -123,13 +123,21 @@ def _backups(ledger: Ledger) -> str:
         if applied
         else ""
     )
-    ways = [
-        f"{place}: point-in-time recovery, restorable to {one['restorable'] or 'a time before the first apply'}"
-        if one.get("kind") == "pitr"
-        else f"{place}: {one.get('arn') or one.get('kind')}, of {one.get('restorable') or 'an unknown time'}"
-        for place, one in ledger.backups().items()
+    took = ledger.counts("source_place", "state = 'cleaned'")
+    ways: dict[str, list[str]] = {}
+    for place, one in ledger.backups().items():
+        way = f"{one.get('arn') or one.get('kind')}, of {one.get('restorable') or 'an unknown time'}"
+        if one.get("kind") == "pitr":
+            until = at_minute(one["restorable"]) if one["restorable"] else "a time before the first apply"
+            way = f"point-in-time recovery, restorable to {until}"
+        if place in took:
+            ways.setdefault(way, []).append(place)
+    told = [
+        f"{way}: {', '.join(places[:3])}{f' and {len(places) - 3:,} more' if len(places) > 3 else ''}"
+        for way, places in ways.items()
     ]
-    return f"{'; '.join(ways) or 'none were recorded; see point-in-time recovery of each table'}{moment}"
+    none = "none were recorded; see point-in-time recovery of each table"
+    return f"{'; '.join(told) or none}{moment}; `report` lists each"
 
 
 class _Run:
