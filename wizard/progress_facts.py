@@ -18,6 +18,7 @@ from wizard.facts import Fact
 from wizard.guidance import TRY_BY_HAND
 from wizard.migration.entry import encode_key
 from wizard.migration.ledger import Ledger
+from wizard.migration.plan import catalog_digest
 from wizard.migration.retained import RETAINED
 from wizard.migration.rewrite import rewrite
 from wizard.migration.states import NEWEST, OPEN, STATES, UNDOABLE, is_undone, last_proof
@@ -205,17 +206,18 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
     clean = proof is not None and proof["code"] == 0 and not unverified
     told = ", ".join(f"{counts[state]:,} {state}" for state in STATES if counts.get(state)) or "nothing to change"
     undone, fresh = is_undone(runs), is_fresh(context, runs)
-    again = "The user map changed: plan again (6b)."
-    if undone:
-        again = (
-            "A rollback of it began: undo the rest (6c), or plan again (6b)."
-            if made
-            else "It was rolled back: plan again (6b)."
-        )
+    again = ""
+    if undone and made:
+        again = "A rollback of it began: undo the rest (6c), or plan again (6b)."
+    elif undone:
+        again = "It was rolled back: plan again (6b)."
+    elif not fresh:
+        again = "The user map changed: plan again (6b)."
+    elif plan["catalog_digest"] not in (None, catalog_digest()):
+        again = "This version of the program knows the tables differently: plan again (6b) before anything else."
     return [
         Fact(
-            "plan", "ok" if fresh else "attention", "Plan", f"plan {plan['id']}: {told}",
-            "" if fresh else again,
+            "plan", "attention" if again else "ok", "Plan", f"plan {plan['id']}: {told}", again,
             {"id": plan["id"], "changes": sum(counts.get(state, 0) for state in OPEN), "fresh": fresh, "counts": counts,
              "undone": undone, "made": made, "still_to_put_back": len(back), "estimate": estimate.of_apply(runs, waiting),
              "not_in_map": (plan["summary"] or {}).get("not_in_map", {}).get("count", 0),

@@ -329,6 +329,8 @@ def test_the_ledger_tells_plan_safeguard_verification_and_what_is_retained(aws: 
             facts = gather(context, ["plan", "verification"])
             assert (facts.value("plan")["fresh"], facts.value("plan")["undone"]) == (fresh, not fresh)
             assert facts.value("verification") == {"clean": False}
+        ledger.add_plan({"created": 9.0, "map_digest": "m", "catalog_digest": "of an older version"})
+        assert gather(context, ["plan"]).by_name["plan"].todo.startswith("This version of the program knows the tables")
         for made, todo in (("rolled back", "It was rolled back"), ("applied", "A rollback of it began: undo the rest")):
             ledger.put(replace(change(accounts, made, 3), intent=True))
             ledger.begin_run("rollback", 9.0)
