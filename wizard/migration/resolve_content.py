@@ -259,7 +259,8 @@ class ContentResolver:
             return entry.becomes(
                 "kept", "it stands in user storage under an old id with another content, and both stay", detail=detail
             )
-        if standing == entry.detail.get("follows", "") or (standing is None and not rows):
+        elsewhere = any(row.sort != entry.target_key["SK"]["S"] for row in rows)
+        if (standing == entry.detail.get("follows", "") and not elsewhere) or (standing is None and not rows):
             return entry
         return None
 

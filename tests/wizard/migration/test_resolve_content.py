@@ -288,6 +288,33 @@ def test_a_share_that_is_there_under_another_sort_key_is_not_made_again(stage: S
     assert stage.cleanup()["kept_total"] == 0 and stage.scan(SHARES) == []
 
 
+def test_a_share_that_stands_twice_and_is_changed_under_the_old_id_is_a_conflict_and_no_change_of_a_plan(
+    stage: Stage, s3: Any
+) -> None:
+    key = f"{ANN}/{BOB}/2024-01-31/1.json"
+    s3.put_object(Bucket=stage.bucket("lambda/share"), Key=key, Body=b"{}")
+
+    def write(note: str) -> None:
+        share = {"M": {"sharedBy": s(BOB), "sharedAt": n(1), "key": s(key), "note": s(note)}}
+        stage.put(SHARES, {"id": s(f"{ANN}/1"), "user": s(ANN), "data": {"L": [share]}})
+
+    write("first")
+    stage.migrate()
+    (made,) = stage.scan(ROWS)
+    theirs = {"M": {**made["data"]["M"], "note": s("theirs")}}
+    stage.put(ROWS, {**made, "SK": s("b-200#2024-01-31#theirs"), "data": theirs})
+    write("second")
+    before = stage.scan(ROWS)
+    for _ in range(2):
+        assert stage.plan()["changes"] == 0
+        (conflict,) = stage.apply(3)["conflicts"]
+    assert stage.run("migrate", "resolve", str(conflict["id"]), "--skip", "--reason", "both stay").code == 0
+    assert stage.plan()["changes"] == 0
+    stage.verify()
+    assert stage.cleanup()["total"] == 0
+    assert stage.scan(ROWS) == before and len(stage.scan(SHARES)) == 1
+
+
 def test_what_another_workspace_moved_counts_only_while_it_holds_what_the_old_ones_hold(stage: Stage, s3: Any) -> None:
     flows, share = stage.bucket("agent-loop/workflow-templates"), stage.bucket("lambda/share")
     s3.put_object(Bucket=share, Key=f"{ANN}/{BOB}/2024-01-31/1.json", Body=b"{}")
