@@ -53,6 +53,8 @@ def leftovers(context: Context, ledger: Ledger, plan: dict[str, Any], ids: Ids) 
     with Staging(context.workspace.folder / "staging.sqlite") as staging:
         census, listed = Census(), plan["summary"].get("listed", {})
         listings = list_buckets(context, ids, buckets, staging, listed) if scope.content else None
+        if listings is not None:
+            census.take(listings)
         scan_tables(context, found, scope, staging, census)
         try:
             with ledger.transaction():

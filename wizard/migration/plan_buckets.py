@@ -101,7 +101,8 @@ def list_buckets(
             if row.config_key == CONSOLIDATION:
                 listings.obstacle = f"{name} {text}: {why}. {todo}"
             listings.findings.append(Finding("attention", name, f"{text}: {why}", todo))
-            listings.failed.append(name)
+            if own is None or name in own:  # else nothing of this deployment is in it: names are anybody's
+                listings.failed.append(name)
     for name in unlisted_buckets(context, own or ()):
         todo = "Look at it before you ever delete it or its stack."
         listings.findings.append(Finding("attention", name, "is not in the catalog; it is left alone", todo))

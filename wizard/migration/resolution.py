@@ -77,12 +77,14 @@ class Resolution:
         self._held[(row, why)] += count
         self._examples.setdefault((row, why), example)
 
-    def tell_held(self) -> None:
+    def tell_held(self, unread: bool) -> None:
+        """Pointers that stay, with the reason. `unread`: a bucket was not read, in which what is missing may lie."""
+        todo = "Plan again once every bucket can be read." if unread else "It was so before the migration."
         for (row, why), count in self._held.items():
             place = self.context.deployment.name(row, BY_KEY[row].pattern).value
             example = plain(self._examples[(row, why)], 160)
             text = f"{plural(count, 'pointer')} not changed: {why}, for example {example}"
-            self.findings.append(Finding("attention", place, text, "It was so before the migration."))
+            self.findings.append(Finding("attention", place, text, todo))
 
     # --- pointers that follow --------------------------------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ def resolve(work: Resolution, listings: Listings | None, unread: Sequence[str], 
     items.resolve(OTHER_RANKS)
     if not unread:  # a table that could not be read may point anywhere
         tell_unreferenced(work)
-    work.tell_held()
+    work.tell_held(listings is not None and bool(listings.failed))
 
 
 class ItemResolver:

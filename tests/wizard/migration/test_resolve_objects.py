@@ -9,7 +9,8 @@ import boto3
 import pytest
 
 from tests.conftest import REGION
-from tests.wizard.migration.stage import ANN, BOB, EVE, MAP, Stage, n, s
+from tests.wizard.migration import network
+from tests.wizard.migration.stage import ANN, BOB, EVE, MAP, Stage, n, run, s
 
 CHATS, GROUPS, VERSIONS = (
     "lambda/conversation-metadata", "assistants/group-assistant-conversations", "data-disclosure/versions",
@@ -260,6 +261,31 @@ def test_without_a_bucket_of_ours_to_copy_into_the_plan_is_blocked_with_the_reas
     s3.put_object(Bucket=chats, Key=f"{ANN}/c", Body=b"x")
     refused = stage.run("migrate", "plan", "--csv-file", stage.csv())
     assert refused.code == 3 and "consolidation does not exist" in refused.text and "(step 4c)" in refused.text
+
+
+def test_a_bucket_that_could_not_be_seen_is_never_called_migrated(stage: Stage, s3: Any) -> None:
+    stage.bucket("lambda/consolidation")
+    chats, share = stage.bucket("lambda/user-conversations"), "amplify-v6-lambda-dev-share"
+    s3.put_object(Bucket=chats, Key=f"{ANN}/c", Body=b"x")
+    stage.put(CHATS, {"user_id": s(ANN), "conversation_id": s("c"), "s3_key": s(f"{ANN}/c")})
+    context = stage.context()
+
+    def elsewhere(request: Any, **_: Any) -> Any:
+        if f"/{chats}" in request.url:
+            return network.reply(request, 405, "MethodNotAllowed")
+        return network.reply(request, 403, "AccessDenied") if f"/{share}" in request.url else None  # a stranger's name
+
+    context.account.client("s3").meta.events.register_first("before-send.s3.HeadBucket", elsewhere)
+    planned = run(context, "migrate", "plan", "--csv-file", stage.csv()).document
+    assert planned["unread"] == [chats]
+    (told,) = (one for one in planned["findings"] if "pointer" in one["text"])
+    assert told["todo"] == "Plan again once every bucket can be read."
+    assert run(context, "migrate", "apply").code == 0
+    checked = run(context, "migrate", "verify")
+    assert (checked.code, checked.document["leftovers"]["unread"]) == (1, [chats])
+    assert run(context, "cleanup", "apply", "--confirm", "DELETE").code == 3
+    stage.migrate()
+    assert stage.run("migrate", "verify").document["leftovers"]["unread"] == []
 
 
 def test_nothing_is_copied_into_a_bucket_of_another_account(stage: Stage, s3: Any) -> None:
