@@ -38,6 +38,7 @@ from wizard.workspace import Workspace
 log = logging.getLogger(__name__)
 
 LISTED = 500  # changes that need a look and are listed one by one
+_YEAR_5000 = 95_617_584_000
 ATTENTION = ("conflict", "failed", "kept", "resolved")
 _ADDRESS = re.compile(r"[^\s\"'<>{}()\[\]:,;=#/]+@[^\s\"'<>{}()\[\]:,;=#/]+")
 _PATH = re.compile(r"[^\s/]+/\S+")  # keys of objects and the like; places are named in a field of their own
@@ -294,11 +295,20 @@ def commands(path: Path) -> list[dict[str, Any]]:
     """Every command of commands.jsonl; one that was killed has `ended` and `code` None."""
     found: dict[str, dict[str, Any]] = {}
     for line in _lines(path):
-        if line and "command" in line:
-            found[str(line.get("run"))] = {**line, "ended": None, "code": None}
-        elif line and line.get("run") in found:
-            found[str(line["run"])].update(ended=line.get("time"), code=line.get("code"))
+        run, moment = (str(line.get("run")), _moment(line)) if line else ("", None)
+        if line is None or moment is None:
+            continue
+        if isinstance(line.get("command"), str):
+            found[run] = {**line, "ended": None, "code": None}
+        elif run in found and isinstance(line.get("code"), int):
+            found[run].update(ended=moment, code=line["code"])
     return list(found.values())
+
+
+def _moment(line: Mapping[str, Any]) -> float | None:
+    """When a line was written, in epoch seconds; None for one that we did not write."""
+    written = line.get("time")
+    return written if isinstance(written, int | float) and 0 <= written < _YEAR_5000 else None
 
 
 def audit(path: Path) -> dict[str, Any]:
@@ -312,7 +322,7 @@ def audit(path: Path) -> dict[str, Any]:
             damaged += 1
             continue
         writes[(f"{line.get('service')}.{line.get('operation')}", str(line.get("result")))] += 1
-        first, last = first or line.get("time"), line.get("time") or last
+        first, last = first or _moment(line), _moment(line) or last
     return {
         "writes": [
             {"operation": operation, "result": result, "count": count}

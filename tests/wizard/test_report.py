@@ -183,3 +183,14 @@ def test_logs_with_damaged_lines_are_counted(tmp_path: Any) -> None:
     assert found["writes"] == [{"operation": "dynamodb.PutItem", "result": "ok", "count": 1}]
     assert "ann" not in json.dumps(found)
     assert commands(tmp_path / "absent") == []
+
+
+def test_lines_of_the_command_log_that_we_did_not_write_are_passed_over(tmp_path: Any) -> None:
+    path = tmp_path / "commands.jsonl"
+    begun = {"run": "a", "time": 5.0, "command": "migrate apply"}
+    odd = [
+        {**begun, "run": "b", "command": 5}, {**begun, "run": "c", "time": "x"}, {**begun, "run": "d", "time": 1e300},
+        {"run": "a", "time": 6, "code": "0"}, {"run": ["a"], "time": 6, "code": 0}, [], None,
+    ]  # fmt: skip
+    path.write_text("\n".join(map(json.dumps, [begun, *odd])) + '\n{"run": "e", "time": 1e400, "command": "report"}')
+    assert commands(path) == [{**begun, "ended": None, "code": None}]
