@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -118,12 +119,12 @@ def test_a_disk_that_fills_up_in_the_middle_loses_nothing(
     stage = fill(Stage(aws, disk.folder))
     stage.plan()
     for step in steps:
-        context, seen = stage.context(), 0
+        context, writes = stage.context(), itertools.count(1)
 
-        def look(model: Any, workspace: Workspace = context.workspace, **_: Any) -> None:
-            nonlocal seen
-            seen += not is_read(model.name)
-            if seen == 4:
+        def look(
+            model: Any, workspace: Workspace = context.workspace, writes: Iterator[int] = writes, **_: Any
+        ) -> None:
+            if not is_read(model.name) and next(writes) == 4:  # of several threads exactly one sees it
                 size = workspace.audit_log.stat().st_size
                 workspace.write_audit({"pad": " " * (7_000 - size % 4_096)})
                 disk.fill(0)  # but for a thousand bytes of a page that exists
