@@ -93,6 +93,8 @@ def test_hostile_data_goes_through_the_whole_job(
     assert cli("users", "check", users) == 0, cli.printed[-2]
     assert cli("migrate", "plan", "--csv-file", users) == 0
     assert cli("migrate", "show", "--limit", "500") == 0
+    planned = cli.json("migrate", "show", "--limit", "500")["changes"]
+    assert planned and all(canonical(one["source_key"]).decode() in before[one["source_place"]] for one in planned)
     assert cli("migrate", "apply", "--yes") == 0, cli.printed[-2:]
     after = hostile.dump()
     assert cli("migrate", "verify") == 0, cli.printed[-2:]
