@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shlex
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -152,10 +153,16 @@ def watch(context: Context, services: Sequence[Service], order: Order, patience:
 def commands_by_hand(services: Sequence[Service], order: Order, deployment: Deployment) -> list[str]:
     """The shell lines that deploy these services, for an operator to copy; run at the root of the checkout."""
     return [
-        f"serverless {' '.join(service.command(deployment))}" if service.composed
-        else f"(cd {service.directory.relative_to(order.root)} && serverless {' '.join(service.command(deployment))})"
+        f"serverless {shlex.join(service.command(deployment))}" if service.composed
+        else f"(cd {shlex.quote(_place(service, order))} && serverless {shlex.join(service.command(deployment))})"
         for service in services
     ]  # fmt: skip
+
+
+def _place(service: Service, order: Order) -> str:
+    """The directory below the checkout; one whose name begins with - is no option."""
+    name = str(service.directory.relative_to(order.root))
+    return f"./{name}" if name.startswith("-") else name
 
 
 def unchanged(context: Context, service: Service, root: Path) -> str:

@@ -53,6 +53,16 @@ def arguments(*words: str) -> Any:
     return parser.parse_args(["services", *words])
 
 
+def test_a_line_to_be_copied_runs_nothing_that_a_directory_is_named(ready: Context) -> None:
+    assert ready.root is not None
+    for name in ("$(touch x)\u202e", "-P"):
+        (ready.root / name).mkdir()
+        (ready.root / name / "serverless.yml").write_text("service: odd\nprovider: {name: aws}\n")
+    listed = run_words(["services", "list"], ready)
+    assert "(cd '$(touch x)\\u202e' && serverless deploy" in listed.text and listed.text.replace("\n", "").isprintable()
+    assert "(cd ./-P && serverless deploy" in listed.text
+
+
 def test_the_order_of_the_checkout(ready: Context) -> None:
     assert ready.root is not None
     order = read_order(ready.root, ready.deployment)

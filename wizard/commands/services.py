@@ -88,7 +88,9 @@ def run_list(arguments: argparse.Namespace, context: Context) -> Outcome:
     lines += ["", "By hand, from the root of the checkout:", *(f"    {command}" for command in commands)]
     same = sum(bool(row["skipped"]) for row in rows)
     lines += ["", f"{plural(len(rows) - same, 'service')} to deploy, {same} deployed and unchanged."]
-    return Outcome(0, "\n".join(lines), {"services": rows, "missing": list(order.missing), "commands": commands})
+    return Outcome(
+        0, "\n".join(map(plain, lines)), {"services": rows, "missing": list(order.missing), "commands": commands}
+    )
 
 
 def _chosen(arguments: argparse.Namespace, context: Context) -> tuple[Order, list[Service]]:
