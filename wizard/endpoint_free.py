@@ -6,6 +6,7 @@ What destroys comes after its locks: steps 1 and 2 stand, and every table with r
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -285,7 +286,7 @@ def _remove(context: Context, stack: str, root: Path | None, dry_run: bool, poll
             "There is no `serverless` command here: install it (npm install -g serverless@3), or use --how stack."
         )
     arguments = ["remove", "--stage", context.deployment.stage, "--region", context.region]
-    line = f"(cd {service.directory} && serverless {' '.join(arguments)})"
+    line = plain(f"(cd {shlex.quote(str(service.directory))} && serverless {shlex.join(arguments)})")
     if dry_run:
         return f"Would run {line}."
     log.info("%s", line)

@@ -417,7 +417,7 @@ def test_serverless_remove_needs_the_right_checkout(
     (ready.root / "amplify-lambda-basic-ops" / "serverless.yml").unlink()
     with pytest.raises(BadInput, match="whose stack is amplify-v6-lambda-basic-ops-dev"):
         endpoint_free.free(ready, "serverless")
-    before = tmp_path / "before"  # steps 1 and 2 are those of the new checkout, whatever the old one holds
+    before = tmp_path / "before it"  # steps 1 and 2 are those of the new checkout, whatever the old one holds
     shutil.copytree(ready.root, before)
     (before / "var" / "dev-var.yml").unlink()
     (before / "amplify-lambda" / "serverless.yml").unlink()
@@ -427,7 +427,7 @@ def test_serverless_remove_needs_the_right_checkout(
     (tmp_path / "bin" / "serverless").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
     outcome = endpoint_free.free(ready, "serverless", dry_run=True, old_root=before)
-    assert f"cd {before / 'amplify-lambda-basic-ops'} && serverless remove" in outcome.text
+    assert f"cd '{before / 'amplify-lambda-basic-ops'}' && serverless remove" in outcome.text
 
 
 def test_serverless_remove_streams_its_output(
