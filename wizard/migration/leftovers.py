@@ -51,7 +51,7 @@ def leftovers(context: Context, ledger: Ledger, plan: dict[str, Any], ids: Ids) 
     )  # fmt: skip
     counts: Counter[str] = Counter()
     with Staging(context.workspace.folder / "staging.sqlite") as staging:
-        census, listed = Census(), plan["summary"].get("listed", {})
+        census, listed = Census(failed=found.unseen), plan["summary"].get("listed", {})
         listings = list_buckets(context, ids, buckets, staging, listed) if scope.content else None
         if listings is not None:
             census.take(listings)
@@ -69,6 +69,6 @@ def leftovers(context: Context, ledger: Ledger, plan: dict[str, Any], ids: Ids) 
     return {
         "count": counts.total(),
         "tables": dict(+counts),
-        "unread": sorted({*census.failed, *found.unseen}),
+        "unread": sorted(set(census.failed)),
         "scanned": dict(census.items),
     }

@@ -146,7 +146,7 @@ def make_plan(context: Context, request: Request) -> dict[str, Any]:
             homes=homes(request.buckets),
             builders=builders_of(request.buckets) if request.only != "tables" else (),
         )
-        census = Census(findings=list(found.findings))
+        census = Census(findings=list(found.findings), failed=found.unseen)
         for finding in found.findings:
             context.feed.emit(finding)
         listed = ((ledger.latest_plan() or {}).get("summary") or {}).get("listed", {})

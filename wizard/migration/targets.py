@@ -134,10 +134,12 @@ def _look(account: Account, name: str, row: Table | None, rank: int, findings: l
             Finding("unknown", name, f"could not be looked at: {explain(error)}", "Grant dynamodb:DescribeTable.")
         )
         return None
-    if description is None or description.get("TableStatus") not in ("ACTIVE", "UPDATING"):
-        state = description.get("TableStatus") if description else "gone"
+    if description is None:
+        findings.append(Finding("attention", name, "is gone; left alone in this run", "Plan again if it comes back."))
+        return None
+    if (state := description.get("TableStatus")) not in ("ACTIVE", "UPDATING"):  # being restored, or its key is gone
         findings.append(
-            Finding("attention", name, f"is {state}; left alone in this run", "Plan again once it is active.")
+            Finding("unknown", name, f"is {state}; left alone in this run", "Plan again once it is active.")
         )
         return None
     key = key_schema(description)

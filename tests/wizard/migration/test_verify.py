@@ -103,6 +103,17 @@ def test_an_unread_table_is_not_called_clean(stage: Stage) -> None:
     ended = run(context, "migrate", "verify")
     assert ended.document["leftovers"]["unread"] == sorted([stage.name(ACCESS), stage.name(CHATS)])
     assert ended.code == 1
+    context = stage.context()
+
+    def archived(parsed: dict[str, Any], **_: Any) -> None:
+        if parsed["Table"]["TableName"] == stage.name(CHATS):
+            parsed["Table"]["TableStatus"] = "ARCHIVED"
+
+    context.account.client("dynamodb").meta.events.register("after-call.dynamodb.DescribeTable", archived)
+    stage.put(CHATS, {"id": s("late"), "user": s(ANN)})
+    assert run(context, "migrate", "plan", "--csv-file", stage.csv()).document["unread"] == [stage.name(CHATS)]
+    ended = run(context, "migrate", "verify")
+    assert (ended.code, ended.document["leftovers"]["unread"]) == (1, [stage.name(CHATS)])
 
 
 def test_no_verdict_rests_on_a_read_that_may_be_stale(stage: Stage) -> None:
