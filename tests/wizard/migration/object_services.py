@@ -79,10 +79,12 @@ class ObjectServices:
 
     # --- writing -------------------------------------------------------------------------------------------------------
 
-    def write(self, among: Iterable[Where] = (), most: int = 4) -> None:
-        """A few writes to objects `among` these, or that these became of or are made into; to any without them."""
+    def write(self, among: Iterable[Where] | None = None, most: int = 4) -> None:
+        """A few writes to objects `among` these, or that these became of or are made into; to any where it is None."""
         with self._lock:
-            pool = [where for where in among if where in self._group] or sorted(self._group)
+            pool = sorted(self._group) if among is None else [where for where in among if where in self._group]
+            if not pool:
+                return
             for where in self._draw.sample(pool, min(len(pool), self._draw.randint(1, most))):
                 self._write(self._draw.choice([where, where, *sorted(self._group[where])]))
 
@@ -206,7 +208,10 @@ class ObjectsMeanwhile:
 
 
 def honour_conditions(account: Account, s3: Any) -> None:
-    """Refuses a copy whose conditions fail, as S3 does and the emulator does not. Goes before every fault."""
+    """Refuses a copy whose conditions fail, as S3 does and the emulator does not. Goes before every fault.
+
+    Every hook of a request is called, and the first answer is taken.
+    """
 
     def etag(path: str) -> str:
         bucket, _, key = unquote(path).removeprefix("/").partition("/")
@@ -220,7 +225,9 @@ def honour_conditions(account: Account, s3: Any) -> None:
         source, wanted = etag(headers["x-amz-copy-source"]), headers["x-amz-copy-source-if-match"]
         path = request.url.partition("://")[2].partition("/")[2]
         if (source and source != wanted) or (headers.get("if-none-match") == "*" and etag(path)):
-            return network.reply(request, 412, "PreconditionFailed")
+            refusal = network.reply(request, 412, "PreconditionFailed")
+            request.method = "HEAD"  # a fault that loses the answer must not carry out what was refused
+            return refusal
         return None
 
     account.client("s3").meta.events.register_first("before-send.s3.CopyObject", check)
