@@ -152,7 +152,7 @@ def verify_plan(context: Context) -> dict[str, Any]:
                 ):
                     continue
                 verdicts[judgement.verdict] += 1
-                later += judgement.later
+                later += judgement.later and not _is_gone_on_with(ledger, entry)
                 if judgement.verdict == "match":
                     if entry.state == "applied":
                         ended.append(replace(entry, state="verified"))
@@ -187,6 +187,13 @@ def _is_to_come(ledger: Ledger, entry: Entry) -> bool:
     """Whether a change that is still open brings what is not there yet, as before the plan is applied."""
     where = row_at_target(entry) if entry.kind == "content" else None
     return where is not None and any(other.state in OPEN for other in ledger.at_target(*where, "item"))
+
+
+def _is_gone_on_with(ledger: Ledger, entry: Entry) -> bool:
+    """Whether another change of ours was made at the same target since, which is judged by what stands there itself."""
+    where = row_at_target(entry)
+    others = [*ledger.at_target(*where, "item"), *ledger.at_target(*where)] if where is not None else []
+    return any(other.id > entry.id and other.state in ("applied", "verified") and other.undoable for other in others)
 
 
 def _is_copied_on(ledger: Ledger, entry: Entry) -> bool:
