@@ -96,7 +96,7 @@ def highest(attribute: str) -> Clash:
 
 
 def newest(*attributes: str, keeps_loser: bool = True) -> Clash:
-    """The item with the later time in the first attribute that both have wins; else the existing one.
+    """The item that was written later by these attributes wins; else the existing one.
 
     A loser that is kept stays as a whole where it is; of one that is not, what the winner lacks is filled in.
     """
@@ -174,12 +174,15 @@ def add_numbers(*attributes: str) -> Clash:
 
 
 def later(new: Item, old: Item, attributes: Sequence[str]) -> bool:
-    """Whether the old item carries the later time in the first of `attributes` that both have (S or N alike)."""
-    for attribute in attributes:
-        if attribute in new and attribute in old:
-            mine, theirs = new[attribute], old[attribute]
-            if "N" in mine and "N" in theirs:
-                return Decimal(theirs["N"]) > Decimal(mine["N"])
-            if "S" in mine and "S" in theirs:
-                return bool(theirs["S"] > mine["S"])
+    """Whether the old item was written later: by the first of `attributes` that each has, or else that both have.
+
+    Times of two types (S and N) tell nothing.
+    """
+    last = [next((item[name] for name in attributes if name in item), {}) for item in (new, old)]
+    common = ([new[name], old[name]] for name in attributes if name in new and name in old)
+    for mine, theirs in (last, *common):
+        if "N" in mine and "N" in theirs:
+            return Decimal(theirs["N"]) > Decimal(mine["N"])
+        if "S" in mine and "S" in theirs:
+            return bool(theirs["S"] > mine["S"])
     return False

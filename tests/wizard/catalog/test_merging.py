@@ -139,6 +139,9 @@ def test_the_newer_item_wins_as_a_whole() -> None:
     older, newer = {"createdAt": n(999), "data": s("older")}, {"createdAt": n(1000), "data": s("newer")}
     assert rule.merge(older, newer) == newer
     assert rule.merge(newer, older) == newer
+    # Of what was saved again the last time counts, also where the other one never was.
+    saved = {"createdAt": n(1), "updatedAt": n(1001), "data": s("saved again")}
+    assert rule.merge(saved, newer) == saved and rule.merge(newer, saved) == saved
 
 
 def test_task_logs_are_united_where_one_row_has_room_for_them() -> None:
