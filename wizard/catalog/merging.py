@@ -178,7 +178,7 @@ def later(new: Item, old: Item, attributes: Sequence[str]) -> bool:
 
     Times of two types (S and N) tell nothing.
     """
-    last = [next((item[name] for name in attributes if name in item), {}) for item in (new, old)]
+    last: list[Item] = [next((item[name] for name in attributes if name in item), {}) for item in (new, old)]
     common = ([new[name], old[name]] for name in attributes if name in new and name in old)
     for mine, theirs in (last, *common):
         if "N" in mine and "N" in theirs:

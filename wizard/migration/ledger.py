@@ -275,6 +275,11 @@ class Ledger:
             yield batch
             last = batch[-1].id
 
+    def met(self) -> set[tuple[str, str]]:
+        """(place, key as it is recorded) of the items that more than one change leads to which was made."""
+        query = f"SELECT target_place, target_key FROM changes WHERE {MADE} GROUP BY 1, 2 HAVING count(*) > 1"
+        return {(place, key) for place, key in self._db.execute(query)}
+
     def target_state(self, place: str, key: Any) -> str:
         """The best state of the changes that lead to a target; "" when none does."""
         records = self._db.execute(

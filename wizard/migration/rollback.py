@@ -20,7 +20,7 @@ from wizard.errors import Blocked
 from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.apply_content import KEY
-from wizard.migration.entry import Entry
+from wizard.migration.entry import Entry, encode_key
 from wizard.migration.giving_back import give_back
 from wizard.migration.intents import as_they_stand, object_beside, settle, with_archived
 from wizard.migration.ledger import Ledger
@@ -28,6 +28,7 @@ from wizard.migration.objects import delete_copy, delete_written, verify_object
 from wizard.migration.order import backwards
 from wizard.migration.origins import GONE, Origin, missing, origins_of
 from wizard.migration.outcome import is_spent
+from wizard.migration.read_ahead import Read
 from wizard.migration.recorded import recorded
 from wizard.migration.rewrite import Change, holds, put_back
 from wizard.migration.scan import unmarked
@@ -52,14 +53,31 @@ _LEFT = "a service has changed it since; it is left as it is"
 class _Undo:
     """What undoes a change: first an item goes that we made, then the writes are made, all or none.
 
-    `emptied` is what the writes leave of an item that we made, and goes after them. `left` says what is not undone; writes
-    beside it undo the rest.
+    `emptied` is what the writes leave of an item that we made, and goes after them. `restored` is what they leave of one
+    that stood before. `left` says what is not undone; writes beside it undo the rest.
     """
 
     made: Item | None = None
     writes: tuple[Write, ...] = ()
     emptied: Item | None = None
+    restored: Item | None = None
     left: str = ""
+
+
+class _Foreseen:
+    """Reads items for a dry run: as what would be undone before leaves them, where changes meet."""
+
+    def __init__(self, met: set[tuple[str, str]]):
+        self._met, self._left = met, dict[tuple[str, str], Item | None]()
+
+    def __call__(self, account: Account, place: str, key: Item) -> Item | None:
+        at = place, encode_key(key)
+        return self._left[at] if at in self._left else read(account, place, key)
+
+    def note(self, entry: Entry, undo: _Undo) -> None:
+        at, gone = (entry.target_place, encode_key(entry.target_key)), undo.made is not None or undo.emptied is not None
+        if at in self._met and not undo.left and (gone or undo.restored is not None):
+            self._left[at] = None if gone else undo.restored
 
 
 @dataclass(frozen=True)
@@ -152,6 +170,7 @@ class _Run:
         self._totals: dict[str, int] = {}
         self._taken: list[tuple[Entry, Item]] = []  # with what a service had added, and not put back
         self._seen: dict[int, Entry] = {}  # of a dry run: what was in flight, as it stands
+        self._foreseen = _Foreseen(ledger.met()) if dry_run else None
 
     def all(self) -> None:
         """Against the order of apply."""
@@ -204,7 +223,7 @@ class _Run:
 
     def _undo(self, origins: Mapping[int, list[Origin]], entry: Entry) -> _End:
         try:
-            return _undo(self.context, entry, origins[entry.id], self.dry_run)
+            return _undo(self.context, entry, origins[entry.id], self._foreseen)
         except NotPutBack as error:
             self._taken.append((entry, error.item))
             return _End(f"not undone yet: {error}", again=True)
@@ -229,9 +248,9 @@ def _places(entry: Entry) -> set[tuple[str, str]]:
     return {(entry.source_place, str(entry.source_key)), (entry.target_place, str(entry.target_key))}
 
 
-def _undo(context: Context, entry: Entry, origins: Sequence[Origin], dry_run: bool) -> _End:
-    """Undo one change. Nothing is undone whose `origins` do not all stand."""
-    account = context.account
+def _undo(context: Context, entry: Entry, origins: Sequence[Origin], foreseen: _Foreseen | None) -> _End:
+    """Undo one change, or with `foreseen` only look. Nothing is undone whose `origins` do not all stand."""
+    account, dry_run, look = context.account, foreseen is not None, foreseen or read
     if entry.kind == "object":
         if entry.intent:
             return _End(_UNSEEN)
@@ -241,11 +260,12 @@ def _undo(context: Context, entry: Entry, origins: Sequence[Origin], dry_run: bo
         result = delete_copy(account, entry.object_copy, entry.target_digest, version, dry_run=dry_run)
         return _End("" if result.state == "deleted" else result.detail or result.state)
     for _ in range(3):
-        undo = _of_content(context, entry) if entry.kind == "content" else _of_item(account, entry)
+        undo = _of_content(context, entry, look) if entry.kind == "content" else _of_item(account, entry, look)
         takes = undo.made or undo.writes or undo.emptied or entry.detail.get("archived")
         if takes and (undo.writes or not undo.left) and (why := missing(account, origins)):
             undo = _Undo(left=why)
-        if dry_run:
+        if foreseen is not None:
+            foreseen.note(entry, undo)
             break
         try:
             if undo.made is not None:
@@ -268,7 +288,7 @@ def _undo(context: Context, entry: Entry, origins: Sequence[Origin], dry_run: bo
     return _End(undo.left)
 
 
-def _of_item(account: Account, entry: Entry) -> _Undo:
+def _of_item(account: Account, entry: Entry, read: Read) -> _Undo:
     row = BY_KEY[entry.row]
     names = row.key.names
     target = read(account, entry.target_place, entry.target_key)
@@ -277,6 +297,7 @@ def _of_item(account: Account, entry: Entry) -> _Undo:
         return _put_back_partly(entry, names, target) if target is not None and undo.left else undo
     made: Item | None = None
     emptied: Item | None = None
+    back = _Undo()
     writes: list[Write] = []
     source = read(account, entry.source_place, entry.source_key)
     if entry.detail.get("created"):
@@ -318,7 +339,7 @@ def _of_item(account: Account, entry: Entry) -> _Undo:
             restored["active"] = {"N": "1"}
         if restored != source:
             writes.append(update(entry.source_place, names, source, restored))
-    return _Undo(made, tuple(writes), emptied)
+    return _Undo(made, tuple(writes), emptied, back.restored)
 
 
 def _put_back(entry: Entry, names: tuple[str, ...], target: Item | None) -> _Undo:
@@ -332,7 +353,7 @@ def _put_back(entry: Entry, names: tuple[str, ...], target: Item | None) -> _Und
     if digest(target) != entry.target_digest and not all(holds(target, change) for change in entry.written):
         return _Undo(left=_LEFT)
     restored = put_back(target, entry.written)
-    return _Undo(writes=(update(entry.target_place, names, target, restored),))
+    return _Undo(writes=(update(entry.target_place, names, target, restored),), restored=restored)
 
 
 def _put_back_partly(entry: Entry, names: tuple[str, ...], target: Item) -> _Undo:
@@ -353,7 +374,7 @@ def _put_back_partly(entry: Entry, names: tuple[str, ...], target: Item) -> _Und
     return _Undo(writes=(update(entry.target_place, names, target, put_back(target, ours)),) if ours else (), left=left)
 
 
-def _of_content(context: Context, entry: Entry) -> _Undo:
+def _of_content(context: Context, entry: Entry, read: Read) -> _Undo:
     if entry.action == "disclosures":
         target = read(context.account, entry.target_place, entry.target_key)
         return _put_back(entry, tuple(entry.target_key), target)

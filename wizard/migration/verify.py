@@ -152,7 +152,7 @@ def verify_plan(context: Context) -> dict[str, Any]:
                 ):
                     continue
                 verdicts[judgement.verdict] += 1
-                later += judgement.later and not _is_gone_on_with(ledger, entry)
+                later += judgement.later and _is_by_a_service(ledger, entry)
                 if judgement.verdict == "match":
                     if entry.state == "applied":
                         ended.append(replace(entry, state="verified"))
@@ -189,11 +189,12 @@ def _is_to_come(ledger: Ledger, entry: Entry) -> bool:
     return where is not None and any(other.state in OPEN for other in ledger.at_target(*where, "item"))
 
 
-def _is_gone_on_with(ledger: Ledger, entry: Entry) -> bool:
-    """Whether another change of ours was made at the same target since, which is judged by what stands there itself."""
+def _is_by_a_service(ledger: Ledger, entry: Entry) -> bool:
+    """Whether what a change left was known, and no later change of ours was made there, which is judged itself."""
     where = row_at_target(entry)
     others = [*ledger.at_target(*where, "item"), *ledger.at_target(*where)] if where is not None else []
-    return any(other.id > entry.id and other.state in ("applied", "verified") and other.undoable for other in others)
+    ours = (other.id > entry.id and other.state in ("applied", "verified") and other.undoable for other in others)
+    return bool(entry.target_digest or entry.kind == "object") and not any(ours)
 
 
 def _is_copied_on(ledger: Ledger, entry: Entry) -> bool:

@@ -76,7 +76,9 @@ def test_what_a_user_saved_under_the_old_id_wins_and_is_completed_and_all_of_it_
     after = split.dump()
     split.migrate()
     assert split.dump() == after
-    assert split.run("rollback", "--confirm", "ROLLBACK").code == 0
+    foreseen = split.run("rollback", "--dry-run").document
+    undone = split.run("rollback", "--confirm", "ROLLBACK")
+    assert undone.code == 0 and (foreseen["total"], foreseen["left"]) == (undone.document["total"], [])
     assert split.dump() == before
     split.migrate()
     split.cleanup()
