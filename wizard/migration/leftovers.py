@@ -17,6 +17,7 @@ from wizard.migration.resolve import resolve
 from wizard.migration.rewrite import Watch
 from wizard.migration.scan import Scope
 from wizard.migration.staging import Staging
+from wizard.migration.states import took_tables
 from wizard.migration.targets import survey
 
 
@@ -38,14 +39,13 @@ def leftovers(context: Context, ledger: Ledger, plan: dict[str, Any], ids: Ids) 
     """What a plan of the same scope would find now: `{"count", "tables": {name: changes}, "unread": [names], "scanned":
     {name: items}}`."""
     scopes = ledger.scopes()
-    tables = any(one["only"] != "buckets" and not one["buckets"] for one in scopes)
     content = any(one["only"] != "tables" for one in scopes)
     # Everything that any plan of this workspace took on; bucket names only when no plan took all buckets.
     whole = any(one["only"] != "tables" and not one["buckets"] for one in scopes)
     buckets = () if whole else tuple(name for one in scopes for name in one["buckets"])
     found = survey(context)
     scope = Scope(
-        ids=ids, watch=Watch(Ids()), tables=tables, content=content, builders=builders_of(buckets),
+        ids=ids, watch=Watch(Ids()), tables=took_tables(scopes), content=content, builders=builders_of(buckets),
         audit=any(one["audit"] for one in scopes), names=found.names, homes=homes(buckets),
         consistent=True,
     )  # fmt: skip

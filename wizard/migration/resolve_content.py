@@ -38,7 +38,6 @@ log = logging.getLogger(__name__)
 ARTIFACTS = "S3_ARTIFACTS_BUCKET"
 _ONE_OBJECT = ("artifacts", "workflows")  # content whose row is one object
 _NO_CONVERSATION = "the shared conversation is missing"
-_WITH_TABLES = "it stands in user storage under an old id, and a plan with the tables takes it along"
 _AT_ONCE = 25  # rows that are looked at together; each may have 400 KB
 
 
@@ -251,8 +250,6 @@ class ContentResolver:
         rows = self.staging.received(partition["S"], share_key(entry.detail["waits"][1]))
         for row in rows:
             if row.holds == entry.detail["holds"]:
-                if not (row.stands or self.work.scope.tables):
-                    return entry.becomes("kept", _WITH_TABLES)
                 stood = self.staging.seen(place, {"PK": partition, "SK": {"S": row.sort}}) or ""
                 detail = {**entry.detail, "at": row.sort}
                 return entry.becomes("verified", "was there already", target_digest=stood, detail=detail)

@@ -45,3 +45,8 @@ def last_proof(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 def is_undone(runs: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a rollback began after the last plan was made, whatever the clock said, and however it ended."""
     return next((run["step"] for run in reversed(runs) if run["step"] in ("6b", "rollback")), "") == "rollback"
+
+
+def took_tables(scopes: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether one of these plans, as `Ledger.scopes` gives them, took on what tables hold."""
+    return any(one["only"] != "buckets" and not one["buckets"] for one in scopes)

@@ -25,7 +25,7 @@ from wizard.migration.read_ahead import Read, ReadAhead
 from wizard.migration.rewrite import Edit
 from wizard.migration.scan import unmarked
 from wizard.migration.show import shown
-from wizard.migration.states import NEWEST, OPEN
+from wizard.migration.states import NEWEST, OPEN, took_tables
 from wizard.migration.writes import read
 from wizard.parallel import each
 from wizard.text import plain, plural
@@ -184,9 +184,16 @@ def verify_plan(context: Context) -> dict[str, Any]:
 
 
 def _is_to_come(ledger: Ledger, entry: Entry) -> bool:
-    """Whether a change that is still open brings what is not there yet, as before the plan is applied."""
+    """Whether a change that is still open brings what is not there yet, or a plan of the tables that was not made yet.
+
+    Content that stood under an old id alone when it was planned has no digest.
+    """
     where = row_at_target(entry) if entry.kind == "content" else None
-    return where is not None and any(other.state in OPEN for other in ledger.at_target(*where, "item"))
+    if where is None:
+        return False
+    if not entry.target_digest and not took_tables(ledger.scopes()):
+        return True
+    return any(other.state in OPEN for other in ledger.at_target(*where, "item"))
 
 
 def _is_by_a_service(ledger: Ledger, entry: Entry) -> bool:

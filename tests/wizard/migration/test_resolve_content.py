@@ -360,10 +360,12 @@ def test_a_share_whose_row_is_still_to_be_rekeyed_is_not_missing_before_apply(st
          "appId": s(f"{ANN}#amplify-shares"), "data": {"M": {**share, "key": s(f"shares/{share['key']['S']}")}}},
     )  # fmt: skip
     stage.migrate(MAP, "--only", "buckets")  # its row has not had its turn
-    stage.plan()
+    stage.plan(MAP, "--only", "tables")
     early = stage.verify(1)
     assert early["verdicts"].get("missing", 0) == 0
     assert "apply first" in stage.run("migrate", "verify").text
     stage.apply()
     verified = stage.verify()
     assert set(verified["verdicts"]) == {"match"} and verified["changed_since"] == 0
+    stage.cleanup()
+    assert stage.scan(SHARES) == []
