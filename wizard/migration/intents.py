@@ -89,11 +89,11 @@ def _settled(context: Context, entry: Entry) -> Entry:
 def with_archived(context: Context, entry: Entry) -> Entry:
     """The change with the logs that were archived before the run was interrupted: they are undone with it."""
     bucket, known = bucket_name(context.deployment, CONSOLIDATION), list(entry.detail.get("archived", ()))
-    for key, size, etag in entry.detail["archiving"]:
+    for key, size, *etag in entry.detail["archiving"]:
         found = head(context.account, bucket, key)
-        if found is None or any(key == one for one, _ in known):
+        if found is None or any(key == one for one, _ in known) or not etag:  # ledgers of the first versions lack it
             continue
-        if same_object(size, etag, found["ContentLength"], etag_of(found), etags_tell=not under_kms(found)):
+        if same_object(size, etag[0], found["ContentLength"], etag_of(found), etags_tell=not under_kms(found)):
             known.append([key, etag_of(found)])
     if not known:
         return entry
