@@ -201,7 +201,7 @@ def _is_by_a_service(ledger: Ledger, entry: Entry) -> bool:
     where = row_at_target(entry)
     others = [*ledger.at_target(*where, "item"), *ledger.at_target(*where)] if where is not None else []
     ours = (other.id > entry.id and other.state in ("applied", "verified") and other.undoable for other in others)
-    return bool(entry.target_digest or entry.kind == "object") and not any(ours)
+    return bool(entry.target_digest or where is None) and not any(ours)
 
 
 def _is_copied_on(ledger: Ledger, entry: Entry) -> bool:
