@@ -34,7 +34,7 @@ from wizard.migration.content_plan import written_at
 from wizard.migration.entry import Entry
 from wizard.migration.objects import ObjectCopy, ObjectResult, copy_object, object_stands, read_object, verify_object
 from wizard.migration.objects import put_new as put_object
-from wizard.migration.outcome import row_went_through, unclear
+from wizard.migration.outcome import row_went_through, unclear, with_archived
 from wizard.migration.rewrite import holds, put_back, traces
 from wizard.migration.writes import Lost, Write, put_new, read, send, update
 from wizard.text import plain, plural
@@ -250,6 +250,8 @@ def _read_logs(tools: ContentTools, entry: Entry) -> _Read:
 
 def _logs(tools: ContentTools, entry: Entry) -> Prepared:
     """All logs of a task in one row; a log that is gone or cannot be stored keeps its pointer."""
+    if entry.intent:  # a log that changed since may have been archived before a kill, and is not archived again
+        entry = with_archived(tools.account, tools.consolidation, entry)
     found = _read_logs(tools, entry)
     problems = found.problems
     if found.unread:

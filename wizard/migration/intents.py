@@ -14,10 +14,8 @@ from wizard.context import Context
 from wizard.migration.apply_items import finished
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
-from wizard.migration.multipart import under_kms
-from wizard.migration.object_heads import etag_of, head, same_object
 from wizard.migration.objects import ObjectCopy, verify_object
-from wizard.migration.outcome import row_went_through, unclear, went_through
+from wizard.migration.outcome import row_went_through, unclear, went_through, with_archived
 from wizard.migration.states import BATCH, OPEN
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.writes import read
@@ -78,27 +76,14 @@ def _settled(context: Context, entry: Entry) -> Entry:
         # A row of versions may be written and its PDF not yet: apply goes on with it, rollback puts it back.
         return open_again if check.verdict == "missing" and entry.action != "disclosures" else entry
     if entry.detail.get("archiving"):
-        entry = with_archived(context, entry)
+        entry = with_archived(account, bucket_name(context.deployment, CONSOLIDATION), entry)
+        if entry.detail.get("archived"):
+            entry = entry.becomes("failed", "interrupted while its logs were archived")
         open_again = replace(entry, intent=False)
     made = row_went_through(account, entry)
     if made is None:
         return unclear(entry)
     return entry.becomes("verified", note, intent=False) if made else open_again
-
-
-def with_archived(context: Context, entry: Entry) -> Entry:
-    """The change with the logs that were archived before the run was interrupted: they are undone with it."""
-    bucket, known = bucket_name(context.deployment, CONSOLIDATION), list(entry.detail.get("archived", ()))
-    for key, size, *etag in entry.detail["archiving"]:
-        found = head(context.account, bucket, key)
-        if found is None or any(key == one for one, _ in known) or not etag:  # ledgers of the first versions lack it
-            continue
-        if same_object(size, etag[0], found["ContentLength"], etag_of(found), etags_tell=not under_kms(found)):
-            known.append([key, etag_of(found)])
-    if not known:
-        return entry
-    note = "interrupted while its logs were archived"
-    return entry.becomes("failed", note, detail={**entry.detail, "archived": known, "was_made": True})
 
 
 def object_beside(context: Context, entry: Entry) -> ObjectCopy | None:

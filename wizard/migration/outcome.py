@@ -11,6 +11,8 @@ from dataclasses import replace
 from wizard.aws import Account
 from wizard.catalog.tables import BY_KEY
 from wizard.migration.entry import Entry
+from wizard.migration.multipart import under_kms
+from wizard.migration.object_heads import etag_of, head, same_object
 from wizard.migration.read_ahead import Read
 from wizard.migration.rewrite import Change, holds
 from wizard.migration.scan import unmarked
@@ -60,6 +62,20 @@ def row_went_through(account: Account, entry: Entry) -> bool | None:
     if entry.detail.get("created"):
         return None if row is not None else False
     return bool(entry.written and row) and _held(entry.written, row)
+
+
+def with_archived(account: Account, bucket: str, entry: Entry) -> Entry:
+    """The change with those logs on record that an interrupted run had archived in `bucket`: they are undone with it."""
+    known = list(entry.detail.get("archived", ()))
+    for key, size, *etag in entry.detail.get("archiving", ()):
+        if any(key == one for one, _ in known) or not etag:  # ledgers of the first versions lack it
+            continue
+        found = head(account, bucket, key)
+        if found is not None and same_object(
+            size, etag[0], found["ContentLength"], etag_of(found), etags_tell=not under_kms(found)
+        ):
+            known.append([key, etag_of(found)])
+    return replace(entry, detail={**entry.detail, "archived": known, "was_made": True}) if known else entry
 
 
 def unclear(entry: Entry) -> Entry:

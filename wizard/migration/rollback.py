@@ -22,12 +22,12 @@ from wizard.lease import exclusive
 from wizard.migration.apply_content import KEY
 from wizard.migration.entry import Entry, encode_key
 from wizard.migration.giving_back import give_back
-from wizard.migration.intents import as_they_stand, object_beside, settle, with_archived
+from wizard.migration.intents import as_they_stand, object_beside, settle
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import delete_copy, delete_written, verify_object
 from wizard.migration.order import backwards
 from wizard.migration.origins import GONE, Origin, missing, origins_of
-from wizard.migration.outcome import is_spent
+from wizard.migration.outcome import is_spent, with_archived
 from wizard.migration.read_ahead import Read
 from wizard.migration.recorded import recorded
 from wizard.migration.rewrite import Change, holds, put_back
@@ -403,7 +403,7 @@ def _objects_of_content(context: Context, entry: Entry, dry_run: bool) -> str:
     """Undo what was written beside a row: archived logs, an artifact too large for a row, a PDF. Why it is left, or ""."""
     account, consolidation = context.account, bucket_name(context.deployment, CONSOLIDATION)
     if entry.intent and entry.detail.get("archiving"):
-        entry = with_archived(context, entry)
+        entry = with_archived(account, consolidation, entry)
     for key, etag in entry.detail.get("archived", ()):
         if delete_written(account, consolidation, key, etag, dry_run=dry_run).state != "deleted":
             return f"{plain(key, 120)} was written again since it was archived; it is left"

@@ -86,6 +86,29 @@ def test_what_a_service_puts_where_a_killed_run_was_to_archive_is_not_taken_for_
     assert len(theirs) == 2 and objects_of(logged) == seeded
 
 
+def test_a_log_that_was_archived_before_a_kill_and_then_written_again_is_undone_all_the_same(logged: Stage) -> None:
+    logged.plan()
+    context, files, puts = logged.context(), objects_of(logged), []
+
+    def die_at_the_second(**_: Any) -> None:
+        puts.append(1)
+        if len(puts) == 2:
+            raise Killed
+
+    context.account.client("s3").meta.events.register_first("before-call.s3.PutObject", die_at_the_second)
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+    (archived,) = objects_of(logged).keys() - files.keys()
+    name = archived.rpartition("/")[2]
+    logged.aws.client("s3").put_object(
+        Bucket="amplify-v6-agent-loop-dev-scheduled-tasks-logs", Key=f"{ANN}/t/logs/{name}", Body=b"{}"
+    )
+    files = {key: one for key, one in objects_of(logged).items() if key != archived}
+    assert logged.run("migrate", "apply").code in (0, 3)
+    assert logged.run("rollback").code == 0
+    assert objects_of(logged) == files
+
+
 @pytest.mark.parametrize("then", ["apply", "plan", "rollback"])
 def test_killed_after_the_row_and_before_that_is_on_record(logged: Stage, then: str) -> None:
     seeded, files = logged.dump(), objects_of(logged)
