@@ -10,7 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from botocore.session import Session
+from botocore.loaders import create_loader
+from botocore.regions import EndpointResolver
 
 from wizard.aws import Account
 from wizard.context import Context
@@ -140,7 +141,7 @@ def start_demo(
 
 def _check_names(deployment: Deployment) -> None:
     """Raises BadInput where an account could not hold the deployment."""
-    if deployment.region not in Session().get_available_regions("dynamodb"):
+    if deployment.region not in _regions():
         raise BadInput(f"--region {deployment.region!r} is no region of AWS, like us-east-1.")
     longest = max((bucket.name(deployment) for bucket in BUCKETS), key=len)
     if len(longest) > BUCKET_NAME:
@@ -148,6 +149,16 @@ def _check_names(deployment: Deployment) -> None:
             f"--dep-name and --stage are too long together: a bucket would be {longest}, and {BUCKET_NAME} characters are"
             " allowed."
         )
+
+
+def _regions() -> set[str]:
+    """The regions of AWS by botocore's data; a session would look for the profile of the environment."""
+    known = EndpointResolver(create_loader().load_data("endpoints"))
+    return {
+        region
+        for partition in known.get_available_partitions()
+        for region in known.get_available_endpoints("dynamodb", partition)
+    }
 
 
 def _write_command(folder: Path) -> Path:

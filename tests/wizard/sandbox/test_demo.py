@@ -48,11 +48,10 @@ def test_a_taken_port_is_one_clear_sentence():
 
 def test_the_command_says_how_to_reach_it_and_ends_with_ctrl_c(tmp_path):
     script = (
-        "import argparse, json, signal\n"
+        "import json, signal\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell hands it down as ignored\n"
-        "from wizard.commands import sandbox\n"
-        "parser = argparse.ArgumentParser(); sandbox.add(parser.add_subparsers(), argparse.ArgumentParser(add_help=False))\n"
-        "arguments = parser.parse_args(['sandbox', '--users', '2'])\n"
+        "from wizard.cli import build_parser\n"
+        "arguments = build_parser().parse_args(['sandbox', '--users', '2'])\n"
         "print(json.dumps(dict(arguments.run(arguments, None).details)))\n"
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
