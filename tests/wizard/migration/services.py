@@ -343,6 +343,10 @@ class Services:
             for extra in ([], others)
             for writes in ([*extra, *own], [*own, *extra], _since_deleted(own), [*extra, *_since_deleted(own)])
         ]
+        twins = [_at(dump, other) for other in self._group[place] - {place}]
+        if place in self._old and any(twin is not None and twin.get("active") == n(1) for twin in twins):
+            # A task that a service switched on before it was moved is on in its copy, and off here.
+            candidates += [{**one, "active": n(0)} for one in candidates if one is not None and "active" in one]
         if any(one.kind == "delete" for one in (*own, *others)):
             candidates.append(None)
         return _fits(found, candidates)
