@@ -275,9 +275,16 @@ class Services:
             aside = [path.read_text() for path in (folder / "backups").glob("not-put-back-*")]
             text = f"{dump} {ledger.taken()} {aside}"
         lost = {token: place for token, place in self.tokens.items() if token not in text}
-        if cleaned:
-            lost = {token: place for token, place in lost.items() if not self._merges(self._group[place])}
+        lost = {
+            token: place
+            for token, place in lost.items()
+            if not ((cleaned or self._was_permission(place, token)) and self._merges(self._group[place]))
+        }
         assert not lost, {token: (place, self.wrote[place]) for token, place in lost.items()}
+
+    def _was_permission(self, place: Place, token: str) -> bool:
+        """Whether a token was a permission: of two the stronger stays, and this is none that is known."""
+        return any(one.path == ("permission_level",) and token in str(one.value) for one in self.wrote[place])
 
     def _merges(self, group: set[Place]) -> bool:
         created = (place for place in group if any(one.kind == "create" for one in self.wrote.get(place, ())))
