@@ -23,11 +23,12 @@ from botocore.client import BaseClient
 from botocore.config import Config
 
 from wizard.answers import refuse_broken_answers
-from wizard.aws_errors import AWS_ERRORS, EXPIRED, UNKNOWN_KEY, WITHOUT_CODE, code_of, explain
+from wizard.aws_errors import AWS_ERRORS, EXPIRED, UNKNOWN_KEY, WITHOUT_CODE, code_of
 from wizard.errors import BadInput, Blocked, Failed, MigrateError, NoCredentials
 from wizard.events import Control, Feed, Paused, Question, Resumed
 from wizard.patience import Patience
 from wizard.refusals import hide_what_was_written
+from wizard.renewal import how_to_renew, why_expired
 from wizard.spending import Budget, Costs
 from wizard.text import plain
 
@@ -377,7 +378,7 @@ class Account:
                 raise self._refused
             if generation != self._generation:
                 return
-            text = f"The AWS credentials have expired{_why(error)}. {self._how_to_renew(error)}"
+            text = f"The AWS credentials have expired{why_expired(error)}. {how_to_renew(self._session, error)}"
             if not self.feed.answers:
                 raise Blocked(text) from error
             self.feed.emit(Paused(text))
@@ -388,7 +389,7 @@ class Account:
                     now = session.client("sts", endpoint_url=self.endpoint_url).get_caller_identity()["Account"]
                     break
                 except AWS_ERRORS as still:
-                    text = f"AWS does not take the credentials yet ({code_of(still)}). {self._how_to_renew(still)}"
+                    text = f"AWS does not take the credentials yet ({code_of(still)}). {how_to_renew(self._session, still)}"
             if self._identity is not None and now != self._identity["account"]:
                 self._refused = Failed(
                     f"The renewed credentials are of account {now}, not {self._identity['account']}; nothing more was done."
@@ -401,43 +402,9 @@ class Account:
                 self._generation += 1
             self.feed.emit(Resumed())
 
-    def _how_to_renew(self, error: BaseException) -> str:
-        name = self._session.profile_name
-        option = f" --profile {name}" if name and name != "default" else ""
-        try:
-            credentials = self._session.get_credentials()
-        except botocore.exceptions.BotoCoreError as missing:  # a token that was never there
-            error, credentials = missing, None
-        method = credentials.method if credentials is not None else "sso"
-        if isinstance(error, botocore.exceptions.LoginError):
-            method = "login"
-        elif isinstance(error, botocore.exceptions.CredentialRetrievalError):
-            method = error.kwargs.get("provider", method)
-        command = f"aws sso login{option}"
-        if method == "login":
-            command = f"aws login{option}"
-        elif method == "custom-process":
-            command = "whatever the credential_process of the profile needs, a login for instance"
-        elif method in ("shared-credentials-file", "config-file"):
-            command = f"put the new ones in with `aws configure{option}`, or in ~/.aws/credentials"
-        text = f"Renew them ({command}), then continue."
-        if method == "env":
-            text += (
-                " They come from environment variables, which do not change under a running program: if they cannot be"
-                " made valid again, stop, set new ones and run the same command; it goes on from here."
-            )
-        return text
-
 
 def _is_head(error: BaseException) -> bool:
     return isinstance(error, botocore.exceptions.ClientError) and error.operation_name.startswith("Head")
-
-
-def _why(error: BaseException) -> str:
-    """Why the credentials count as expired: the code of AWS, or what botocore says that could not get any."""
-    if isinstance(error, botocore.exceptions.BotoCoreError):
-        return f", or could not be had: {plain(explain(error), 300).rstrip('.')}"
-    return "" if code_of(error) in WITHOUT_CODE else f" ({code_of(error)})"
 
 
 def _apart() -> botocore.session.Session:

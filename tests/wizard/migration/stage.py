@@ -263,6 +263,17 @@ def die_once_answered(context: Context, operation: str, service: str = "dynamodb
     context.account.client(service).meta.events.register_last(f"after-call.{service}.{operation}", die)
 
 
+def kill_apply(stage: Stage, operation: str, service: str = "dynamodb", *, unsent: bool = False) -> None:
+    """An apply that is killed when AWS has carried out an operation, or `unsent` before it is asked to."""
+    context = stage.context()
+    if unsent:
+        die_at(context, service, operation)
+    else:
+        die_once_answered(context, operation, service)
+    with pytest.raises(Killed):
+        run(context, "migrate", "apply")
+
+
 def die_at(context: Context, service: str, operation: str) -> None:
     """This run is killed as it is about to ask AWS for an operation."""
 

@@ -12,7 +12,18 @@ from botocore.httpsession import URLLib3Session
 from tests.wizard.migration import network
 from tests.wizard.migration.few import WORKFLOWS
 from tests.wizard.migration.few import fill as full
-from tests.wizard.migration.stage import ANN, MAP, Killed, Stage, before, die_at, die_once_answered, n, run, s
+from tests.wizard.migration.stage import (
+    ANN,
+    MAP,
+    Killed,
+    Stage,
+    before,
+    die_once_answered,
+    kill_apply,
+    n,
+    run,
+    s,
+)
 from wizard.aws import is_read
 from wizard.cli import build_parser
 from wizard.migration import apply as applying
@@ -58,10 +69,7 @@ def disclosed(stage: Stage) -> Stage:
 def test_killed_between_a_row_of_versions_and_its_pdf(disclosed: Stage, command: tuple[str, ...]) -> None:
     seeded, files = disclosed.dump(), objects_of(disclosed)
     disclosed.plan()
-    context = disclosed.context()
-    die_at(context, "s3", "CopyObject")
-    with pytest.raises(Killed):
-        run(context, "migrate", "apply")
+    kill_apply(disclosed, "CopyObject", "s3", unsent=True)
     assert disclosed.dump() != seeded, "the row was written"
     if command == ("rollback",):
         assert disclosed.run("rollback").code == 0
@@ -83,10 +91,7 @@ def test_what_a_service_writes_again_of_a_row_of_versions_of_a_killed_run_leaves
 ) -> None:
     (seeded,) = disclosed.scan(VERSIONS)
     disclosed.plan()
-    context = disclosed.context()
-    die_at(context, "s3", "CopyObject")
-    with pytest.raises(Killed):
-        run(context, "migrate", "apply")
+    kill_apply(disclosed, "CopyObject", "s3", unsent=True)
     (row,) = disclosed.scan(VERSIONS)
     disclosed.put(VERSIONS, {**row, "s3_reference": seeded["s3_reference"]})
     disclosed.apply()
@@ -164,10 +169,7 @@ def test_a_large_artifact_whose_answer_was_lost_is_not_forgotten(
 def test_an_update_of_a_killed_run_is_known_although_a_service_wrote_since(stage: Stage) -> None:
     stage.put(KEYS, {"api_owner_id": s("k"), "owner": s(ANN)})
     stage.plan()
-    context = stage.context()
-    die_once_answered(context, "UpdateItem")
-    with pytest.raises(Killed):
-        run(context, "migrate", "apply")
+    kill_apply(stage, "UpdateItem")
     stage.set(KEYS, ("k",), lastAccessed=s("today"))
     assert stage.plan()["changes"] == 0
     stage.verify()
@@ -186,10 +188,7 @@ def test_an_update_of_a_killed_run_is_known_although_other_pointers_of_its_list_
     stage.put(TASKS, {"user": s(ANN), "taskId": s("t"), "active": n(1), "logs": {"L": logs}})
     seeded = stage.dump()
     stage.plan({ANN: ANN})
-    context = stage.context()
-    die_once_answered(context, "UpdateItem")
-    with pytest.raises(Killed):
-        run(context, "migrate", "apply")
+    kill_apply(stage, "UpdateItem")
     assert stage.dump() != seeded
     stage.apply()
     assert [entry.state for entry in stage.entries() if entry.action == "update"] == ["applied"]
@@ -223,10 +222,7 @@ def test_large_items_are_begun_a_few_at_a_time(stage: Stage, monkeypatch: pytest
     monkeypatch.setattr(applying, "PORTION", 1)
     stage.put(KEYS, *({"api_owner_id": s(f"k{number}"), "owner": s(ANN)} for number in range(9)))
     stage.plan()
-    context = stage.context()
-    die_at(context, "dynamodb", "UpdateItem")
-    with pytest.raises(Killed):
-        run(context, "migrate", "apply")
+    kill_apply(stage, "UpdateItem", "dynamodb", unsent=True)
     assert [entry.intent for entry in stage.entries()].count(True) == 1
 
 
@@ -349,10 +345,7 @@ def test_a_row_that_an_earlier_apply_made_is_the_earlier_ones(workflow: Stage, k
 @pytest.mark.parametrize("then", ["rollback", "follow"])
 def test_what_a_service_added_to_a_row_of_a_killed_run_is_kept(workflow: Stage, then: str) -> None:
     workflow.plan()
-    context = workflow.context()
-    die_once_answered(context, "PutItem")
-    with pytest.raises(Killed):
-        run(context, "migrate", "apply")
+    kill_apply(workflow, "PutItem")
     (row,) = workflow.scan(STORAGE)
     theirs = {**row, "added": s("by a service")}
     workflow.put(STORAGE, theirs)
@@ -427,10 +420,7 @@ def test_before_a_rollback_of_a_killed_run_one_is_told_what_it_undoes(stage: Sta
     full(stage)
     seeded = stage.dump()
     stage.plan()
-    context = stage.context()
-    die_once_answered(context, "PutItem")
-    with pytest.raises(Killed):
-        run(context, "migrate", "apply")
+    kill_apply(stage, "PutItem")
     (asked,) = told_before_rollback(stage)
     looked = stage.run("rollback", "--dry-run").document
     done = stage.run("rollback").document
@@ -445,10 +435,7 @@ def test_a_copy_whose_answer_was_lost_is_on_record_whatever_services_do_to_it_or
 ) -> None:
     stage.put(ACCOUNTS, {"user": s(ANN)})
     stage.plan()
-    context = stage.context()
-    die_once_answered(context, "PutItem")
-    with pytest.raises(Killed):
-        run(context, "migrate", "apply")
+    kill_apply(stage, "PutItem")
     stage.set(ACCOUNTS, (ANN if changed == "old" else MAP[ANN],), added=s("by a service"))
     stage.apply(3 if changed == "new" else 0)
     ended = stage.run("rollback")
@@ -481,10 +468,7 @@ def test_an_object_that_stood_before_a_killed_run_began_is_not_taken_back(stage:
     stage.plan()
     theirs = next(entry.target_key for entry in stage.entries() if entry.kind == "object")
     client.put_object(Bucket=consolidation, Key=theirs, Body=b"{}")
-    context = stage.context()
-    die_at(context, "s3", "HeadObject")
-    with pytest.raises(Killed):
-        run(context, "migrate", "apply")
+    kill_apply(stage, "HeadObject", "s3", unsent=True)
     assert stage.run("rollback").code == 0
     assert [one["Key"] for one in client.list_objects_v2(Bucket=consolidation)["Contents"]] == [theirs]
 
@@ -492,10 +476,7 @@ def test_an_object_that_stood_before_a_killed_run_began_is_not_taken_back(stage:
 def test_a_killed_write_in_a_table_that_cannot_be_seen_is_never_called_undone(few: Stage) -> None:
     seeded = few.dump()
     few.plan()
-    context = few.context()
-    die_once_answered(context, "PutItem")
-    with pytest.raises(Killed):
-        run(context, "migrate", "apply")
+    kill_apply(few, "PutItem")
     assert few.dump() != seeded
     blind = few.context()
     refuse(blind, "dynamodb", "GetItem", lambda request: f'"{few.name(ACCOUNTS)}"'.encode() in request.body)
@@ -554,10 +535,7 @@ def test_a_sum_of_which_nothing_tells_whether_it_was_made_is_a_conflict_and_keep
     rows = ({"id": s(user), "accountInfo": s("c"), "dailyCost": n("0.5")} for user in (ANN, MAP[ANN]))
     stage.put(COSTS, *rows)
     stage.plan()
-    context = stage.context()
-    die_once_answered(context, "TransactWriteItems")
-    with pytest.raises(Killed):
-        run(context, "migrate", "apply")
+    kill_apply(stage, "TransactWriteItems")
     for user in (ANN, MAP[ANN]):
         stage.set(COSTS, (user, "c"), dailyCost=n("0.07"))
     stage.apply(3)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.wizard.migration.few import TASKS
-from tests.wizard.migration.stage import ANN, BOB, MAP, Killed, Stage, die_at, die_once_answered, n, run, s
+from tests.wizard.migration.stage import ANN, BOB, MAP, Stage, kill_apply, n, s
 
 KEYS, TAGS, STORAGE = "object-access/api-keys", "lambda/user-tags", "lambda/user-data-storage"
 SHARES, PROMPTS = "lambda/", "agent-loop/agent-event-templates"
@@ -46,14 +46,6 @@ CASES = {
 }  # fmt: skip
 
 
-def killed(stage: Stage, operation: str, *, unsent: bool = False) -> None:
-    """An apply that dies when DynamoDB has carried out an operation, or `unsent` before it is asked to."""
-    context = stage.context()
-    die_at(context, "dynamodb", operation) if unsent else die_once_answered(context, operation)
-    with pytest.raises(Killed):
-        run(context, "migrate", "apply")
-
-
 def undo(stage: Stage, then: str) -> None:
     """Another command takes up what the kill left; the rollback then names it."""
     if then != "rollback":
@@ -74,7 +66,7 @@ def test_a_written_value_that_a_service_changes_before_it_is_on_record_is_listed
     one = CASES[case]
     stage.put(one.table, *one.rows)
     stage.plan()
-    killed(stage, one.operation)
+    kill_apply(stage, one.operation)
     stage.set(one.table, one.written, **one.change)
     undo(stage, then)
     row = stage.get(one.table, *one.written)
@@ -86,7 +78,7 @@ def test_a_row_of_content_that_a_service_changes_before_it_is_on_record_is_liste
     workflow: Stage, then: str
 ) -> None:
     workflow.plan()
-    killed(workflow, "PutItem")
+    kill_apply(workflow, "PutItem")
     (row,) = workflow.scan(STORAGE)
     theirs = {**row, "data": {"M": {"v": n(9)}}}
     workflow.put(STORAGE, theirs)
@@ -100,7 +92,7 @@ def test_settings_that_a_service_changes_before_they_are_on_record_are_newer_and
     stage.create(STORAGE)
     stage.put(SHARES, {"id": s(f"{ANN}/1"), "user": s(ANN), "settings": {"M": {"theme": s("dark")}}})
     stage.plan()
-    killed(stage, "PutItem")
+    kill_apply(stage, "PutItem")
     (row,) = stage.scan(STORAGE)
     theirs = {**row, "data": {"M": {"settings": {"M": {"theme": s("light")}}}}}
     stage.put(STORAGE, theirs)
@@ -112,7 +104,7 @@ def test_a_row_of_content_whose_object_changes_before_it_is_on_record_is_listed_
     workflow: Stage,
 ) -> None:
     workflow.plan()
-    killed(workflow, "PutItem")
+    kill_apply(workflow, "PutItem")
     client = workflow.aws.client("s3")
     bucket = next(one["Name"] for one in client.list_buckets()["Buckets"] if "templates" in one["Name"])
     client.put_object(Bucket=bucket, Key=f"{ANN}/w.json", Body=b'{"templateId": "other"}')
@@ -126,7 +118,7 @@ def test_what_a_service_writes_beside_what_a_killed_run_wrote_or_was_to_write_hi
 ) -> None:
     stage.put(KEYS, {"api_owner_id": s("k"), "owner": s(ANN)})
     stage.plan()
-    killed(stage, "UpdateItem", unsent=when == "before")
+    kill_apply(stage, "UpdateItem", unsent=when == "before")
     stage.set(KEYS, ("k",), beside=THEIRS)
     assert stage.run("rollback").code == 0
     assert stage.get(KEYS, "k") == {"api_owner_id": s("k"), "owner": s(ANN), "beside": THEIRS}
@@ -136,7 +128,7 @@ def test_an_item_that_a_service_puts_where_a_killed_run_was_to_copy_is_no_copy_f
     ours, theirs = ({"user": s(user), "tag": s("t"), "prompt": s(user)} for user in (ANN, MAP[ANN]))
     stage.put(PROMPTS, ours)
     stage.plan()
-    killed(stage, "PutItem", unsent=True)
+    kill_apply(stage, "PutItem", unsent=True)
     stage.put(PROMPTS, theirs)
     stage.plan()
     stage.apply()
@@ -154,10 +146,7 @@ def test_an_object_of_a_killed_run_is_ours_or_listed_whatever_a_service_writes_n
     s3 = stage.aws.client("s3")
     s3.put_object(Bucket=chats, Key=f"{ANN}/c", Body=b"first")
     stage.plan()
-    context = stage.context()
-    die_once_answered(context, "CopyObject", "s3")
-    with pytest.raises(Killed):
-        run(context, "migrate", "apply")
+    kill_apply(stage, "CopyObject", "s3")
     written = {"old": (chats, f"{ANN}/c"), "new": (home, "conversations/a-100/c")}[changed]
     s3.put_object(Bucket=written[0], Key=written[1], Body=b"by a service")
     undo(stage, then)
@@ -167,7 +156,7 @@ def test_an_object_of_a_killed_run_is_ours_or_listed_whatever_a_service_writes_n
 def test_what_an_operator_resolved_is_still_undone_where_it_is_ours(stage: Stage) -> None:
     stage.put(KEYS, {"api_owner_id": s("k"), "owner": s(ANN), "delegate": s(BOB)})
     stage.plan()
-    killed(stage, "UpdateItem")
+    kill_apply(stage, "UpdateItem")
     stage.set(KEYS, ("k",), owner=THEIRS)
     stage.plan()
     (change,) = stage.entries()
