@@ -41,6 +41,7 @@ from wizard.migration.pointed import Pointed
 from wizard.migration.read_ahead import ReadAhead
 from wizard.migration.recorded import recorded
 from wizard.migration.show import shown
+from wizard.migration.spent_rows import STANDING, remove_standing
 from wizard.migration.states import BATCH
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.writes import Lost, NotPutBack, read, send
@@ -78,7 +79,8 @@ def apply_plan(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
             return _Run(context, ledger, dry_run=True).all()
     with Ledger(context.workspace.ledger) as ledger:
         run = _Run(context, ledger)
-        if not ledger.select(("planned", "failed"), limit=1) and not ledger.taken():
+        spent = ledger.select(where=STANDING, limit=1)
+        if not ledger.select(("planned", "failed"), limit=1) and not ledger.taken() and not spent:
             remove_left(context)
             return run.summary()
         with exclusive(context):
@@ -113,6 +115,8 @@ class _Run:
         carry = {"object": self._objects, "content": self._content, "item": self._items}
         for kind, rows in phases(self.ledger.counts("row", "kind = 'item' AND state IN ('planned', 'failed')")):
             self._phase(kind, rows, carry[kind])
+        if not self.dry_run:
+            remove_standing(self.context, self.ledger)
         return self.summary()
 
     def summary(self) -> dict[str, Any]:
@@ -125,6 +129,7 @@ class _Run:
             "conflicts": [shown(entry) for entry in self.ledger.select(("conflict",), limit=200)],
             "failed": [shown(entry) for entry in self.ledger.select(("failed",), limit=200)],
             "still_to_put_back": self.ledger.still_to_put_back(),
+            "still_to_remove": self.ledger.records(STANDING),
         }
 
     def _phase(self, kind: str, rows: Sequence[str], carry: Callable[[Iterator[list[Entry]]], Iterator[Entry]]) -> None:
@@ -427,9 +432,10 @@ def _may_be_made(error: BaseException) -> bool:
 
 
 def code(summary: Mapping[str, Any]) -> int:
-    """The exit status of an apply: 3 with conflicts, 1 with failures or what is still to be put back, else 0."""
+    """The exit status of an apply: 3 with conflicts, 1 with failures or what is still to be put back or removed, else 0."""
     states = summary["states"]
-    return 3 if states.get("conflict") else 1 if states.get("failed") or summary["still_to_put_back"] else 0
+    open_still = states.get("failed") or summary["still_to_put_back"] or summary["still_to_remove"]
+    return 3 if states.get("conflict") else 1 if open_still else 0
 
 
 def text(summary: Mapping[str, Any]) -> str:
@@ -442,5 +448,7 @@ def text(summary: Mapping[str, Any]) -> str:
     ]
     if back := summary["still_to_put_back"]:
         left.append(f"{plural(len(back), 'item')} still to be put back")
+    if spent := summary["still_to_remove"]:
+        left.append(f"{plural(spent, 'old row')} of a sum, at zero, still to be removed")
     kept = f"; {states['kept']:,} kept as they are (`migrate show --state kept` says why)" if states.get("kept") else ""
     return f"{plural(summary['done'], 'change')} made; {', '.join(left) or 'nothing is left'}{kept}"

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from wizard.aws import Account
-from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.catalog.model import Ids, Table
 from wizard.catalog.tables import BY_KEY
-from wizard.errors import MigrateError
 from wizard.migration.entry import Entry
 from wizard.migration.outcome import is_spent, unclear, went_through
 from wizard.migration.read_ahead import Read
 from wizard.migration.rewrite import Edit, changes, rewrite, traces
 from wizard.migration.scan import switched_on, unmarked
-from wizard.migration.writes import Lost, Write, delete, put_new, read, update
+from wizard.migration.spent_rows import WRITTEN_SINCE, remove_spent
+from wizard.migration.writes import Write, put_new, read, update
 from wizard.wire import Item, digest, item_size, same
 
-log = logging.getLogger(__name__)
-
-_CHANGED = "a service wrote to the old item at that moment: plan and apply again"
 _BESIDE = "another item stands under the new id; this one stays beside it"
 
 # Whether a pointer may change: a text is the value it gets instead of the planned one, a function is asked when needed.
@@ -77,9 +71,9 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness,
         return Prepared(unclear(entry), unseen=entry.action == "add")
     if through:
         if is_spent(entry, source):
-            return Prepared(entry, first=partial(_remove_spent, account, source or {}))
+            return Prepared(entry, first=partial(remove_spent, account, source or {}))
         if entry.action == "add" and source is not None:
-            return Prepared(finished(entry, _CHANGED))
+            return Prepared(finished(entry, WRITTEN_SINCE))
         return Prepared(finished(entry, "was done when the run was interrupted"))
     if source is None:
         return Prepared(entry.becomes("conflict", "the item is gone"))
@@ -91,24 +85,6 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness,
     if entry.action == "refresh" and existing is not None and digest(existing) != entry.detail.get("follows"):
         return Prepared(entry.becomes("conflict", "the item under the new id was changed since the plan"))
     return _move(account, row, ids, entry, source, existing, readiness)
-
-
-def _remove_spent(account: Account, spent: Item, entry: Entry) -> Entry:
-    """Remove an old item whose sums were added to the new one; what a service has put there since stays."""
-    try:
-        delete(account, entry.source_place, BY_KEY[entry.row].key.names, spent)
-    except Lost:
-        with suppress(MigrateError, *AWS_ERRORS):
-            if read(account, entry.source_place, entry.source_key) is None:
-                return entry.becomes("applied", entry.note)
-        return entry.becomes("applied", _CHANGED)
-    except (MigrateError, *AWS_ERRORS) as error:
-        # The sum stands and is recorded, whatever ends the run now: only then can it be undone.
-        log.warning("%s: a summed row, at zero by now, still stands: %s", entry.source_place, explain(error))
-        return entry.becomes(
-            "applied", f"its old item, at zero by now, still stands ({explain(error)}): plan and apply again"
-        )
-    return entry.becomes("applied", entry.note)
 
 
 def _accepting(entry: Entry, readiness: Readiness) -> tuple[Callable[[Edit], Edit | None], list[Edit]]:
@@ -225,7 +201,7 @@ def _move(
         detail={**entry.detail, "created": existing is None, "deactivated": left is not source or was_off},
     )
     if removes:
-        remove = partial(_remove_spent, account, row.spent(source))
+        remove = partial(remove_spent, account, row.spent(source))
         recorded = replace(
             recorded, note=_held_note(held), detail={**recorded.detail, "spent": digest(row.spent(after))}
         )
