@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.wizard.faults import deny
-from tests.wizard.migration.stage import ANN, BOB, Item, Stage, n, run, s
-from tests.wizard.migration.test_outcome import killed
+from tests.wizard.migration.stage import ANN, BOB, Item, Stage, kill_apply, n, run, s
 
 ASSISTANTS, KEYS, ACCOUNTS = "assistants/assistants", "object-access/api-keys", "lambda/accounts"
 HISTORY, STORAGE = "lambda/history-cost-calculations", "lambda/user-data-storage"
@@ -195,7 +194,7 @@ def test_a_share_that_is_changed_under_the_old_id_follows_and_its_row_never_goes
         assert stage.verify(1)["leftovers"]["count"] == 1
     stage.plan()
     if changed.startswith("killed"):
-        killed(stage, "UpdateItem", unsent=changed == "killed before")
+        kill_apply(stage, "UpdateItem", unsent=changed == "killed before")
     if changed == "killed before":
         stage.put(STORAGE, theirs)
         for _ in range(2):  # a later plan takes nothing that was in flight for done
@@ -223,7 +222,7 @@ def test_what_a_service_adds_to_a_row_that_a_killed_run_had_changed_is_never_tak
     stage.migrate()
     stage.put(SHARES, shared(stage, "later"))
     stage.plan()
-    killed(stage, "UpdateItem")
+    kill_apply(stage, "UpdateItem")
     (row,) = stage.scan(STORAGE)
     stage.put(STORAGE, {**row, "read": {"BOOL": True}})
     stage.apply()
