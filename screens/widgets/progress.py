@@ -90,12 +90,12 @@ class ProgressTable(DataTable[Text]):
     def on_resize(self) -> None:
         if self.columns:
             self._fit()
-            self.call_after_refresh(self.scroll_end, animate=False)
 
     def on_mount(self) -> None:
         for label, width in zip(self.COLUMNS, self._widths, strict=True):
             self.add_column(label, key=label, width=width)
         self._fit()
+        self.anchor()  # at its end, where the work is, until someone scrolls
         self.set_interval(1 / 4, self.flush)
 
     def take(self, progress: Progress) -> None:
@@ -130,7 +130,6 @@ class ProgressTable(DataTable[Text]):
                 self._phases[task] = progress.phase
                 if task not in self.rows:
                     self.add_row(*cells, key=task)
-                    self.call_after_refresh(self.scroll_end, animate=False)  # to where the work is
                     continue
                 for label, cell in zip(self.COLUMNS, cells, strict=True):
                     self.update_cell(task, label, cell)

@@ -53,7 +53,7 @@ async def test_what_begins_a_new_phase_stands_where_the_work_is() -> None:
         table.flush()
         table.take(Progress("identities", 1, 9, "records", "cleanup"))
         table.flush()
-        await pilot.pause(0.1)
+        await pilot.pause()
         assert [line.split()[:3] for line in screen_text(app).split("\n") if "cleanup" in line] == [
             ["identities", "cleanup", "1/9"]
         ]
