@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from decimal import Context, Decimal
 
 from wizard.catalog.model import Clash, Item
-from wizard.wire import LARGEST_ITEM, item_size
+from wizard.wire import LARGEST_ITEM, item_size, same
 
 _DIGITS = Context(prec=38)  # DynamoDB's numbers
 
@@ -110,21 +110,21 @@ def newest(*attributes: str, keeps_loser: bool = True) -> Clash:
 
 
 def uniting_logs(rule: Clash) -> Clash:
-    """`rule`, but of two rows of task logs the executions of both stay; where both have one, the winner's.
+    """`rule`, but of two rows of task logs the executions of both stay.
 
-    Where one row has no room for all, the existing one stays as it is and the old one beside it.
+    Where they differ in one, or one row has no room for all, the existing row stays as it is and the old one beside it.
     """
 
-    def united(new: Item, old: Item) -> Item:
+    def unite(new: Item, old: Item) -> Item:
         merged = rule.merge(new, old)
         mine, theirs = _logs(new), _logs(old)
         if mine is None or theirs is None:
             return merged
-        data = merged["data"]["M"]
-        both = {**merged, "data": {"M": {**data, "logs": {"M": {**theirs, **mine, **data["logs"]["M"]}}}}}
-        return both if item_size(both) <= LARGEST_ITEM else dict(new)
+        both = {**merged, "data": {"M": {**merged["data"]["M"], "logs": {"M": {**theirs, **mine}}}}}
+        united = all(same({"": theirs[name]}, {"": mine[name]}) for name in theirs.keys() & mine.keys())
+        return both if united and item_size(both) <= LARGEST_ITEM else dict(new)
 
-    return Clash(united, rule.keeps_loser)
+    return Clash(unite, rule.keeps_loser)
 
 
 def _logs(item: Item) -> Item | None:

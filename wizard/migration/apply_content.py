@@ -18,6 +18,7 @@ from wizard.migration.content import (
     Built,
     LogEntry,
     Origin,
+    TaskLogs,
     artifact_item,
     check_log,
     is_present,
@@ -32,7 +33,15 @@ from wizard.migration.content import (
 )
 from wizard.migration.content_plan import written_at
 from wizard.migration.entry import Entry
-from wizard.migration.objects import ObjectCopy, ObjectResult, copy_object, object_stands, read_object, verify_object
+from wizard.migration.objects import (
+    ObjectCopy,
+    ObjectResult,
+    compare_body,
+    copy_object,
+    object_stands,
+    read_object,
+    verify_object,
+)
 from wizard.migration.objects import put_new as put_object
 from wizard.migration.outcome import row_went_through, unclear, with_archived
 from wizard.migration.rewrite import holds, put_back, traces
@@ -248,6 +257,16 @@ def _read_logs(tools: ContentTools, entry: Entry) -> _Read:
     return found
 
 
+def _set_aside(entry: Entry, found: _Read, logs: TaskLogs) -> None:
+    """Count those among what was not moved whose execution has another log under the new id: they stay in S3."""
+    etags = {key: etag for _, key, _, etag, *_ in entry.detail["sources"]}
+    for source in [key for key, log in zip(found.done, found.logs, strict=True) if log in logs.others]:
+        found.done.remove(source)
+        found.unfit.append([source, etags[source]])
+        why = f"another log of its execution stands under the new id; {plain(source, 200)} stays in S3"
+        found.problems.append(ObjectResult("conflict", why))
+
+
 def _logs(tools: ContentTools, entry: Entry) -> Prepared:
     """All logs of a task in one row; a log that is gone or cannot be stored keeps its pointer."""
     if entry.intent:  # a log that changed since may have been archived before a kill, and is not archived again
@@ -266,6 +285,10 @@ def _logs(tools: ContentTools, entry: Entry) -> Prepared:
     logs = task_logs_item(entry.detail["user"], entry.detail["task"], found.logs, origin, existing)
     if not logs.row.fits:
         return Prepared(entry.becomes("failed", logs.row.warning))
+    _set_aside(entry, found, logs)
+    if not found.done:
+        detail = {**entry.detail, "unfit": found.unfit}
+        return Prepared(entry.becomes("kept", problems[-1].detail, detail=detail))
     if logs.added and row_went_through(tools.account, entry) is None:
         return Prepared(unclear(entry))
     note = f"{plural(len(problems), 'log')} not moved: {problems[0].detail}" if problems else logs.row.warning
@@ -275,7 +298,7 @@ def _logs(tools: ContentTools, entry: Entry) -> Prepared:
     writes: tuple[Write, ...] = ()
     if existing is None:
         writes = (put_new(entry.target_place, logs.row.item, KEY),)
-    elif not logs.added:
+    elif not logs.added or (same(existing, logs.row.item) and not entry.intent and _are_archived(tools, logs.archived)):
         # Of a row of ours the digest of what was written: what a service has added since is then never taken for ours.
         stood = entry.target_digest if created else recorded.target_digest
         return Prepared(recorded.becomes("verified", note or "was there already", target_digest=stood))
@@ -291,6 +314,12 @@ def _logs(tools: ContentTools, entry: Entry) -> Prepared:
     if not writes:
         return Prepared(recorded, first=_then(first, check))
     return Prepared(recorded, writes, first=first, after=check)
+
+
+def _are_archived(tools: ContentTools, archived: Sequence[Archived]) -> bool:
+    """Whether all logs that a row has no room for stand where services look."""
+    found = (compare_body(tools.account, tools.consolidation, one.key, one.body) for one in archived)
+    return all(one.state == "present" for one in found)
 
 
 def _to_archive(tools: ContentTools, entry: Entry, archived: Sequence[Archived]) -> Entry:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from wizard.migration.lzw import safe_compress, safe_uncompress
+from wizard.migration.lzw import is_compressed, safe_compress, safe_uncompress
 from wizard.storage_key import plain_key
 from wizard.wire import LARGEST_ITEM, Item, item_size, number, same
 
@@ -79,11 +79,15 @@ class Archived:
 
 @dataclass(frozen=True)
 class TaskLogs:
-    """A row of task logs, the entries that go to S3 instead, and the execution ids that are new in either."""
+    """A row of task logs, the entries that go to S3 instead, and the execution ids that are new in either.
+
+    `others` are nowhere: another log of the same execution stands, or came first.
+    """
 
     row: Built
     archived: tuple[Archived, ...]
     added: tuple[str, ...]
+    others: tuple[LogEntry, ...]
 
 
 def parse_body(body: bytes) -> Any:
@@ -168,7 +172,18 @@ def task_logs_item(
     is no JSON, and for a row that holds something else.
     """
     standing = _standing_logs(existing) if existing else {}
-    new = [entry for entry in entries if entry.execution_id not in standing]
+    new, others = list[LogEntry](), list[LogEntry]()
+    bodies: dict[str, bytes] = {}
+    for entry in entries:
+        if entry.execution_id in standing:
+            there = _is_log(standing[entry.execution_id], parse_body(entry.body))
+        elif there := entry.execution_id not in bodies:
+            bodies[entry.execution_id] = entry.body
+            new.append(entry)
+        else:
+            there = bodies[entry.execution_id] == entry.body
+        if not there:
+            others.append(entry)
     logs: dict[str, Wire] = dict(standing)
     archived = []
     room = LARGE - _task_logs_row(user, task_id, logs, origin, existing).size
@@ -181,7 +196,7 @@ def task_logs_item(
         else:
             archived.append(Archived(archive_key(user, task_id, entry.execution_id), entry.body))
     row = _task_logs_row(user, task_id, logs, origin, existing)
-    return TaskLogs(row, tuple(archived), tuple(entry.execution_id for entry in new))
+    return TaskLogs(row, tuple(archived), tuple(entry.execution_id for entry in new), tuple(others))
 
 
 def archive_key(user: str, task_id: str, execution_id: str) -> str:
@@ -297,6 +312,17 @@ def _standing_logs(item: Item) -> Mapping[str, Wire]:
     if logs is None:
         raise ValueError("the row that stands there holds no map of logs")
     return logs
+
+
+def _is_log(standing: Wire, details: Any) -> bool:
+    """Whether a row of task logs has this log, as it is or compressed."""
+    if same({"": standing}, {"": to_wire(details, _LOG_DEPTH)}):
+        return True
+    try:
+        codes = [int(code["N"]) for code in standing["L"]]
+    except (KeyError, ValueError):
+        return False
+    return is_compressed(codes) and bool(safe_uncompress(codes) == details)
 
 
 def _smaller(details: Any) -> Wire:

@@ -265,10 +265,16 @@ def put_new(account: Account, bucket: str, key: str, body: bytes) -> ObjectResul
         if code_of(error) not in _REFUSED:
             return ObjectResult("failed", explain(error))
         repeated = _repeated(error)
+    found = compare_body(account, bucket, key, body)
+    return replace(found, state="copied") if repeated and found.state == "present" else found
+
+
+def compare_body(account: Account, bucket: str, key: str, body: bytes) -> ObjectResult:
+    """Read an object: `present` where it holds this body, `conflict` where another one, `failed` where none was read."""
     try:
-        answer = account.call("s3", "get_object", Bucket=bucket, Key=key, ExpectedBucketOwner=owner)
+        answer = account.call("s3", "get_object", Bucket=bucket, Key=key, ExpectedBucketOwner=account.id)
         if answer["ContentLength"] == len(body) and answer["Body"].read() == body:
-            return ObjectResult("copied" if repeated else "present", "", etag_of(answer), answer.get("VersionId", ""))
+            return ObjectResult("present", "", etag_of(answer), answer.get("VersionId", ""))
         return ObjectResult("conflict", "another object is at the target", etag_of(answer))
     except AWS_ERRORS as error:
         return ObjectResult("failed", explain(error))

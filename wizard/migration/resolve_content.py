@@ -16,7 +16,6 @@ from wizard.migration.apply_content import ContentTools, prepare_content
 from wizard.migration.content import (
     LARGE,
     Origin,
-    archive_key,
     artifact_item,
     oversize_artifact_key,
     parse_body,
@@ -36,7 +35,7 @@ from wizard.wire import digest
 log = logging.getLogger(__name__)
 
 ARTIFACTS = "S3_ARTIFACTS_BUCKET"
-_ONE_OBJECT = ("artifacts", "workflows")  # content whose row is one object
+_OF_MANY = ("shares", "logs")  # content of which one row, or several, may hold what another one brought
 _NO_CONVERSATION = "the shared conversation is missing"
 _AT_ONCE = 25  # rows that are looked at together; each may have 400 KB
 
@@ -99,9 +98,10 @@ class ContentResolver:
     def _settle(self, standing: Sequence[Entry]) -> None:
         """Look at the rows that stand already where content is to go, and decide."""
         account = self.work.context.account
-        self._ahead.take((entry.target_place, entry.target_key) for entry in standing)
-        doubtful = []
-        for entry in standing:
+        doubtful = [entry for entry in standing if entry.action in _OF_MANY]
+        single = [entry for entry in standing if entry.action not in _OF_MANY]
+        self._ahead.take((entry.target_place, entry.target_key) for entry in single)
+        for entry in single:
             decided = self._as_it_stands(entry, self._ahead(account, entry.target_place, entry.target_key))
             if decided is None:
                 doubtful.append(entry)
@@ -170,9 +170,9 @@ class ContentResolver:
         """
         work, present = self.work, entry.detail["sources"]
         known = [exact] if exact else []
-        if not exact and not BY_KEY[entry.row].consists_of:
+        if not BY_KEY[entry.row].consists_of:
             # A row that was copied asks for the same as the old one, whose change may be open, made or settled by hand.
-            known = work.ledger.at_target(entry.target_place, entry.target_key)
+            known += work.ledger.at_target(entry.target_place, entry.target_key)
         for before in known:
             unchanged = before.detail.get("seen") == entry.detail.get("seen")
             if work.passes_over(before, unchanged and before.detail["sources"] == present):
@@ -181,9 +181,9 @@ class ContentResolver:
                 return True
             done, unfit = before.detail.get("done", ()), before.detail.get("unfit", ())
             covered = all(one.key in done or [one.key, one.etag] in unfit for one in listings)
-            if entry.action in _ONE_OBJECT:  # which services overwrite
-                unchanged = unchanged and before.detail["sources"] == present
-            if before.state in DONE and unchanged and covered and not rival:
+            # Services overwrite objects: of what was moved nothing but the same object is seen to.
+            changed = any(one not in before.detail["sources"] and one[1] in done for one in present)
+            if before.state in DONE and unchanged and covered and not (changed or rival):
                 self._ready(entry, done)
                 return True
         return False
@@ -271,40 +271,25 @@ class ContentResolver:
         except AWS_ERRORS as error:  # apply looks again
             log.warning("%s: what stands there could not be compared: %s", entry.target_place, explain(error))
             return entry
-        return entry if prepared.pending else prepared.entry
+        if prepared.pending:
+            return entry
+        unfit = prepared.entry.detail.get("unfit", ())
+        all_stay = bool(unfit) and len(unfit) == len(entry.detail["sources"])  # beside the row that stands
+        return prepared.entry.becomes("kept", prepared.entry.note) if all_stay else prepared.entry
 
     def _as_it_stands(self, entry: Entry, existing: Item | None) -> Entry | None:
-        """A content change whose row exists: made by an earlier run, or somebody else's, or a log row to be completed.
+        """A content change whose row exists: made by an earlier run, or somebody else's.
 
         None where only what the row and its source hold tells.
         """
-        if entry.action == "shares":
-            return None
         if existing is None or entry.detail.get("follows") == digest(existing):
             return entry
-        sources = [key for _, key, *_ in entry.detail["sources"]]
-        if entry.action == "logs":
-            standing = existing.get("data", {}).get("M", {}).get("logs", {}).get("M", {})
-            missing = [
-                source
-                for execution, source, _ in entry.detail["logs"]
-                if source in sources and execution not in standing and not self._archived(entry, execution)
-            ]
-            if missing:
-                prepared = prepare_content(self._tools, entry)  # reads what is missing
-                if prepared.pending:
-                    return entry
-                stays = len(prepared.entry.detail.get("unfit", ())) == len(sources)
-                return prepared.entry.becomes("kept", prepared.entry.note) if stays else prepared.entry
-        elif "follows" in entry.detail or not (_is_made_of(existing, entry) or _holds_settings(existing, entry)):
+        if "follows" in entry.detail or not (_is_made_of(existing, entry) or _holds_settings(existing, entry)):
             return None
+        sources = [key for _, key, *_ in entry.detail["sources"]]
         return entry.becomes(
             "verified", "was there already", target_digest=digest(existing), detail={**entry.detail, "done": sources}
         )
-
-    def _archived(self, entry: Entry, execution: str) -> bool:
-        key = archive_key(entry.detail["user"], entry.detail["task"], execution)
-        return self.staging.object(self.work.consolidation, key) is not None
 
 
 def _is_made_of(existing: Item, entry: Entry) -> bool:

@@ -150,8 +150,10 @@ def test_task_logs_are_united_where_one_row_has_room_for_them() -> None:
         return {"entityType": s("scheduled-task-logs"), "createdAt": n(created), "data": {"M": logged}}
 
     rule = uniting_logs(newest("updatedAt", "createdAt"))
-    assert rule.merge(row(1, a="new", b="new"), row(2, b="old", c="old")) == row(2, a="new", b="old", c="old")
-    assert rule.merge(row(2, a="new", b="new"), row(1, b="old", c="old")) == row(2, a="new", b="new", c="old")
+    assert rule.merge(row(1, a="new", b="both"), row(2, b="both", c="old")) == row(2, a="new", b="both", c="old")
+    assert rule.merge(row(2, a="new", b="both"), row(1, b="both", c="old")) == row(2, a="new", b="both", c="old")
+    for older in row(1, b="old", c="old"), row(3, b="old", c="old"):  # else one of two logs of b would be lost
+        assert rule.merge(row(2, a="new", b="new"), older) == row(2, a="new", b="new")
     large = row(1, a="x" * 200_000)
     assert rule.merge(large, row(2, b="x" * 210_000)) == large and rule.keeps_loser
     settings = {"entityType": s("user-settings"), "createdAt": n(2), "data": s("newer")}

@@ -247,3 +247,22 @@ def test_rows_are_accepted_by_dynamodb(aws: Aws) -> None:
     client.put_item(TableName="t", Item=built.item)
     found = client.get_item(TableName="t", Key={"PK": built.item["PK"], "SK": built.item["SK"]})["Item"]
     assert content.is_present(built.item, found)
+
+
+def test_a_log_stands_where_its_execution_has_the_same_compressed_or_not() -> None:
+    body = {"result": "the same text over and over " * 50, "cost": 0.1}
+    packed = content.task_logs_item("u", "t", [log("e", 1, body)], ORIGIN).row.item
+    assert "L" in packed["data"]["M"]["logs"]["M"]["e"]
+    plain = json.loads(json.dumps(packed))
+    plain["data"]["M"]["logs"]["M"]["e"] = content.to_wire(content.parse_body(json.dumps(body).encode()))
+    for standing in packed, plain:
+        assert content.task_logs_item("u", "t", [log("e", 1, body)], ORIGIN, standing).others == ()
+        other = log("e", 1, {**body, "cost": 0.2})
+        result = content.task_logs_item("u", "t", [other], ORIGIN, standing)
+        assert (result.others, result.added, result.row.item) == ((other,), (), standing)
+
+
+@pytest.mark.parametrize("standing", [{"L": [{"N": "1.5"}]}, {"L": [{"N": "97"}, {"N": "300"}]}, {"NULL": True}])
+def test_what_is_no_log_is_another_one(standing: dict[str, Any]) -> None:
+    existing = {"data": {"M": {"logs": {"M": {"e": standing}}}}}
+    assert content.task_logs_item("u", "t", [log("e", 1, "x")], ORIGIN, existing).others == (log("e", 1, "x"),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -108,3 +109,64 @@ def test_logs_that_a_service_writes_under_the_old_id_later_join_those_that_moved
     split.migrate()
     assert stands(split, "amplify-agent-logs", "scheduled-task-logs", "t") == logs("a-100", e1="1", e2="2", e3="3")
     split.cleanup()
+
+
+def put_log(stage: Stage, text: str) -> str:
+    """The log of e1, written again by a service; returns its key."""
+    key = f"{ANN}/t/logs/e1.json"
+    bucket = stage.bucket("agent-loop/scheduled-tasks-logs")
+    stage.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=json.dumps({"out": text}).encode())
+    return key
+
+
+def test_another_log_of_the_same_execution_is_neither_replaced_nor_taken_for_a_copy(split: Stage) -> None:
+    split.put(ROWS, saved("a-100", "amplify-agent-logs", "scheduled-task-logs", "t", logs("a-100", e1="another")))
+    before = split.dump()
+    split.plan()
+    split.apply()
+    split.verify()
+    both = logs("a-100", e1="another", e2="2")
+    assert stands(split, "amplify-agent-logs", "scheduled-task-logs", "t") == both
+    task = split.get(TASKS, "a-100", "t")
+    assert task is not None and task["logs"]["L"][0]["M"]["detailsKey"] == s(put_log(split, "1"))
+    assert split.run("rollback").code == 0 and split.dump() == before
+
+
+@pytest.mark.parametrize("then", ["cleanup", "rollback"])
+def test_a_log_that_is_written_again_after_its_move_is_kept_and_told(split: Stage, then: str) -> None:
+    before = split.dump()
+    split.migrate()
+    key = put_log(split, "written again")
+    split.plan()
+    (kept,) = [entry for entry in split.entries() if entry.state == "kept"]
+    assert (kept.action, kept.detail["unfit"][0][0]) == ("logs", key) and "another log of its execution" in kept.note
+    split.apply()
+    split.verify()
+    assert stands(split, "amplify-agent-logs", "scheduled-task-logs", "t") == logs("a-100", e1="1", e2="2")
+    if then == "cleanup":
+        split.cleanup()
+        return
+    assert split.run("rollback").code == 0 and split.dump() == before
+
+
+def test_of_two_logs_of_one_execution_the_first_moves_and_the_other_keeps_its_pointer(split: Stage) -> None:
+    bucket, key = split.bucket("agent-loop/scheduled-tasks-logs"), f"{ANN}/t/logs/again.json"
+    split.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=b'{"out": "again"}')
+    task = split.get(TASKS, ANN, "t")
+    assert task is not None
+    again = {"M": {"executionId": s("e1"), "detailsKey": s(key)}}
+    split.put(TASKS, {**task, "logs": {"L": [*task["logs"]["L"], again]}})
+    split.migrate()
+    assert stands(split, "amplify-agent-logs", "scheduled-task-logs", "t") == logs("a-100", e1="1", e2="2")
+    moved = split.get(TASKS, "a-100", "t")
+    assert moved is not None and [one["M"].get("detailsKey") for one in moved["logs"]["L"]] == [None, None, s(key)]
+
+
+def test_rows_of_logs_that_differ_in_one_execution_both_stay(split: Stage) -> None:
+    split.migrate()
+    row = saved(ANN, "amplify-agent-logs", "scheduled-task-logs", "t", logs(ANN, e2="another", e3="3"), LATER + 1)
+    split.put(ROWS, row)
+    split.migrate()
+    assert stands(split, "amplify-agent-logs", "scheduled-task-logs", "t") == logs("a-100", e1="1", e2="2")
+    split.cleanup()
+    assert split.get(ROWS, row["PK"]["S"], "t") == row
