@@ -26,8 +26,13 @@ from wizard.workspace import PLANNED_MAP, private_opener
 FORMAT = 1
 _NO_PLAN = "There is no plan yet: run `amplify-migrate migrate plan` first."
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)  # the file itself may be sound
-# Items that a deletion took away although a service had just added to them, until they stand again.
-_TAKEN = "CREATE TABLE IF NOT EXISTS taken (id INTEGER PRIMARY KEY, changes TEXT, place TEXT, names TEXT, item TEXT)"
+# What ledgers of the first versions lack. `taken`: items that a deletion took away although a service had just added to
+# them, until they stand again. `changes_item`: the item that a content change is a part of.
+_ADDED = """
+CREATE TABLE IF NOT EXISTS taken (id INTEGER PRIMARY KEY, changes TEXT, place TEXT, names TEXT, item TEXT);
+CREATE INDEX IF NOT EXISTS changes_item ON changes (source_place, json_remove(source_key, '$.Item.part'))
+  WHERE kind = 'content';
+"""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS plans (
@@ -99,7 +104,7 @@ class Ledger:
         if writable and found == 0:
             self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
         if writable:
-            self._db.execute(_TAKEN)  # ledgers of the first versions lack it
+            self._db.executescript(_ADDED)
 
     def _unusable(self, error: sqlite3.DatabaseError | UnicodeDecodeError) -> Failed | BadInput:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_ROOM:
@@ -341,14 +346,12 @@ class Ledger:
 
     def content_of(self, place: str, key: Item) -> list[Entry]:
         """The content changes that one source item asked for."""
-        with_part = encode_key({**key, "part": {"S": "\0"}}).split('"\\u0000"')[0]
         records = self._db.execute(
-            f"SELECT {COLUMNS} FROM changes WHERE kind = 'content' AND source_place = ? AND substr(source_key, 1, ?) = ?",
-            (place, len(with_part), with_part),
+            f"SELECT {COLUMNS} FROM changes WHERE kind = 'content' AND source_place = ?"
+            " AND json_remove(source_key, '$.Item.part') = ?",
+            (place, encode_key(key)),
         )
-        return [
-            entry for entry in map(from_record, records) if {**entry.source_key, "part": None} == {**key, "part": None}
-        ]
+        return [from_record(record) for record in records]
 
     def counts(self, by: str = "state", where: str = "1") -> dict[str, int]:
         """Number of changes by a column, or by several joined with `||`."""
