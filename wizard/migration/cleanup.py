@@ -29,7 +29,7 @@ from wizard.migration.giving_back import give_back
 from wizard.migration.ledger import Ledger
 from wizard.migration.leftovers import leftovers
 from wizard.migration.objects import delete_source
-from wizard.migration.proofs import is_settled, lost, proofs, why_kept
+from wizard.migration.proofs import is_settled, leads_alone, lost, proofs, why_kept
 from wizard.migration.recorded import recorded
 from wizard.migration.retained import Retained, retained
 from wizard.migration.scan import MARK, unmarked
@@ -75,7 +75,7 @@ def decide(account: Account, ids: Ids, one: Retained) -> Fate:
             return Fate(one, "it was changed since it was copied; plan and apply again")
         if judgement.later and (name := lost(account, ids, first, source)):
             return Fate(one, f"its twin was changed since and has no {plain(name, 120)} any more")
-        return Fate(one, "", source)
+        return Fate(one, leads_alone(account, one), source)
     except AWS_ERRORS as error:
         return Fate(one, f"it could not be read: {explain(error)}")
 

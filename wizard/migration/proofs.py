@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wizard.aws import Account
@@ -17,7 +17,7 @@ from wizard.migration.scan import MARK, unmarked
 from wizard.migration.verify import judge, row_at_target
 from wizard.migration.writes import read
 from wizard.text import plain
-from wizard.wire import Item
+from wizard.wire import Item, canonical
 
 _WAY_OUT = "; `migrate resolve` settles it: `--done` where the new one is right, `--skip` where this one is to stay"
 
@@ -32,6 +32,25 @@ def lost(account: Account, ids: Ids, entry: Entry, source: Item) -> str:
     brought = rewrite(row, unmarked(source), ids).item
     # A merge may have left out what lost against the existing item.
     return _lacks(row.merged(twin, brought) if entry.action == "merge" else brought, twin)
+
+
+def leads_alone(account: Account, one: Retained) -> str:
+    """Why an old item stays that leads to content which was not moved, and whose twin does not; "" for any other."""
+    left = {key: entry.note for entry in _last(one.content).values() for key in _not_moved(entry)}
+    where = row_at_target(one.entries[0]) if left else None
+    twin = canonical((read(account, *where) if where is not None else None) or {})
+    for key, note in sorted(left.items()):
+        if canonical({"": {"S": key}}).removeprefix(b'{"":').removesuffix(b"}") not in twin:
+            return f"it alone leads to {plain(key, 160)}, which was not moved: {plain(note, 200)}{_WAY_OUT}"
+    return ""
+
+
+def _not_moved(entry: Entry) -> set[str]:
+    """Keys of objects that stand beside what stands under the new id."""
+    if entry.state == "resolved":  # of one that was skipped the old item is not even asked about, see `retained.py`
+        return set()
+    beside = entry.detail["sources"] if entry.state == "kept" and entry.detail.get("beside") else ()
+    return {*(key for _, key, *_ in beside), *(key for key, _ in entry.detail.get("unfit", ()))}
 
 
 def why_kept(account: Account, ids: Ids, one: Retained, source: Item) -> str:
@@ -70,10 +89,14 @@ def proofs(one: Retained, source: Item, ids: Ids) -> list[tuple[Move, Entry | No
     With more users in the map a share has another key: the change of the map before proves nothing any more.
     """
     row = BY_KEY[one.entries[0].row]
-    last: dict[tuple[str, str, str], Entry] = {}
-    for entry in sorted(one.entries, key=lambda entry: entry.turn):
-        last[entry.action, entry.detail["part"], encode_key(entry.target_key)] = entry
+    last = _last(one.entries)
     return [(move, last.get(_of_move(move))) for move in moves(row, one.place, source, row.key.names, ids)]
+
+
+def _last(entries: Iterable[Entry]) -> dict[tuple[str, str, str], Entry]:
+    """The last change of each part of an item, by what `_of_move` gives."""
+    turns = sorted(entries, key=lambda entry: entry.turn)
+    return {(entry.action, entry.detail["part"], encode_key(entry.target_key)): entry for entry in turns}
 
 
 def is_settled(entry: Entry) -> bool:

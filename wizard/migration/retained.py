@@ -30,24 +30,35 @@ def _among(names: tuple[str, ...]) -> str:
 _SETTLED = "(state = 'verified' OR state = 'resolved' AND json_extract(detail, '$.by_hand'))"
 _ROW_OF = "row || ' ' || source_place || ' ' || json_remove(source_key, '$.Item.part')"
 # A set that is made once: looked up for each change it would take minutes where much was skipped.
-_SKIPPED = (
-    f"{_ROW_OF} IN (SELECT {_ROW_OF} FROM changes AS one WHERE state = 'resolved' AND kind = 'content'"
-    f" AND NOT coalesce(json_extract(detail, '$.by_hand'), 0) AND {NEWEST.replace('changes.', 'one.')})"
+_SKIPPED_PARTS = (
+    f"SELECT {_ROW_OF} FROM changes AS one WHERE state = 'resolved' AND kind = 'content'"
+    f" AND NOT coalesce(json_extract(detail, '$.by_hand'), 0) AND {NEWEST.replace('changes.', 'one.')}"
 )
+_SKIPPED = f"{_ROW_OF} IN ({_SKIPPED_PARTS})"
+# Of an item that was moved as well, only what stands beside something else still needs the old one.
+_LEADS_ALONE = (
+    f"{_ROW_OF} IN ({_SKIPPED_PARTS}"
+    " AND (json_extract(detail, '$.beside') OR json_array_length(detail, '$.unfit') > 0))"
+)
+_ITEM = f"{_MOVED} AND NOT {_LEADS_ALONE}"
 # The same as a condition of the ledger; source objects are taken only when asked for, and not counted here.
 RETAINED = (
-    f"(state = 'verified' AND kind = 'item' AND {_MOVED} AND NOT {_among(_WITH_STACK)}"
+    f"(state = 'verified' AND kind = 'item' AND {_ITEM} AND NOT {_among(_WITH_STACK)}"
     f" OR {_SETTLED} AND kind = 'content' AND {_among(_OF_CONTENT)} AND NOT {_SKIPPED})"
 )
 
 
 @dataclass(frozen=True)
 class Retained:
-    """One thing that may go: an old item, the row behind several content changes, or a source object."""
+    """One thing that may go: an old item, the row behind several content changes, or a source object.
+
+    `content`: the changes of what an old item points to.
+    """
 
     place: str
     key: Any
     entries: tuple[Entry, ...]
+    content: tuple[Entry, ...] = ()
 
 
 def retained(ledger: Ledger, ids: Ids, objects: bool) -> Iterator[Retained]:
@@ -55,8 +66,11 @@ def retained(ledger: Ledger, ids: Ids, objects: bool) -> Iterator[Retained]:
     rows = ledger.counts("row", "kind = 'item' AND state = 'verified'")
     for row in sorted(rows, key=lambda row: not BY_KEY[row].identities):
         if row not in _WITH_STACK:
-            for batch in ledger.batches(("verified",), BATCH, kinds=("item",), rows=(row,), where=_MOVED):
-                yield from (Retained(entry.source_place, entry.source_key, (entry,)) for entry in batch)
+            for batch in ledger.batches(("verified",), BATCH, kinds=("item",), rows=(row,), where=_ITEM):
+                for entry in batch:
+                    place, key = entry.source_place, entry.source_key
+                    content = tuple(ledger.content_of(place, key)) if BY_KEY[row].content else ()
+                    yield Retained(place, key, (entry,), content)
     seen: set[str] = set()
     # Of what stands beside something else cleanup says why it stays.
     told = f"({_SETTLED} OR state = 'kept' AND json_extract(detail, '$.beside')) AND NOT {_SKIPPED}"

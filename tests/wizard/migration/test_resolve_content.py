@@ -163,6 +163,10 @@ def test_an_artifact_that_no_longer_goes_where_it_was_copied_is_kept_where_it_is
     assert (stage.scan(ROWS), len(s3.list_objects_v2(Bucket=bucket)["Contents"])) == copied
     (kept,) = stage.entries("workspace", "kept")
     assert "the content stays where it is" in kept.note
+    assert f"it alone leads to {key}" in stage.cleanup(1)["kept"][0]["why"] and stage.get(ARTIFACTS, ANN)
+    word, gone = ("--skip", 0) if sizes[0] == 10 else ("--done", 1)
+    assert stage.run("migrate", "resolve", str(kept.id), word, "--reason", "seen to").code == 0
+    assert stage.cleanup()["total"] == gone == (stage.get(ARTIFACTS, ANN) is None)
 
 
 def test_settings_follow_until_the_user_saves_newer_ones(stage: Stage, s3: Any) -> None:
@@ -340,7 +344,8 @@ def test_what_another_workspace_moved_counts_only_while_it_holds_what_the_old_on
     stage.verify(**another)
     kept = [entry for entry in stage.entries(**another) if entry.kind == "content"]
     assert [entry.state for entry in kept] == ["kept"] * 3 and stage.scan(ROWS) == before
-    assert len(stage.cleanup(1, **another)["kept"]) == 1 and len(stage.scan(SHARES)) == 1
+    assert len(stage.cleanup(1, **another)["kept"]) == 2  # the row of shares and settings, and that of the template
+    assert len(stage.scan(SHARES)) == 1 and stage.get(FLOWS, ANN, "t")
     for entry in kept:
         words = ("migrate", "resolve", str(entry.id), "--done", "--reason", "the new ones are right")
         assert stage.run(*words, **another).code == 0
