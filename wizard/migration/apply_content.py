@@ -287,7 +287,7 @@ def _logs(tools: ContentTools, entry: Entry) -> Prepared:
         return Prepared(entry.becomes("failed", logs.row.warning))
     _set_aside(entry, found, logs)
     if not found.done:
-        detail = {**entry.detail, "unfit": found.unfit}
+        detail = {**entry.detail, "unfit": found.unfit, "beside": True}
         return Prepared(entry.becomes("kept", problems[-1].detail, detail=detail))
     if logs.added and row_went_through(tools.account, entry) is None:
         return Prepared(unclear(entry))

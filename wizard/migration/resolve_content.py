@@ -275,7 +275,8 @@ class ContentResolver:
             return entry
         unfit = prepared.entry.detail.get("unfit", ())
         all_stay = bool(unfit) and len(unfit) == len(entry.detail["sources"])  # beside the row that stands
-        return prepared.entry.becomes("kept", prepared.entry.note) if all_stay else prepared.entry
+        detail = {**prepared.entry.detail, "beside": True}
+        return prepared.entry.becomes("kept", prepared.entry.note, detail=detail) if all_stay else prepared.entry
 
     def _as_it_stands(self, entry: Entry, existing: Item | None) -> Entry | None:
         """A content change whose row exists: made by an earlier run, or somebody else's.

@@ -36,10 +36,7 @@ _SKIPPED_PARTS = (
 )
 _SKIPPED = f"{_ROW_OF} IN ({_SKIPPED_PARTS})"
 # Of an item that was moved as well, only what stands beside something else still needs the old one.
-_LEADS_ALONE = (
-    f"{_ROW_OF} IN ({_SKIPPED_PARTS}"
-    " AND (json_extract(detail, '$.beside') OR json_array_length(detail, '$.unfit') > 0))"
-)
+_LEADS_ALONE = f"{_ROW_OF} IN ({_SKIPPED_PARTS} AND json_extract(detail, '$.beside'))"
 _ITEM = f"{_MOVED} AND NOT {_LEADS_ALONE}"
 # The same as a condition of the ledger; source objects are taken only when asked for, and not counted here.
 RETAINED = (

@@ -145,6 +145,8 @@ def test_a_log_that_is_written_again_after_its_move_is_kept_and_told(split: Stag
     assert stands(split, "amplify-agent-logs", "scheduled-task-logs", "t") == logs("a-100", e1="1", e2="2")
     if then == "cleanup":
         assert f"it alone leads to {key}" in split.cleanup(1)["kept"][0]["why"] and split.get(TASKS, ANN, "t")
+        assert split.run("migrate", "resolve", str(kept.id), "--skip", "--reason", "seen to").code == 0
+        assert split.cleanup()["total"] == 0 and split.get(TASKS, ANN, "t")  # it stays, and is told no more
         return
     assert split.run("rollback").code == 0 and split.dump() == before
 
