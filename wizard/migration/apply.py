@@ -36,7 +36,7 @@ from wizard.migration.giving_back import give_back
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import copy_objects, taken_targets
 from wizard.migration.order import phases
-from wizard.migration.outcome import APPEARED, is_new, is_spent, unclear, went_through
+from wizard.migration.outcome import APPEARED, had_sums, is_new, is_spent, unclear, went_through
 from wizard.migration.pointed import Pointed
 from wizard.migration.read_ahead import ReadAhead
 from wizard.migration.recorded import recorded
@@ -374,11 +374,12 @@ class _Run:
         """What a lost condition means, by what stands now. Raises what botocore raises."""
         account = self.context.account
         # The answer of a write that was made may be lost, and the client's own repetition refused.
-        if entry.action == "add" and is_spent(entry, read(account, entry.source_place, entry.source_key)):
-            return Result(replace(entry, attempts=entry.attempts + 1, intent=True), again=True)
         if entry.action in ("copy", "add") and entry.kind == "item":
             standing = read(account, entry.target_place, entry.target_key)
             made = standing is not None and digest(standing) == entry.target_digest
+            source = read(account, entry.source_place, entry.source_key) if entry.action == "add" else None
+            if is_spent(entry, source) and (made or had_sums(entry)):
+                return Result(replace(entry, attempts=entry.attempts + 1, intent=True), again=True)
             if made and _source_followed(account, entry):
                 # What stood there before was copied by somebody else: it is right, and not ours to take back. Otherwise
                 # the request was made twice, by the client or on the way, and only the second answer came back.

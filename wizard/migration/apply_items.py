@@ -69,6 +69,8 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness,
     through = went_through(account, entry, source, read)
     if through is None:
         return Prepared(unclear(entry), unseen=entry.action == "add")
+    if entry.action == "add" and entry.undoable:  # another sum would take the place of this record
+        return Prepared(entry.becomes("conflict", "the item that it was added to is gone: plan again"))
     if through:
         if is_spent(entry, source):
             return Prepared(entry, first=partial(remove_spent, account, source or {}))

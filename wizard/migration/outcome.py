@@ -19,7 +19,7 @@ from wizard.migration.scan import unmarked
 from wizard.migration.writes import read
 from wizard.wire import Item, digest, same
 
-_UNSEEN_SUM = (
+UNSEEN_SUM = (
     "a run was interrupted as it summed this, and services wrote since: compare both rows, then `migrate resolve` it"
 )
 APPEARED = "an item appeared under the new key"
@@ -81,7 +81,7 @@ def with_archived(account: Account, bucket: str, entry: Entry) -> Entry:
 def unclear(entry: Entry) -> Entry:
     """A change of which nothing tells any more whether it was made. Of a sum the intent stays: rollback adds by it."""
     if entry.action == "add":
-        return entry.becomes("conflict", _UNSEEN_SUM)
+        return entry.becomes("conflict", UNSEEN_SUM)
     note = APPEARED if entry.detail.get("created") else _CHANGED
     return entry.becomes("conflict", note, intent=False, detail={**entry.detail, "was_made": True})
 
@@ -92,11 +92,17 @@ def is_new(entry: Entry) -> bool:
 
 
 def is_spent(entry: Entry, source: Item | None) -> bool:
-    """Whether the old item of a sum is as the sum left it, to be removed."""
-    if entry.removed is None or source is None:
-        return False
-    spent = BY_KEY[entry.row].spent(entry.removed)
-    return same(source, spent) and not same(source, entry.removed)
+    """Whether the old item of a sum is as the sum left it, to be removed. One that was at zero before is so at any time."""
+    return entry.removed is not None and source is not None and same(source, _spent(entry.removed, entry.row))
+
+
+def had_sums(entry: Entry) -> bool:
+    """Whether the old item of a sum held anything to add up: then one that `is_spent` tells that the sum was made."""
+    return entry.removed is not None and not same(entry.removed, _spent(entry.removed, entry.row))
+
+
+def _spent(item: Item, row: str) -> Item:
+    return BY_KEY[row].spent(item)
 
 
 def _changed(entry: Entry, item: Item) -> bool | None:
@@ -109,13 +115,20 @@ def _changed(entry: Entry, item: Item) -> bool | None:
 
 def _summed(entry: Entry, source: Item | None, target: Item | None) -> bool | None:
     """Of the transaction of a sum, also where services went on with either row."""
-    if source is None or is_spent(entry, source):
+    if source is None or (is_spent(entry, source) and had_sums(entry)):
         return True
-    if entry.removed is None or same(source, entry.removed):
+    if entry.removed is None:
         return False
+    new: bool | None
     if entry.detail.get("created"):
-        return False if target is None else digest(target) == entry.target_digest or None
-    return bool(entry.written) and _held(entry.written, target)  # with nothing to sum nothing was written
+        new = False if target is None else digest(target) == entry.target_digest or None
+    else:
+        new = bool(entry.written) and _held(entry.written, target)  # with nothing to sum nothing was written
+    if not same(source, entry.removed):
+        return new
+    if not had_sums(entry):
+        return new is not False  # an old item at zero tells nothing; on record, rollback undoes or lists it
+    return None if new else False  # a service has spent the same as before, or wrote the new row just so
 
 
 def _held(written: Iterable[Change], item: Item | None) -> bool | None:

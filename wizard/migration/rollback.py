@@ -27,7 +27,7 @@ from wizard.migration.ledger import Ledger
 from wizard.migration.objects import delete_copy, delete_written, verify_object
 from wizard.migration.order import backwards
 from wizard.migration.origins import GONE, Origin, missing, origins_of
-from wizard.migration.outcome import is_spent, with_archived
+from wizard.migration.outcome import UNSEEN_SUM, had_sums, is_spent, went_through, with_archived
 from wizard.migration.read_ahead import Read
 from wizard.migration.recorded import recorded
 from wizard.migration.rewrite import Change, holds, put_back
@@ -300,6 +300,8 @@ def _of_item(account: Account, entry: Entry, read: Read) -> _Undo:
     back = _Undo()
     writes: list[Write] = []
     source = read(account, entry.source_place, entry.source_key)
+    if entry.removed is not None and went_through(account, entry, source, read) is None:
+        return _Undo(left=UNSEEN_SUM)
     if entry.detail.get("created"):
         if target is not None and digest(target) not in (entry.target_digest, entry.detail.get("spent")):
             return _Undo(left=_LEFT)
@@ -320,11 +322,11 @@ def _of_item(account: Account, entry: Entry, read: Read) -> _Undo:
         elif source is None:
             writes.append(put_new(entry.source_place, entry.removed, names))
         elif is_spent(entry, source):
-            writes.append(update(entry.source_place, names, source, entry.removed))
-        elif same(source, entry.removed):
+            writes += [update(entry.source_place, names, source, entry.removed)] if had_sums(entry) else []
+        elif same(source, entry.removed) and not writes:
             pass
         elif writes:
-            # A service went on under the old id: what it spent there and what was there before are added up. In one
+            # A service went on under the old id, be it with as much: what it spent and what was there are added up. In one
             # transaction with the other half, which tells a run that goes on from here whether it was made.
             writes.append(update(entry.source_place, names, source, row.merged(source, entry.removed)))
         elif target is None:
