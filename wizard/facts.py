@@ -75,6 +75,7 @@ class Facts:
                         "undone": whether a rollback of it began,
                         "made": changes that rollback would undo, also where verify found it wrong,
                         "still_to_put_back": items that a deletion took and that do not stand again,
+                        "still_to_remove": old rows of sums, at zero, that apply could not remove,
                         "estimate": {"seconds", "dollars", "basis"} of applying what is planned,
                         "not_in_map": users with data who are not in the map,
                         "unknown_references": paths with old ids that the catalog does not name} or {}

@@ -21,7 +21,7 @@ from wizard.migration.ledger import Ledger
 from wizard.migration.plan import catalog_digest
 from wizard.migration.retained import RETAINED
 from wizard.migration.rewrite import rewrite
-from wizard.migration.states import NEWEST, OPEN, STATES, UNDOABLE, is_undone, last_proof
+from wizard.migration.states import NEWEST, OPEN, SPENT_STANDS, STATES, UNDOABLE, is_undone, last_proof
 from wizard.parallel import each
 from wizard.text import at_minute, plain, plural
 from wizard.wire import Item
@@ -196,7 +196,7 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
         )
         retained = ledger.records(RETAINED)
         made = sum(ledger.counts(where=UNDOABLE).values())
-        back = ledger.still_to_put_back()
+        back, spent = ledger.still_to_put_back(), ledger.records(SPENT_STANDS)
         waiting = ledger.counts("kind", "state IN ('planned', 'failed')")
         unknown = len(ledger.unknown_references())
         unverified = ledger.counts(where=f"state = 'applied' AND {NEWEST}")
@@ -219,7 +219,8 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
         Fact(
             "plan", "attention" if again else "ok", "Plan", f"plan {plan['id']}: {told}", again,
             {"id": plan["id"], "changes": sum(counts.get(state, 0) for state in OPEN), "fresh": fresh, "counts": counts,
-             "undone": undone, "made": made, "still_to_put_back": len(back), "estimate": estimate.of_apply(runs, waiting),
+             "undone": undone, "made": made, "still_to_put_back": len(back), "still_to_remove": spent,
+             "estimate": estimate.of_apply(runs, waiting),
              "not_in_map": (plan["summary"] or {}).get("not_in_map", {}).get("count", 0),
              "unknown_references": unknown},
         ),

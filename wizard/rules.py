@@ -309,7 +309,7 @@ def apply_done(facts: Facts) -> str:
     plan = _mapping(facts, "plan")
     if not plan:
         return ""
-    if plan.get("still_to_put_back"):
+    if plan.get("still_to_put_back") or plan.get("still_to_remove"):
         return ""
     if _nothing_planned(facts) and not something_applied(facts):
         return "a plan over the account finds nothing to change"

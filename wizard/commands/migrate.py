@@ -17,7 +17,7 @@ from wizard.migration.current_plan import open_plan
 from wizard.migration.ledger import Ledger
 from wizard.migration.retained import RETAINED
 from wizard.migration.show import shown
-from wizard.migration.states import STATES
+from wizard.migration.states import SPENT_STANDS, STATES
 from wizard.migration.verify_cleanup import verify_cleanup
 from wizard.second_look import stop_and_think
 from wizard.text import plain, plural
@@ -91,7 +91,8 @@ def add(commands: Subparsers[argparse.ArgumentParser], common: argparse.Argument
 def _before_apply(arguments: argparse.Namespace, context: Context) -> Sequence[str] | None:
     with Ledger(context.workspace.ledger, writable=False) as ledger:
         _, ids = open_plan(context, ledger)
-        count, back = sum(ledger.counts(where="state IN ('planned', 'failed')").values()), _to_put_back(ledger)
+        count = sum(ledger.counts(where="state IN ('planned', 'failed')").values())
+        back = [*_to_put_back(ledger), *_to_remove(ledger)]
     if not count and not back:
         return None
     known = limitations(ids_change=bool(ids.changed))
@@ -137,6 +138,12 @@ def _to_put_back(ledger: Ledger) -> Sequence[str]:
     return (f"{plural(count, 'item')} that a deletion took will be put back.",) if count else ()
 
 
+def _to_remove(ledger: Ledger) -> Sequence[str]:
+    """A line of old rows of sums, at zero, that an apply could not remove."""
+    count = ledger.records(SPENT_STANDS)
+    return (f"{plural(count, 'old row')} of a sum, at zero, will be removed.",) if count else ()
+
+
 def run_plan(arguments: argparse.Namespace, context: Context) -> Outcome:
     """Check the map, then plan. Raises BadInput for a map with errors."""
     user_map = identity_map(context) if arguments.no_id_change else load_map(arguments.csv_file)
@@ -168,6 +175,7 @@ WOULD = {
     "item add": "row{s} of costs added up under the new id",
     "item copy": "row{s} copied under the new id",
     "item merge": "row{s} merged into the row of the new id",
+    "item remove": "old row{s} of sums, at zero, removed",
     "item refresh": "row{s} under the new id brought up to date",
     "item update": "row{s} changed in place",
 }
@@ -213,16 +221,27 @@ def run_verify(arguments: argparse.Namespace, context: Context) -> Outcome:
     return Outcome(code, "\n".join(lines), summary)
 
 
+_NO_STATUS: Mapping[str, Any] = {
+    "plan": None,
+    "states": {},
+    "tables": [],
+    "still_to_put_back": [],
+    "still_to_remove": 0,
+}
+
+
 def run_status(arguments: argparse.Namespace, context: Context) -> Outcome:
     if not context.workspace.ledger.exists():
-        return Outcome(0, "There is no plan yet.", {"plan": None, "states": {}, "tables": [], "still_to_put_back": []})
+        return Outcome(0, "There is no plan yet.", _NO_STATUS)
     with Ledger(context.workspace.ledger, writable=False) as ledger:
         latest, states, tables = ledger.latest_plan(), ledger.counts(), ledger.table_counts()
-        back = ledger.still_to_put_back()
+        back, spent = ledger.still_to_put_back(), ledger.records(SPENT_STANDS)
     header = f"Plan {latest['id']}" if latest else "There is no plan yet."
     lines = [header, *_table_lines(tables), *(f"Still to be put back: {one}" for one in back)]
+    lines += [f"Still to be removed: {plural(spent, 'old row')} of a sum, at zero"] if spent else []
     return Outcome(0, "\n".join(lines), {
         "plan": latest["id"] if latest else None, "states": states, "tables": tables, "still_to_put_back": back,
+        "still_to_remove": spent,
     })  # fmt: skip
 
 

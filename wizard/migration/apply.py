@@ -41,8 +41,8 @@ from wizard.migration.pointed import Pointed
 from wizard.migration.read_ahead import ReadAhead
 from wizard.migration.recorded import recorded
 from wizard.migration.show import shown
-from wizard.migration.spent_rows import STANDING, remove_standing
-from wizard.migration.states import BATCH
+from wizard.migration.spent_rows import remove_standing
+from wizard.migration.states import BATCH, SPENT_STANDS
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.writes import Lost, NotPutBack, read, send
 from wizard.parallel import each, waves
@@ -79,7 +79,7 @@ def apply_plan(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
             return _Run(context, ledger, dry_run=True).all()
     with Ledger(context.workspace.ledger) as ledger:
         run = _Run(context, ledger)
-        spent = ledger.select(where=STANDING, limit=1)
+        spent = ledger.select(where=SPENT_STANDS, limit=1)
         if not ledger.select(("planned", "failed"), limit=1) and not ledger.taken() and not spent:
             remove_left(context)
             return run.summary()
@@ -115,7 +115,9 @@ class _Run:
         carry = {"object": self._objects, "content": self._content, "item": self._items}
         for kind, rows in phases(self.ledger.counts("row", "kind = 'item' AND state IN ('planned', 'failed')")):
             self._phase(kind, rows, carry[kind])
-        if not self.dry_run:
+        if self.dry_run:
+            self.would += Counter({"item remove": self.ledger.records(SPENT_STANDS)})
+        else:
             remove_standing(self.context, self.ledger)
         return self.summary()
 
@@ -129,7 +131,7 @@ class _Run:
             "conflicts": [shown(entry) for entry in self.ledger.select(("conflict",), limit=200)],
             "failed": [shown(entry) for entry in self.ledger.select(("failed",), limit=200)],
             "still_to_put_back": self.ledger.still_to_put_back(),
-            "still_to_remove": self.ledger.records(STANDING),
+            "still_to_remove": self.ledger.records(SPENT_STANDS),
         }
 
     def _phase(self, kind: str, rows: Sequence[str], carry: Callable[[Iterator[list[Entry]]], Iterator[Entry]]) -> None:

@@ -33,6 +33,9 @@ UNDOABLE = (
     f"{MADE} AND (intent = 1 OR written <> '[]' OR removed <> '' OR {_TRACES})"  # without what was found standing
 )
 
+# Of whose sum the old row, at zero by now, could not be removed: the next apply does.
+SPENT_STANDS = "state IN ('applied', 'verified') AND json_extract(detail, '$.spent_stands')"
+
 _PROVING = ("6c", "rollback", "6d")  # steps of which the last tells whether what stands is verified
 
 

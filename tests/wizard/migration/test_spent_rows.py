@@ -13,7 +13,7 @@ from tests.wizard.migration.stage import (
     MAP,
     Killed,
     Stage,
-   
+    before,
     die_at,
     die_once_answered,
     kill_apply,
@@ -22,6 +22,7 @@ from tests.wizard.migration.stage import (
     s,
 )
 from tests.wizard.migration.test_intents import refuse, twice
+from wizard.cli import build_parser
 
 COSTS, HISTORY = "lambda/cost-calculations", "lambda/history-cost-calculations"
 
@@ -111,6 +112,51 @@ def test_a_row_that_holds_as_much_as_before_after_a_kill_does_not_tell_whether_i
     (entry,) = stage.entries()
     words = ("migrate", "resolve", str(entry.id), "--skip", "--reason", "compared")
     assert stage.run(*words).code == 0 and stage.run("rollback").code == 0
+
+
+@pytest.mark.parametrize("then", ["denied", "taken"])
+def test_what_a_service_adds_to_a_standing_row_as_it_goes_is_never_lost(stage: Stage, then: str) -> None:
+    stage.put(COSTS, cost(ANN, "0.5"))
+    stage.plan()
+    run(deny_deletion(stage), "migrate", "apply")
+    context, hourly = stage.context(), {"L": [n("0.3")]}
+    before(context, "DeleteItem", lambda _: stage.set(COSTS, (ANN, "c"), hourlyCost=hourly))
+    if then == "denied":
+        refuse(context, "dynamodb", "PutItem", lambda request: b"cost-calculations" in request.body)
+    else:
+        before(context, "PutItem", lambda _: stage.put(COSTS, cost(ANN, "0.1")))
+    ended = run(context, "migrate", "apply")
+    assert (ended.code, len(ended.document["still_to_put_back"]), ended.document["still_to_remove"]) == (1, 1, 0)
+    stage.apply()
+    if then == "taken":
+        found = stage.run("report").document["report"]["findings"]
+        assert any("another item stands at" in one["text"] for one in found)
+        return
+    assert (stage.get(COSTS, ANN, "c") or {})["hourlyCost"] == hourly
+    stage.plan()
+    stage.apply()
+    stage.verify()
+    assert stage.scan(COSTS) == [cost(MAP[ANN], "0.5", hourlyCost=hourly)]
+
+
+def test_a_standing_row_is_told_and_asked_for_before_it_goes(stage: Stage) -> None:
+    def asked() -> list[str] | None:
+        arguments = build_parser().parse_args(["migrate", "apply"])
+        told = arguments.announce(arguments, stage.context())
+        return None if told is None else list(told)
+
+    stage.put(COSTS, cost(ANN, "0.5"))
+    stage.plan()
+    run(deny_deletion(stage), "migrate", "apply")
+    assert "1 old row of a sum, at zero, will be removed." in (asked() or [])
+    dry, status = stage.run("migrate", "apply", "--dry-run"), stage.run("migrate", "status")
+    assert "1 old row of sums, at zero, removed" in dry.text and dry.document["would"] == {"item remove": 1}
+    assert status.document["still_to_remove"] == 1 and "Still to be removed: 1 old row of a sum" in status.text
+    stage.verify(1)
+    assert stage.run("cleanup", "apply").code == 3
+    stage.apply()
+    assert asked() is None
+    stage.verify()
 
 
 def test_the_amount_of_a_sum_is_on_record_also_where_its_new_row_is_gone(stage: Stage) -> None:
