@@ -40,6 +40,7 @@ from wizard.migration.outcome import APPEARED, had_sums, is_new, is_spent, uncle
 from wizard.migration.pointed import Pointed
 from wizard.migration.read_ahead import ReadAhead
 from wizard.migration.recorded import recorded
+from wizard.migration.replaced import with_replaced
 from wizard.migration.show import shown
 from wizard.migration.spent_rows import remove_standing
 from wizard.migration.states import BATCH, SPENT_STANDS
@@ -54,7 +55,6 @@ log = logging.getLogger(__name__)
 SLICE = 50  # objects that one task copies
 PORTION = 4 * 2**20  # bytes of items that are prepared before they are written; lists of numbers take fifty times that
 TRIES = 5  # of a change whose condition fails because a service writes at the same time
-_REPLACED = "a newer row of the same key took its place"
 
 Wait = tuple[str, Ready]  # why a change cannot be made unless what it waits for is there
 
@@ -154,7 +154,7 @@ class _Run:
 
     def _save(self, results: Sequence[Entry]) -> None:
         if not self.dry_run:
-            self.ledger.save(results)
+            self.ledger.save(with_replaced(self.ledger, results))
         for entry in results:
             if entry.state in ("conflict", "failed"):
                 log.warning("%s: %s: %s", entry.target_place, entry.state, plain(entry.note, 300))
@@ -305,7 +305,7 @@ class _Run:
                     names = BY_KEY[result.entry.row].key.names
                     log.error("%s: %s", result.entry.source_place, result.entry.note)
                     self.ledger.add_taken([result.entry.id], result.entry.source_place, names, result.taken)
-            self._save([*final, *self._losers(final)])
+            self._save(final)
         yield from final
         again += [result.entry for result in results if result.again]
         for result in results:
@@ -322,22 +322,6 @@ class _Run:
 
     def _each(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
         return each(function, tasks, workers=self._workers, control=self.context.control)
-
-    def _losers(self, results: Sequence[Entry]) -> list[Entry]:
-        """Changes of ours whose content a later one of the same target has replaced: their old items are no copies."""
-        lost = []
-        for entry in results:
-            clash = (
-                BY_KEY[entry.row].clash if entry.kind == "item" and entry.action == "merge" and entry.written else None
-            )
-            if clash is not None and clash.keeps_loser and entry.state == "applied":
-                others = self.ledger.at_target(entry.target_place, entry.target_key, "item")
-                lost += [
-                    other.becomes("kept", _REPLACED, detail={**other.detail, "was_made": True})
-                    for other in others
-                    if other.id != entry.id and other.state in ("applied", "verified") and other.moves
-                ]
-        return lost
 
     def _ours(self, entry: Entry) -> bool:
         """Whether another change of ours wrote the target, as when two spellings of one key become the same."""

@@ -16,6 +16,7 @@ from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import ObjectCopy, verify_object
 from wizard.migration.outcome import row_went_through, unclear, went_through, with_archived
+from wizard.migration.replaced import with_replaced
 from wizard.migration.states import BATCH, OPEN
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.writes import read
@@ -29,7 +30,7 @@ def settle(context: Context, ledger: Ledger) -> int:
     done = 0
     for settled in as_they_stand(context, ledger):
         done += sum(entry.state in ("applied", "verified") for entry in settled)
-        ledger.save(settled)
+        ledger.save(with_replaced(ledger, settled))
     return done
 
 
