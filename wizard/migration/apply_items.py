@@ -14,7 +14,7 @@ from wizard.catalog.tables import BY_KEY
 from wizard.migration.entry import Entry
 from wizard.migration.outcome import is_spent, unclear, went_through
 from wizard.migration.read_ahead import Read
-from wizard.migration.rewrite import Edit, changes, rewrite, traces
+from wizard.migration.rewrite import Change, Edit, changes, rewrite, traces
 from wizard.migration.scan import switched_on, unmarked
 from wizard.migration.spent_rows import WRITTEN_SINCE, remove_spent
 from wizard.migration.writes import Write, put_new, read, update
@@ -176,6 +176,7 @@ def _move(
         return Prepared(entry.becomes("conflict", "a planned value was changed since the plan"))
     key_names = row.key.names
     after: Item
+    unkept: list[str] = []
     if existing is None or entry.action == "copy":  # a copy goes nowhere else: where an item has appeared it is refused
         after, writes = rewritten.item, [put_new(entry.target_place, rewritten.item, key_names)]
         written = ()
@@ -183,6 +184,7 @@ def _move(
         after = rewritten.item if entry.action == "refresh" else row.merged(existing, rewritten.item)
         writes = [update(entry.target_place, key_names, existing, after)] if changes(existing, after) else []
         written = _kept(row, existing, after)
+        unkept = sorted({one.path[0] for one in traces(existing, after) if _replaces_secret(row, one)})
     left = source
     was_off = bool(entry.detail.get("was_made") and entry.detail.get("deactivated"))  # rollback switches it on again
     removes = entry.action == "add"
@@ -200,7 +202,12 @@ def _move(
         target_digest=digest(after),
         written=written,
         removed=source if removes else None,
-        detail={**entry.detail, "created": existing is None, "deactivated": left is not source or was_off},
+        detail={
+            **entry.detail,
+            "created": existing is None,
+            "deactivated": left is not source or was_off,
+            "unkept": unkept,
+        },
     )
     if removes:
         remove = partial(remove_spent, account, row.spent(source))
@@ -237,9 +244,11 @@ def after_is_without(row: Table, existing: Item, after: Item, rewritten: Item) -
 
 def _kept(row: Table, before: Item, after: Item) -> tuple[Any, ...]:
     """The differences that rollback puts back; of secret attributes only what was added."""
-    return tuple(
-        change for change in traces(before, after) if change.before is None or change.path[0] not in row.secret
-    )
+    return tuple(change for change in traces(before, after) if not _replaces_secret(row, change))
+
+
+def _replaces_secret(row: Table, change: Change) -> bool:
+    return change.before is not None and change.path[0] in row.secret
 
 
 def _held_note(held: list[Edit]) -> str:

@@ -341,7 +341,17 @@ def _of_item(account: Account, entry: Entry, read: Read) -> _Undo:
             restored["active"] = {"N": "1"}
         if restored != source:
             writes.append(update(entry.source_place, names, source, restored))
-    return _Undo(made, tuple(writes), emptied, back.restored)
+    return _Undo(made, tuple(writes), emptied, back.restored, _replaced_secrets(entry))
+
+
+def _replaced_secrets(entry: Entry) -> str:
+    """What a merge replaced and the ledger, which holds no secrets, cannot give back; "" for nothing."""
+    names = plain(", ".join(entry.detail.get("unkept", ())), 120)
+    return (
+        f"what it held in {names} before is secret and kept nowhere, so that this stays; all else is undone"
+        if names
+        else ""
+    )
 
 
 def _put_back(entry: Entry, names: tuple[str, ...], target: Item | None) -> _Undo:

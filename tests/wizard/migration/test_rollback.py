@@ -244,6 +244,25 @@ def test_secrets_come_back_although_the_ledger_has_none(stage: Stage) -> None:
     assert b"hidden" not in (stage.folder / "workspace" / "ledger.sqlite").read_bytes()
 
 
+def test_a_secret_that_was_replaced_cannot_come_back_and_is_listed(stage: Stage) -> None:
+    def row(user: str, token: str, at: str) -> Item:
+        return {
+            "user_integration": s(f"{user}/google"),
+            "integrations": {"M": {"drive": s(token)}},
+            "last_updated": s(at),
+        }
+
+    stage.put(OAUTH, row(ANN, "newer", "2"), row("a-100", "older", "1"))
+    stage.migrate()
+    looked, ended = stage.run("rollback", "--dry-run").document, stage.run("rollback")
+    assert (ended.code, ended.document["left"]) == (1, looked["left"])
+    assert "integrations before is secret" in ended.document["left"][0]["why"]
+    assert stage.get(OAUTH, "a-100/google") == row("a-100", "newer", "1")
+    (entry,) = stage.entries()
+    assert stage.run("migrate", "resolve", str(entry.id), "--skip", "--reason", "connected again").code == 0
+    assert stage.run("rollback").code == 0
+
+
 def test_content_and_objects_go_again(stage: Stage) -> None:
     stage.create("lambda/user-data-storage")
     consolidation, share = stage.bucket("lambda/consolidation"), stage.bucket("lambda/share")
