@@ -98,12 +98,14 @@ def highest(attribute: str) -> Clash:
 def newest(*attributes: str, keeps_loser: bool = True) -> Clash:
     """The item that was written later by these attributes wins; else the existing one.
 
-    A loser that is kept stays as a whole where it is; of one that is not, what the winner lacks is filled in.
+    A loser that is kept stays as a whole where it is; of one that is not, what the winner lacks is filled in. The time
+    stays the winner's, whichever attribute has it: by an earlier one of the loser's it would lose to the next.
     """
 
     def rule(new: Item, old: Item) -> Item:
         if later(new, old, attributes):
-            return {**new, **old}
+            dates = next(index for index, name in enumerate(attributes) if name in old)
+            return {**{name: value for name, value in new.items() if name not in attributes[:dates]}, **old}
         return dict(new) if keeps_loser else filled(new, old)
 
     return Clash(rule, keeps_loser)

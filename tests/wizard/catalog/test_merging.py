@@ -142,6 +142,10 @@ def test_the_newer_item_wins_as_a_whole() -> None:
     # Of what was saved again the last time counts, also where the other one never was.
     saved = {"createdAt": n(1), "updatedAt": n(1001), "data": s("saved again")}
     assert rule.merge(saved, newer) == saved and rule.merge(newer, saved) == saved
+    # It keeps its own time, by which it wins against the next one as well.
+    assert rule.merge({**saved, "updatedAt": n(500)}, newer) == newer
+    filled = newest("v", "w", "x", keeps_loser=False).merge({"v": n(1), "x": n(1)}, {"w": n(2)})
+    assert filled == {"w": n(2), "x": n(1)}
 
 
 def test_task_logs_are_united_where_one_row_has_room_for_them() -> None:

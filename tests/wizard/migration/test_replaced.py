@@ -39,6 +39,15 @@ def test_a_row_that_a_newer_one_replaced_is_no_copy_also_after_a_kill(stage: Sta
     assert texts(stage) == {f"{MAP[ANN]}#{APP}": "newer", PLAIN: "older"}
 
 
+def test_rows_that_replace_one_that_was_saved_again_come_to_an_end(stage: Stage) -> None:
+    saved = {**row(f"{MAP[ANN]}#{APP}", 0, "oldest"), "updatedAt": n(1)}
+    stage.put(STORAGE, saved, row(PLAIN, 2, "older"), row(DOUBLED, 3, "newer"))
+    stage.migrate()
+    assert stage.plan()["changes"] == 0
+    stage.cleanup()
+    assert texts(stage) == {f"{MAP[ANN]}#{APP}": "newer", PLAIN: "older"}
+
+
 def test_of_three_rows_the_two_older_ones_are_no_copies(stage: Stage) -> None:
     stage.put(STORAGE, row(f"{MAP[ANN]}#{APP}", 0, "oldest"), row(PLAIN, 1, "older"), row(DOUBLED, 2, "newer"))
     seeded = stage.dump()
