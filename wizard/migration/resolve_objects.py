@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 
 import botocore.exceptions
 
+from wizard.aws_errors import AWS_ERRORS, explain
 from wizard.catalog.buckets import BUCKETS
 from wizard.catalog.model import Ids
 from wizard.errors import Blocked
 from wizard.events import Finding
 from wizard.migration.entry import Entry
-from wizard.migration.listing import deleted_keys, etags_tell
-from wizard.migration.object_heads import same_object
+from wizard.migration.listing import Listed, deleted_keys, etags_tell
+from wizard.migration.object_heads import bodies_equal, same_object
 from wizard.migration.objects import ObjectCopy
 from wizard.migration.plan_buckets import Listings
 from wizard.migration.resolution import DONE, Resolution
 from wizard.text import plain, plural
+
+log = logging.getLogger(__name__)
 
 _DELETED = "somebody deleted it in the consolidation bucket; it is not brought back"
 
@@ -89,7 +93,7 @@ class ObjectResolver:
         self.staging.set_ready(copy.target_bucket, copy.target_key)
         if standing is None:
             work.put(entry)
-        elif same_object(copy.size, copy.etag, standing.size, standing.etag, etags_tell=self._etags_tell(copy)):
+        elif self._is_there(copy, standing, before):
             work.put(entry.becomes("verified", "was there already", target_digest=standing.etag))
         elif before is not None and before.state in DONE:
             note = "a service changed it under the old id after it was copied; the copy is older"
@@ -98,6 +102,24 @@ class ObjectResolver:
             # What stands there was written by newer services: pointers may lead to it.
             note = "another object stands at the target; this one stays beside it"
             work.put(entry.becomes("kept", note, detail={**entry.detail, "stands": True}))
+
+    def _is_there(self, copy: ObjectCopy, standing: Listed, before: Entry | None) -> bool:
+        """Whether the target holds the source. Where ETags cannot tell, of one that was looked at before and has changed, or
+        was found to differ, only the bytes do."""
+        if not same_object(copy.size, copy.etag, standing.size, standing.etag, etags_tell=self._etags_tell(copy)):
+            return False
+        if before is None or copy.etag == standing.etag:
+            return True
+        source = copy.source_bucket, copy.source_key, copy.etag
+        try:
+            return bodies_equal(
+                self.work.context.account, copy.size, source, (copy.target_bucket, copy.target_key, standing.etag)
+            )
+        except AWS_ERRORS as error:
+            log.warning(
+                "%s: %s could not be compared: %s", copy.source_bucket, plain(copy.source_key, 200), explain(error)
+            )
+            return False
 
     def _etags_tell(self, copy: ObjectCopy) -> bool:
         for bucket in (copy.source_bucket, copy.target_bucket):
