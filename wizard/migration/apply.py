@@ -21,6 +21,7 @@ from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.events import Progress
 from wizard.lease import exclusive, remove_left
+from wizard.migration.abandoned import abandoned, abort_abandoned
 from wizard.migration.apply_content import ContentTools, prepare_content
 from wizard.migration.apply_items import (
     Prepared,
@@ -80,7 +81,8 @@ def apply_plan(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
     with Ledger(context.workspace.ledger) as ledger:
         run = _Run(context, ledger)
         spent = ledger.select(where=SPENT_STANDS, limit=1)
-        if not ledger.select(("planned", "failed"), limit=1) and not ledger.taken() and not spent:
+        open_still = ledger.select(("planned", "failed"), limit=1) or ledger.taken() or spent
+        if not open_still and not abandoned(context, ledger):
             remove_left(context)
             return run.summary()
         with exclusive(context):
@@ -119,6 +121,7 @@ class _Run:
             self.would += Counter({"item remove": self.ledger.records(SPENT_STANDS)})
         else:
             remove_standing(self.context, self.ledger)
+            abort_abandoned(self.context, self.ledger)
         return self.summary()
 
     def summary(self) -> dict[str, Any]:

@@ -68,11 +68,11 @@ def copy_parts(
     """Copy `bucket`/`key`, whose HEAD is `source`, to `target` (Bucket, Key, ExpectedBucketOwner), `encrypted` so.
 
     Each part is taken on condition of the source's ETag, the whole is put on condition that nothing stands there.
-    Whatever ends the copy early aborts the upload, so that no unseen parts stay behind and cost. Returns the answer of
+    Whatever ends the copy early aborts the upload, so that no unseen parts stay behind and cost; of a killed run the next
+    one does (`abandoned.py`). Returns the answer of
     CompleteMultipartUpload; raises what botocore raises, and Interrupted.
     """
     owner = account.id
-    _abort_left_behind(account, target)
     upload = account.call(
         "s3", "create_multipart_upload", **target, **_created_with(account, bucket, key, source), **encrypted
     )
@@ -103,24 +103,6 @@ def copy_parts(
             name = {"service": "s3", "operation": "AbortMultipartUpload"}
             account.audit({"time": time.time(), **name, "result": "ok", "Bucket": place["Bucket"], "Key": place["Key"]})
         raise
-
-
-def _abort_left_behind(account: Account, target: Mapping[str, str]) -> None:
-    """Abort what a killed run of ours began for this very key: its parts are unseen and cost money.
-
-    S3 names who began an upload by the ARN that STS tells; one of a service may just be under way.
-    """
-    us = _without_session(account.identity["arn"])
-    bucket, key, owner = target["Bucket"], target["Key"], target["ExpectedBucketOwner"]
-    for page in account.pages("s3", "list_multipart_uploads", Bucket=bucket, Prefix=key, ExpectedBucketOwner=owner):
-        for upload in page.get("Uploads", ()):
-            if upload["Key"] == key and _without_session(upload.get("Initiator", {}).get("ID", "")) == us:
-                account.call("s3", "abort_multipart_upload", **target, UploadId=upload["UploadId"])
-
-
-def _without_session(arn: str) -> str:
-    """The role of an assumed role, whose sessions boto3 names anew for each process."""
-    return arn.rsplit("/", 1)[0] if ":assumed-role/" in arn else arn
 
 
 def _created_with(account: Account, bucket: str, key: str, source: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from wizard.context import Context
 from wizard.errors import Blocked
 from wizard.events import Progress
 from wizard.lease import exclusive
+from wizard.migration.abandoned import abort_abandoned
 from wizard.migration.apply_content import KEY
 from wizard.migration.entry import Entry, encode_key
 from wizard.migration.giving_back import give_back
@@ -184,6 +185,8 @@ class _Run:
             for batch in self.ledger.made_last_first(BATCH, phase):
                 stand = (self._seen.get(entry.id, entry) for entry in batch)
                 self._batch([entry for entry in stand if entry.made])
+        if not self.dry_run:
+            abort_abandoned(self.context, self.ledger)
 
     def _batch(self, batch: list[Entry]) -> None:
         for wave in waves(batch, _places):
