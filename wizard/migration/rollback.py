@@ -335,7 +335,7 @@ def _of_item(account: Account, entry: Entry, read: Read) -> _Undo:
         elif target is None:
             return _Undo(left=_REPLACED)
     elif source is None:
-        return _Undo(left=GONE)
+        return _Undo(left=GONE if target is not None else "both the old one and the new one are gone")
     else:
         restored = unmarked(source)
         if entry.detail.get("deactivated"):

@@ -180,6 +180,8 @@ def test_the_only_item_left_is_never_deleted(full: Stage) -> None:
     document = back(full, 1)
     assert [one["why"] for one in document["left"]] == ["the old one is gone; the new one is left"]
     assert full.get(ACCESS, "o", "b-200") == access("b-200")
+    full.delete(ACCESS, "o", "b-200")
+    assert [one["why"] for one in back(full, 1)["left"]] == ["both the old one and the new one are gone"]
 
 
 def test_after_a_cleanup_it_refuses_and_points_to_the_backups_from_before_the_apply(full: Stage) -> None:
