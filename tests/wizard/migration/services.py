@@ -6,13 +6,10 @@ stood before, and from what the services did to it; not from what the engine mad
 
 from __future__ import annotations
 
-import functools
 import json
 import random
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from decimal import Context, Decimal
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -31,6 +28,7 @@ from tests.wizard.migration.drawn import (
 )
 from tests.wizard.migration.object_services import ObjectServices
 from tests.wizard.migration.stage import Dump, Item, Place, Stage, n, s
+from tests.wizard.migration.wrote import Wrote, again, fits, form, since_deleted, total
 from wizard.aws import is_read
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
@@ -38,51 +36,6 @@ from wizard.wire import canonical, key_of
 
 _NAMING = ("id", "key", "executionId")  # what tells the members of a list apart
 _LOCK = "amplify-migrate#lock"
-_DIGITS = Context(prec=100)  # DynamoDB's are 38
-
-
-@dataclass(frozen=True)
-class Wrote:
-    """One write of a service, as what it does to whatever item stands."""
-
-    kind: str  # "create", "delete", "set", "add" (a member to a list, a set or a map), "spend", "revert"
-    path: tuple[str, ...] = ()
-    value: Any = None  # the item, the value at the path, the member, or the amount
-
-    def on(self, item: Item | None, sums: Collection[str]) -> Item | None:
-        """The item after it; what begins a sum anew is added to one that stands."""
-        if self.kind == "delete":
-            return None
-        if self.kind == "create":
-            return (
-                {**item, **self.value, **{name: _sum(item[name], self.value[name]) for name in sums}}
-                if item
-                else self.value
-            )
-        return None if item is None else {**item, self.path[0]: self._into(item.get(self.path[0]), self.path[1:])}
-
-    def _into(self, value: Any, path: tuple[str, ...]) -> Any:
-        if path:
-            inner = value["M"] if value and "M" in value else {}
-            return {"M": {**inner, path[0]: self._into(inner.get(path[0]), path[1:])}}
-        if self.kind == "spend":
-            return _sum(value, self.value)
-        if self.kind != "add":
-            return self.value
-        if "L" in (value or {}):
-            return {"L": [*value["L"], self.value]}
-        return {"SS": sorted({*(value or {}).get("SS", ()), self.value["S"]})}
-
-
-def _sum(one: Any, other: Any) -> Any:
-    if "L" in one:
-        return {"L": [_sum(*pair) for pair in zip(one["L"], other["L"], strict=True)]}
-    return form({"": n(_DIGITS.add(Decimal(one["N"]), Decimal(other["N"])))})[""]
-
-
-def form(item: Item) -> Item:
-    """An item as a dump has it."""
-    return json.loads(canonical(item))  # type: ignore[no-any-return]
 
 
 class Services:
@@ -327,7 +280,7 @@ class Services:
     def _is_as_before(self, place: Place, dump: Dump) -> bool:
         if place[0] in self._sums and any(one.kind == "delete" for one in self.wrote.get(place, ())):
             return True  # the engine itself removes rows that are summed, and puts them back
-        return _fits(_at(dump, place), [self._folded(place, _at(self.before, place), self.wrote.get(place, ()))])
+        return fits(_at(dump, place), [self._folded(place, _at(self.before, place), self.wrote.get(place, ()))])
 
     def _is_as_planned(self, place: Place, dump: Dump) -> bool:
         found, own = _at(dump, place), self.wrote.get(place, [])
@@ -344,11 +297,11 @@ class Services:
         if not foretold or any(one.kind == "create" for one in own):
             return True
         if base is not None:  # an old value that a service writes again is migrated again
-            own, others = ([again for one in writes for again in _again(one, base)] for writes in (own, others))
+            own, others = ([each for one in writes for each in again(one, base)] for writes in (own, others))
         candidates = [
             self._folded(place, base, writes)
             for extra in ([], others)
-            for writes in ([*extra, *own], [*own, *extra], _since_deleted(own), [*extra, *_since_deleted(own)])
+            for writes in ([*extra, *own], [*own, *extra], since_deleted(own), [*extra, *since_deleted(own)])
         ]
         twins = [_at(dump, other) for other in self._group[place] - {place}]
         if place in self._old and any(twin is not None and twin.get("active") == n(1) for twin in twins):
@@ -356,7 +309,7 @@ class Services:
             candidates += [{**one, "active": n(0)} for one in candidates if one is not None and "active" in one]
         if any(one.kind == "delete" for one in (*own, *others)):
             candidates.append(None)
-        return _fits(found, candidates)
+        return fits(found, candidates)
 
     def _folded(self, place: Place, item: Item | None, writes: Iterable[Wrote]) -> Item | None:
         for one in writes:
@@ -372,42 +325,16 @@ class Services:
         spent = [one.value if one.kind == "spend" else one.value["dailyCost"] for one in writes
                  if one.kind in ("spend", "create")]  # fmt: skip
         stood = [item["dailyCost"] for place in group if (item := _at(self.before, place))]
-        wanted, found = _total([*spent, *stood]), {
+        wanted, found = total([*spent, *stood]), {
             place: item["dailyCost"] for place in group if (item := _at(dump, place))
         }  # fmt: skip
         twice = self._twice == table  # an old row that was only copied stands beside its copy until cleanup
-        new = _total(amount for place, amount in found.items() if place in self._new)
-        assert wanted == _total(found.values()) or (twice and (told or wanted == new)), (wanted, found, writes)
-
-
-def _total(amounts: Iterable[Any]) -> Any:
-    return functools.reduce(_sum, amounts, n(0))
-
-
-def _again(one: Wrote, base: Item) -> list[Wrote]:
-    if one.kind != "revert":
-        return [one]
-    return [replace(one, value=base[one.path[0]])] if one.path[0] in base else []  # else it was a pointer that goes
-
-
-def _since_deleted(writes: Sequence[Wrote]) -> Sequence[Wrote]:
-    """What was written after the last deletion: what is missing is made again."""
-    last = max((number for number, one in enumerate(writes) if one.kind == "delete"), default=-1)
-    return writes[last + 1 :]
+        new = total(amount for place, amount in found.items() if place in self._new)
+        assert wanted == total(found.values()) or (twice and (told or wanted == new)), (wanted, found, writes)
 
 
 def _at(dump: Mapping[str, Mapping[str, Item]], place: Place) -> Item | None:
     return dump.get(place[0], {}).get(place[1])
-
-
-def _fits(found: Item | None, candidates: Iterable[Item | None]) -> bool:
-    """Whether an item is one of these, or made of their attributes."""
-    wholes = list(candidates)
-    if found is None:
-        return None in wholes
-    there = [one for one in wholes if one is not None]
-    names = {name for one in (found, *there) for name in one}
-    return bool(there) and all(any(one.get(name) == found.get(name) for one in there) for name in names)
 
 
 def _few(value: Any) -> Any:
