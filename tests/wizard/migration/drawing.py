@@ -52,6 +52,8 @@ def draw_deployment(seed: int) -> Deployment:
     users.append(STRANGER)
     for user in users:
         families = draw.sample(_FAMILIES, draw.randint(len(_FAMILIES) // 3, len(_FAMILIES) // (1 + few)))
+        if user == users[0]:  # who is mapped
+            families += [family for family in _IN_TWO_PLACES if family not in families]
         for family in families:
             family(one, draw, user, users)
         new = one.of(user)
@@ -60,6 +62,7 @@ def draw_deployment(seed: int) -> Deployment:
                 family(one, draw, new, users)
     for family in _ONCE:
         family(one, draw, users[0], users)
+    one.settle()
     return one
 
 
@@ -264,5 +267,17 @@ _FAMILIES = [
     content.conversation, content.outputs, content.session, content.artifact, content.workflow, content.task,
     content.shares, content.storage,
 ]  # fmt: skip
-_CLASHING = [_account, _access, _costs, _history, _tags, _identity, _alias, _rekeyed, content.task]
+_CLASHING = [
+    _account,
+    _access,
+    _costs,
+    _history,
+    _tags,
+    _identity,
+    _alias,
+    _rekeyed,
+    content.task,
+    content.saved_settings,
+]
+_IN_TWO_PLACES = [content.shares]
 _ONCE = [_admin, _whole_buckets]

@@ -33,6 +33,7 @@ from tests.wizard.migration.drawn import (
     Make,
     Of,
     digits,
+    saved,
     spelled,
     wire,
 )
@@ -238,6 +239,8 @@ def shares(one: Deployment, draw: random.Random, user: str, users: list[str]) ->
         "settings": settings,
     }
     one.row(SHARES, lambda of, moved: item, made=made, objects=[(SHARED, share["M"]["key"]["S"]) for share in entries])
+    if draw.random() < 0.7:
+        saved_settings(one, draw, user, users)
 
 
 def storage(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
@@ -246,21 +249,32 @@ def storage(one: Deployment, draw: random.Random, user: str, users: list[str]) -
     table = draw.choice([STORAGE, OLD_STORAGE])
     twice = re.sub(r"[^A-Za-z0-9-]", "-", user)
 
-    def own(of: Of, moved: bool, app: str, entity: str, sort: str, data: Item) -> Item:
-        home = f"{spelled(of(user))}#{app}"
-        return {"PK": s(f"{home}#{entity}"), "SK": s(sort), "appId": s(home), "entityType": s(entity),
-                "UUID": s(f"{user} {entity}"), "createdAt": n(5), "data": data}  # fmt: skip
-
     def doubled(of: Of, moved: bool) -> Item:
         app = "amplify-workflows" if moved and user in one.ids else f"{twice}-amplify-workflows"
-        return own(of, moved, app, "workflow-templates", "mine", {"M": {"user": s(user)}})
+        return saved(of(user), app, "workflow-templates", "mine", {"M": {"user": s(user)}})
 
     makes: list[Make] = [
-        lambda of, moved: own(of, moved, "notes", "n", f"{user} 1", {"M": {"text": s(user), "big": n("9" * 38)}}),
-        lambda of, moved: own(
-            of, moved, "amplify-artifacts", "artifact-content", f"shared-with-{of(other)}#20240131/Map:v9", s(other)
+        lambda of, _: saved(of(user), "notes", "n", f"{user} 1", {"M": {"text": s(user), "big": n("9" * 38)}}),
+        lambda of, _: saved(
+            of(user), "amplify-artifacts", "artifact-content", f"shared-with-{of(other)}#20240131/Map:v9", s(other)
         ),
         doubled,
     ]  # fmt: skip
     for make in makes:
         one.row(table, make)
+
+
+def saved_settings(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
+    """Settings that the new services saved in user storage: they are newer than those of the shares row.
+
+    They were saved before the migration, or may be while it runs.
+    """
+    data, at = {"M": {"settings": {"M": {"theme": s(f"of {user}")}}}}, draw.randint(1, 9)
+
+    def make(of: Of, moved: bool) -> Item:
+        return saved(of(user), "amplify-user-settings", "user-settings", "user-settings", data, at)
+
+    if draw.random() < 0.5:
+        one.row(STORAGE, make)
+    else:
+        one.later.append((make(lambda user: user, False), make(one.of, True)))

@@ -16,7 +16,7 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeSerializer
 
-from tests.wizard.migration.stage import Item, n
+from tests.wizard.migration.stage import Item, n, s
 
 POOL = (
     "ann@example.edu", "ann@example.edu.org", "47", "471", "20240131", "o\"neil+x'y@example.edu", "dr who@example.edu",
@@ -76,6 +76,7 @@ class Deployment:
     origins: list[tuple[tuple[str, str], tuple[str, Item]]] = field(default_factory=list)  # of these: (table, row)
     pointers: list[tuple[tuple[str, str], tuple[str, Item]]] = field(default_factory=list)  # to objects: (table, row)
     archives: dict[str, str] = field(default_factory=dict)  # of logs that find no room: key -> consolidation key
+    later: list[tuple[Item, Item]] = field(default_factory=list)  # of user storage that services may make: (old, new)
     unfit: set[str] = field(default_factory=set)
     staying: list[tuple[str, Item]] = field(default_factory=list)  # (table, row) that cannot be moved
     blocked: int = 0
@@ -105,6 +106,12 @@ class Deployment:
         after = before if stays else make(self.of, True)
         self.expected.append((table, before, None if gone else (left or make)(_same, False), after))
 
+    def settle(self) -> None:
+        """Of what stands in user storage already nothing is made: what people saved there is newer."""
+        for table, _, _, after in self.expected:
+            if table in (STORAGE, OLD_STORAGE):
+                self.made.pop((after["PK"]["S"], after["SK"]["S"]), None)
+
     def object(self, bucket: str, key: str, body: bytes, home: str = "") -> None:
         """An object, and its key in the consolidation bucket unless it stays."""
         self.objects[bucket, key] = body
@@ -118,6 +125,13 @@ def _same(user: str) -> str:
 
 def spelled(user: str) -> str:
     return re.sub(r"[^A-Za-z0-9@._-]", "-", user)
+
+
+def saved(user: str, app: str, entity: str, sort: str, data: Item, at: int = 5) -> Item:
+    """A row of user storage as services write it."""
+    home = f"{spelled(user)}#{app}"
+    return {"PK": s(f"{home}#{entity}"), "SK": s(sort), "appId": s(home), "entityType": s(entity),
+            "UUID": s(f"of {entity}"), "createdAt": n(at), "data": data}  # fmt: skip
 
 
 def wire(body: bytes) -> Any:
@@ -149,6 +163,8 @@ def joined(table: str, existing: Item, old: Item) -> Item:
         return max(existing, old, key=lambda item: int(item["currentVersion"]["N"]))
     if table == USERS:
         return {**old, **existing}
+    if table == STORAGE:
+        return max(existing, old, key=lambda item: int(item["createdAt"]["N"]))
     if table in SUMMED:
         return {**existing, **{name: added(existing[name], old[name]) for name in SUMMED[table]}}
     return ANYTHING

@@ -24,6 +24,7 @@ from tests.wizard.migration.drawn import (
     SUMMED,
     VERSIONS,
     Deployment,
+    saved,
     stands,
 )
 from tests.wizard.migration.object_services import ObjectServices
@@ -36,6 +37,7 @@ from wizard.wire import canonical, key_of
 
 _NAMING = ("id", "key", "executionId")  # what tells the members of a list apart
 _LOCK = "amplify-migrate#lock"
+_SAVED = 1_756_720_000  # when people save settings: later than any that are drawn
 
 
 class Services:
@@ -52,9 +54,11 @@ class Services:
         self._made = {stage.place(STORAGE, {"PK": s(pk), "SK": s(sk)}): data for (pk, sk), data in one.made.items()}
         self._sums = {stage.name(table): names for table, names in SUMMED.items()}
         self._twice = stage.name(HISTORY)
+        self._homes: set[Place] = set()  # rows under the ids that count in the end
         self._joined: set[Place] = set()  # what two rows become together is not foretold
         self._open = {*self._sums, stage.name(VERSIONS)}  # of the one the sums are, the other follows as a whole or not
-        self._quiet = stage.name(SHARES)  # lists whose members are told apart by more than a name
+        # Whose row it is never changes, and of a list of shares more than a name tells the members apart.
+        self._quiet = {stage.name(SHARES): ("user", "data")}
         for table, old, _, new in one.expected:
             home = STORAGE if table == OLD_STORAGE else table
             here, there = stage.place(table, old), stage.place(home, new)
@@ -62,9 +66,16 @@ class Services:
             if there in self._new:
                 self._joined.add(there)
             self._new.setdefault(there, new)
+            self._homes.add(there)
             self._tie(here, there)
         for (pk, sk), origin in one.origins:
             self._tie(stage.place(STORAGE, {"PK": s(pk), "SK": s(sk)}), stage.place(*origin))
+        for old, new in one.later:
+            here, there = stage.place(STORAGE, old), stage.place(STORAGE, new)
+            self._old[here] = old
+            self._tie(here, there)
+            self._joined.add(there)
+            self._homes.add(there)
         wanted = stands(one, lambda table, item: canonical(stage.key(table, item)).decode())
         self._after = {
             (stage.name(table), text): item if item is ANYTHING else form(item)
@@ -79,6 +90,11 @@ class Services:
     @cached_property
     def groups(self) -> list[set[Place]]:
         return list({id(group): group for group in self._group.values()}.values())
+
+    @cached_property
+    def settings(self) -> list[Place]:
+        """Rows that hold the settings of a user, or may."""
+        return sorted(place for place in self._group if "#amplify-user-settings#" in place[1])
 
     def together(self, place: Place) -> set[Place]:
         """This row with those that are made of it or that it became of."""
@@ -128,6 +144,11 @@ class Services:
             if wrote.kind == "delete":
                 answer = self.stage.db.delete_item(TableName=table, Key=key, ReturnValues="ALL_OLD")
                 lost = str(answer.get("Attributes", ""))
+            elif wrote.kind == "save":
+                answer = self.stage.db.put_item(TableName=table, Item=wrote.value, ReturnValues="ALL_OLD")
+                lost = str(answer.get("Attributes", ""))
+                earlier = self._group[place].intersection(self.settings)  # a user has no use for what he saved before
+                lost += str([known for known, where in self.tokens.items() if where in earlier])
             elif wrote.kind == "create":
                 self.stage.db.put_item(
                     TableName=table, Item=wrote.value, ConditionExpression="attribute_not_exists(#k)",
@@ -159,7 +180,12 @@ class Services:
         return after
 
     def _draw_write(self, place: Place, item: Item | None, token: str) -> Wrote | None:
-        draw, (table, _) = self._draw, place
+        draw, (table, text) = self._draw, place
+        if place in self.settings and (item is None or draw.random() < 0.6):
+            data = {"M": {"settings": {"M": {"theme": s(token)}}}}
+            user, app, entity = json.loads(text)["PK"]["S"].split("#")
+            at = {"updatedAt": n(_SAVED + self._count)}
+            return Wrote("save", (), form({**saved(user, app, entity, entity, data), **at}))
         if item is None:
             whole = self._old.get(place, self._new.get(place))
             if whole is None or draw.random() < 0.5:
@@ -186,7 +212,7 @@ class Services:
         key = json.loads(place[1])
         old, new = self._old.get(place, {}), self._new.get(place, {})
         names = [name for name in item if name not in key and name not in self._sums.get(place[0], ())]
-        names = [name for name in names if name != "isPublic" and (place[0] != self._quiet or name != "data")]
+        names = [name for name in names if name not in ("isPublic", *self._quiet.get(place[0], ()))]
         differs = [name for name in names if name == "active" or (name in old and old.get(name) != new.get(name))]
         names = differs or [name for name in names if next(iter(item[name])) in ("S", "L", "M", "SS")]
         return self._draw.choice(names) if names else None
@@ -259,11 +285,22 @@ class Services:
     def migrated(self, dump: Dump, listed: Collection[Place]) -> None:
         """Each row that services wrote to is as planned, with what they wrote on top, or it is listed."""
         self.all_tokens_stand(dump)
+        self._last_saved_stand(dump, listed)
         for group in self.groups:
             if any(self.touched(place) for place in group):
                 wrong = [place for place in group if not self._is_as_planned(place, dump)]
                 self._told(group, wrong, listed, dump, None)
                 self._sums_hold(group, dump, told=bool(wrong))
+
+    def _last_saved_stand(self, dump: Dump, listed: Collection[Place]) -> None:
+        """Of settings that were saved under both ids the last ones stand under the new id, unless they are listed."""
+        for place in self._homes.intersection(self.settings).difference(listed):
+            of_user = self._group[place].intersection(self.settings)
+            writes = [one for each in of_user for one in self.wrote.get(each, ())]
+            if writes and all(one.kind == "save" for one in writes):
+                last = max((one.value for one in writes), key=lambda item: int(item["updatedAt"]["N"]))
+                found = _at(dump, place)
+                assert found is not None and found["data"] == last["data"], (place, found, writes)
 
     def _told(
         self, group: set[Place], wrong: list[Place], listed: Collection[Place], dump: Dump, before: Dump | None
@@ -288,9 +325,11 @@ class Services:
         if self._is_loose(place):
             return found is not None or place not in self._after or any(one.kind == "delete" for one in (*own, *others))
         if place in self._made:
-            data, deleted = self._made[place], any(one.kind == "delete" for one in (*own, *others))
+            data = self._made[place]
+            # Nothing is made of what is gone, or of content that nothing leads to any more.
+            gone = any(one.kind == "delete" or one.path == ("s3Key",) for one in (*own, *others))
             if found is None or data is None or own or others:
-                return found is not None or deleted
+                return found is not None or gone
             return bool(form({"": data})[""] == found["data"])
         base = self._after.get(place)
         foretold = base is not ANYTHING and place not in self._joined and place[0] not in self._open

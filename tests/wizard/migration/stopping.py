@@ -38,6 +38,7 @@ class Bad:
     conditions: bool = False  # whether the server refuses a copy as S3 does
     with_objects: float = 0  # the share of writes of objects at whose moment they do, which takes such a server
     idle: bool = False  # whether they write between the migration and what follows
+    saving: bool = False  # whether people save settings between plan, apply and verify
 
 
 def draw_bad(seed: int) -> Bad:
@@ -55,6 +56,7 @@ def draw_bad(seed: int) -> Bad:
         fault, stop / 1.2, how, seed, then, counted,
         kills=draw.randint(2, 4), services=True, meanwhile=meanwhile, idle=draw.random() < 0.3,
         conditions=conditions, with_objects=objects.choice([0, 0.1, 0.4]) if conditions else 0,
+        saving=objects.random() < 0.5,
     )  # fmt: skip
 
 

@@ -106,10 +106,14 @@ def check(aws: Aws, seed: int, folder: Path) -> None:
 
     calm = replace(bad, fault=None, how="", meanwhile=0, with_objects=0)
     for turn in range(5):  # pointers to content that could not be moved at first follow with the next plan
+        if bad.saving and turn < 2:
+            services.write(services.settings)
         persist(
             stage, bad if turn < 2 else calm, services, "migrate", "apply",
             allowed=["its content could not be moved"], writes=planned["changes"], once_killed=once_killed,
         )  # fmt: skip
+        if bad.saving and turn < 2:
+            services.write(services.settings)
         give_up(stage, one, services)
         verified = stage.run("migrate", "verify")
         if verified.code == 0:

@@ -19,7 +19,7 @@ _DIGITS = Context(prec=100)  # DynamoDB's are 38
 class Wrote:
     """One write of a service, as what it does to whatever item stands."""
 
-    kind: str  # "create", "delete", "set", "add" (a member to a list, a set or a map), "spend", "revert"
+    kind: str  # "create", "save", "delete", "set", "add" (a member to a list, a set or a map), "spend", "revert"
     path: tuple[str, ...] = ()
     value: Any = None  # the item, the value at the path, the member, or the amount
 
@@ -27,6 +27,8 @@ class Wrote:
         """The item after it; what begins a sum anew is added to one that stands."""
         if self.kind == "delete":
             return None
+        if self.kind == "save":
+            return self.value  # type: ignore[no-any-return]
         if self.kind == "create":
             return (
                 {**item, **self.value, **{name: sum_of(item[name], self.value[name]) for name in sums}}
