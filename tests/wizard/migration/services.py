@@ -57,8 +57,8 @@ class Services:
         self._homes: set[Place] = set()  # rows under the ids that count in the end
         self._joined: set[Place] = set()  # what two rows become together is not foretold
         self._open = {*self._sums, stage.name(VERSIONS)}  # of the one the sums are, the other follows as a whole or not
-        # Whose row it is never changes, and of a list of shares more than a name tells the members apart.
-        self._quiet = {stage.name(SHARES): ("user", "data")}
+        # Whose row it is and of what never changes, and of a list of shares more than a name tells the members apart.
+        self._quiet = {stage.name(SHARES): ("user", "name", "data")}
         for table, old, _, new in one.expected:
             home = STORAGE if table == OLD_STORAGE else table
             here, there = stage.place(table, old), stage.place(home, new)
@@ -213,6 +213,7 @@ class Services:
         old, new = self._old.get(place, {}), self._new.get(place, {})
         names = [name for name in item if name not in key and name not in self._sums.get(place[0], ())]
         names = [name for name in names if name not in ("isPublic", *self._quiet.get(place[0], ()))]
+        names = [name for name in names if not item[name].keys() & {"B", "NS"}]  # which a dump has in another form
         differs = [name for name in names if name == "active" or (name in old and old.get(name) != new.get(name))]
         names = differs or [name for name in names if next(iter(item[name])) in ("S", "L", "M", "SS")]
         return self._draw.choice(names) if names else None
