@@ -279,5 +279,5 @@ _CLASHING = [
     content.task,
     content.saved_settings,
 ]
-_IN_TWO_PLACES = [content.shares]
+_IN_TWO_PLACES = [content.shares, content.task]
 _ONCE = [_admin, _whole_buckets]

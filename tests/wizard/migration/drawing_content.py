@@ -10,6 +10,8 @@ import random
 import re
 import uuid
 
+from boto3.dynamodb.types import TypeSerializer
+
 from tests.wizard.migration.drawn import (
     ARTIFACTS,
     CONSOLIDATION,
@@ -38,6 +40,7 @@ from tests.wizard.migration.drawn import (
     wire,
 )
 from tests.wizard.migration.stage import Item, n, s
+from wizard.migration.lzw import safe_compress
 
 
 def conversation(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
@@ -183,7 +186,9 @@ def task(one: Deployment, draw: random.Random, user: str, users: list[str]) -> N
         fits = body not in _NO_ROWS
         logs.append((f"e{index}", user in one.ids and fits))
         one.archives[key] = f"scheduledTaskLogs/{one.of(user)}/{task}/e{index}.json"
-        if user in one.ids and not fits:
+        if user in one.ids and fits:
+            one.logs.setdefault((one.of(user), task), {})[f"e{index}"] = json.loads(body)
+        elif user in one.ids:
             one.unfit.add(key)
     place = f"{spelled(one.of(user))}#amplify-agent-logs#scheduled-task-logs", task
 
@@ -204,6 +209,37 @@ def task(one: Deployment, draw: random.Random, user: str, users: list[str]) -> N
         made={place: None} if any(moves for _, moves in logs) else {},
         objects=[(LOGS, f"{user}/{task}/logs/{run}.json") for run, _ in logs],
     )  # fmt: skip
+    if draw.random() < 0.7:
+        _saved_logs(one, draw, user, task)
+
+
+def _saved_logs(one: Deployment, draw: random.Random, user: str, task: str) -> None:
+    """Logs of a task that the new services saved: in a row of user storage, and in S3 those that it had no room for.
+
+    They were saved before the migration, or may be while it runs.
+    """
+    runs: dict[str, Item] = {}
+    before, at = draw.random() < 0.7, draw.randint(1, 9)
+    wanted = one.logs.setdefault((one.of(user), task), {}) if before else {}
+    for _ in range(draw.randint(1, 3)):
+        run, size = f"{draw.getrandbits(32):08x}", draw.choice([20, 20, 400, 60_000 if user in one.ids else 20])
+        log = {"out": draw.randbytes(size).translate(draw.choice([_LETTERS, b"a" * 256])).decode("latin-1")}
+        key = f"scheduledTaskLogs/{user}/{task}/{run}.json"
+        if before and draw.random() < 0.3:
+            home = f"scheduledTaskLogs/{one.of(user)}/{task}/{run}.json" if one.of(user) != user else ""
+            one.object(CONSOLIDATION, key, json.dumps(log).encode(), home)
+        else:
+            runs[run] = TypeSerializer().serialize(safe_compress(log))
+        wanted[run] = log
+
+    def make(of: Of, moved: bool) -> Item:
+        data = {"taskId": s(task), "user": s(of(user)), "logs": {"M": runs}}
+        return saved(of(user), "amplify-agent-logs", "scheduled-task-logs", task, {"M": data}, at)
+
+    if before:
+        one.row(STORAGE, make)
+    else:
+        one.later.append((make(lambda user: user, False), make(one.of, True)))
 
 
 def shares(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:

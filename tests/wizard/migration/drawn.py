@@ -76,6 +76,7 @@ class Deployment:
     origins: list[tuple[tuple[str, str], tuple[str, Item]]] = field(default_factory=list)  # of these: (table, row)
     pointers: list[tuple[tuple[str, str], tuple[str, Item]]] = field(default_factory=list)  # to objects: (table, row)
     archives: dict[str, str] = field(default_factory=dict)  # of logs that find no room: key -> consolidation key
+    logs: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)  # (new id, task) -> by execution id
     later: list[tuple[Item, Item]] = field(default_factory=list)  # of user storage that services may make: (old, new)
     unfit: set[str] = field(default_factory=set)
     staying: list[tuple[str, Item]] = field(default_factory=list)  # (table, row) that cannot be moved
@@ -132,6 +133,11 @@ def saved(user: str, app: str, entity: str, sort: str, data: Item, at: int = 5) 
     home = f"{spelled(user)}#{app}"
     return {"PK": s(f"{home}#{entity}"), "SK": s(sort), "appId": s(home), "entityType": s(entity),
             "UUID": s(f"of {entity}"), "createdAt": n(at), "data": data}  # fmt: skip
+
+
+def logs_key(user: str, task: str) -> Item:
+    """The key of the row of a task's logs in user storage."""
+    return {"PK": s(f"{spelled(user)}#amplify-agent-logs#scheduled-task-logs"), "SK": s(task)}
 
 
 def wire(body: bytes) -> Any:
@@ -193,4 +199,8 @@ def stands(one: Deployment, key_of: Callable[[str, Item], str]) -> Mapping[tuple
         old, new = (table, key_of(table, before)), (home, key_of(home, after))
         if old != new:
             found[new] = joined(table, found[new], after) if new in found else after
+    for user, task in one.logs:
+        place = STORAGE, key_of(STORAGE, logs_key(user, task))
+        if place in found:
+            found[place] = ANYTHING  # `logs` say what is in it
     return found

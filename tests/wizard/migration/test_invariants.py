@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from boto3.dynamodb.types import TypeDeserializer
 
 from tests.conftest import Aws
 from tests.wizard.migration.drawing import draw_deployment
@@ -28,6 +29,7 @@ from tests.wizard.migration.drawn import (
     OLD_STORAGE,
     STORAGE,
     Deployment,
+    logs_key,
     stands,
 )
 from tests.wizard.migration.object_services import ObjectServices, Stored, Where
@@ -35,6 +37,7 @@ from tests.wizard.migration.services import Services, places_of
 from tests.wizard.migration.stage import Dump, Ended, Stage, s
 from tests.wizard.migration.stopping import blocked, draw_bad, persist
 from wizard.migration.entry import Entry
+from wizard.migration.lzw import safe_uncompress
 from wizard.wire import canonical
 
 FIRST = int(os.environ.get("INVARIANTS_SEED", "1000"))  # of the long run; a failure names the seed to begin with
@@ -128,6 +131,7 @@ def check(aws: Aws, seed: int, folder: Path) -> None:
     assert one.blocked == 0 or any(services.touched(stage.place(*row)) for row in one.staying)
     check_items(stage, one, services, before, after)
     check_objects(stage, one, services, buckets, objects, copied)
+    check_logs(stage, one, services, buckets[CONSOLIDATION], after, copied)
 
     if bad.services and bad.idle:
         services.write()
@@ -232,6 +236,26 @@ def check_objects(
     assert {copied[where] for where in beside} <= {
         objects[buckets[LOGS], key] for name, key in one.objects if name == LOGS
     }
+
+
+def check_logs(stage: Stage, one: Deployment, services: Services, home: str, after: Dump, objects: Stored) -> None:
+    """Every log of a task stands under the new id, in its row or beside that in S3, and no other does."""
+    s3 = stage.aws.client("s3")
+    for (user, task), wanted in one.logs.items():
+        place, folder = stage.place(STORAGE, logs_key(user, task)), f"scheduledTaskLogs/{user}/{task}/"
+        beside = {key for bucket, key in objects if bucket == home and key.startswith(folder)}
+        if services.touched(place) or any(services.objects.touched((home, key)) for key in beside):
+            continue
+        row = TypeDeserializer().deserialize({"M": after[place[0]].get(place[1], {})})
+        found = {run: _log(value) for run, value in row["data"]["logs"].items()} if row else {}
+        bodies = {key: s3.get_object(Bucket=home, Key=key)["Body"].read() for key in beside}
+        archived = {key.removeprefix(folder).removesuffix(".json"): json.loads(body) for key, body in bodies.items()}
+        assert not found.keys() & archived.keys()
+        assert {**found, **archived} == wanted, (place, found.keys(), archived.keys(), wanted.keys())
+
+
+def _log(value: Any) -> Any:
+    return safe_uncompress([int(code) for code in value]) if isinstance(value, list) else value
 
 
 def check_cleaned(stage: Stage, one: Deployment, services: Services, after: Dump, copied: Stored, whole: bool) -> None:
