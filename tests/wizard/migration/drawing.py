@@ -42,13 +42,24 @@ from tests.wizard.migration.stage import Item, n, s
 
 
 def draw_deployment(seed: int) -> Deployment:
+    """The deployment of a seed, where some people may be migrated before the others."""
+    one, draw = _draw(seed), random.Random(f"pilots {seed}")
+    if len(one.ids) > 1 and draw.random() < 0.6:
+        one.pilots = _draw(seed, draw.randint(1, len(one.ids) - 1))
+        assert one.pilots.rows == one.rows
+    return one
+
+
+def _draw(seed: int, first: int | None = None) -> Deployment:
+    """`first`: how many people are in the map, all that can be unless given. What is seeded does not depend on it."""
     draw = random.Random(seed)
     few = draw.random() < 0.5
     users = draw.sample(POOL, draw.randint(1, 2) if few else draw.randint(2, 5))
     kept = draw.random() < 0.2  # scenario B
     news = [f"new-{index}" if draw.random() < 0.8 else "n" * 120 + str(index) for index in range(len(users))]
     mapped = users[: draw.randint(1, len(users))]
-    one = Deployment({old: old if kept or draw.random() < 0.1 else new for old, new in zip(mapped, news, strict=False)})
+    ids = {old: old if kept or draw.random() < 0.1 else new for old, new in zip(mapped, news, strict=False)}
+    one = Deployment({old: ids[old] for old in mapped[:first]})
     users.append(STRANGER)
     for user in users:
         families = draw.sample(_FAMILIES, draw.randint(len(_FAMILIES) // 3, len(_FAMILIES) // (1 + few)))
@@ -56,7 +67,7 @@ def draw_deployment(seed: int) -> Deployment:
             families += [family for family in _IN_TWO_PLACES if family not in families]
         for family in families:
             family(one, draw, user, users)
-        new = one.of(user)
+        new = ids.get(user, user)
         if new != user:
             for family in draw.sample(_CLASHING, draw.randint(0, len(_CLASHING))):
                 family(one, draw, new, users)

@@ -23,6 +23,7 @@ from tests.wizard.migration.drawn import (
     META,
     OLD_STORAGE,
     OUTPUTS,
+    POOL,
     SESSIONS,
     SHARED,
     SHARES,
@@ -222,7 +223,7 @@ def _saved_logs(one: Deployment, draw: random.Random, user: str, task: str) -> N
     before, at = draw.random() < 0.7, draw.randint(1, 9)
     wanted = one.logs.setdefault((one.of(user), task), {}) if before else {}
     for _ in range(draw.randint(1, 3)):
-        run, size = f"{draw.getrandbits(32):08x}", draw.choice([20, 20, 400, 60_000 if user in one.ids else 20])
+        run, size = f"{draw.getrandbits(32):08x}", draw.choice([20, 20, 400, 60_000 if user in POOL else 20])
         log = {"out": draw.randbytes(size).translate(draw.choice([_LETTERS, b"a" * 256])).decode("latin-1")}
         key = f"scheduledTaskLogs/{user}/{task}/{run}.json"
         if before and draw.random() < 0.3:

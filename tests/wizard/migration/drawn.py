@@ -63,7 +63,8 @@ class Deployment:
 
     `rows` and `objects` as they are seeded, `made` rows of user storage by (PK, SK) with their data (None: not
     foretold), `copies` by source (bucket, key) -> key in the consolidation bucket. `unfit`: keys of objects that can
-    become no row, `blocked`: how many rows would grow beyond what DynamoDB takes.
+    become no row, `blocked`: how many rows would grow beyond what DynamoDB takes. `pilots`: the same with those people
+    alone in its map who are migrated first; what became of their data then stays until cleanup.
     """
 
     ids: dict[str, str]
@@ -84,6 +85,7 @@ class Deployment:
     gone: int = 0  # shares of mapped people whose conversation is missing
     foreign: int = 0  # pointers into buckets of nobody here
     blobs: list[Item] = field(default_factory=list)
+    pilots: Deployment | None = None
 
     def of(self, user: str) -> str:
         return self.ids.get(user, user)
@@ -112,6 +114,21 @@ class Deployment:
         for table, _, _, after in self.expected:
             if table in (STORAGE, OLD_STORAGE):
                 self.made.pop((after["PK"]["S"], after["SK"]["S"]), None)
+
+    @property
+    def turns(self) -> list[Deployment]:
+        """The migrations one after the other: that of the pilots, if there is one, and that of all."""
+        return [self.pilots, self] if self.pilots else [self]
+
+    @property
+    def all_made(self) -> dict[tuple[str, str], Any]:
+        """`made`, of all turns."""
+        return {place: data for turn in self.turns for place, data in turn.made.items()}
+
+    @property
+    def all_copies(self) -> list[tuple[tuple[str, str], str]]:
+        """`copies`, of all turns."""
+        return [pair for turn in self.turns for pair in turn.copies.items()]
 
     def object(self, bucket: str, key: str, body: bytes, home: str = "") -> None:
         """An object, and its key in the consolidation bucket unless it stays."""
@@ -184,16 +201,19 @@ def added(one: Item, other: Item) -> Item:
 
 def stands(one: Deployment, key_of: Callable[[str, Item], str]) -> Mapping[tuple[str, str], Item]:
     """Every item after the migration but those of content, by (table, key as text); `ANYTHING` where not foretold."""
+    earlier = dict(stands(one.pilots, key_of)) if one.pilots else {}
     found: dict[tuple[str, str], Item] = {}
     seeded = {(table, key_of(table, item)) for table, item in one.rows}
     for table, before, left, after in one.expected:
         home = STORAGE if table == OLD_STORAGE else table
         old, new = (table, key_of(table, before)), (home, key_of(home, after))
         clash = old != new and new in seeded
-        if old != new and left is not None and not (clash and table in SUMMED):
-            found[old] = left
         if old == new:
             found.setdefault(new, after)
+        elif left is None or (clash and table in SUMMED):
+            earlier.pop(old, None)
+        else:  # what the pilots' turn changed in it besides stays
+            found[old] = earlier.get(old, left) if left == before else left
     for table, before, _, after in one.expected:
         home = STORAGE if table == OLD_STORAGE else table
         old, new = (table, key_of(table, before)), (home, key_of(home, after))
@@ -203,4 +223,4 @@ def stands(one: Deployment, key_of: Callable[[str, Item], str]) -> Mapping[tuple
         place = STORAGE, key_of(STORAGE, logs_key(user, task))
         if place in found:
             found[place] = ANYTHING  # `logs` say what is in it
-    return found
+    return {**earlier, **found}

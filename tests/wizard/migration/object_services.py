@@ -34,12 +34,14 @@ class ObjectServices:
         self.rows: set[Place] = set()  # that lead to what they wrote to, or are made of it
         self._draw, self._lock, self._count = random.Random(f"objects {seed}"), threading.Lock(), 0
         self._home = buckets[CONSOLIDATION]
-        self._targets: dict[Where, Where] = {
-            (buckets[bucket], key): (self._home, home) for (bucket, key), home in one.copies.items()
-        }
+        self._copies: list[tuple[Where, Where]] = [
+            ((buckets[bucket], key), (self._home, home)) for (bucket, key), home in one.all_copies
+        ]
         self._group: dict[Where, set[Where]] = {}  # sources and targets that become of each other
-        archives = {(buckets[LOGS], key): (self._home, home) for key, home in one.archives.items()}
-        for source, target in (*self._targets.items(), *archives.items()):
+        archives = [
+            ((buckets[LOGS], key), (self._home, home)) for turn in one.turns for key, home in turn.archives.items()
+        ]
+        for source, target in (*self._copies, *archives):
             self._tie(source, target)
         self._rows: dict[Where, list[Place]] = {}  # that lead to an object
         for (bucket, key), (table, item) in one.pointers:
@@ -120,7 +122,7 @@ class ObjectServices:
         listed = self.of(entries)
         for where in self._of_touched():
             last, found, before = self.wrote.get(where, ["-"])[-1], _at(now, where), _at(self.before, where)
-            sources = [source for source, target in self._targets.items() if target == where]
+            sources = [source for source, target in self._copies if target == where]
             if last not in ("-", ""):
                 assert found == last, (where, self._told(where))
             elif before and last == "-":
@@ -139,11 +141,10 @@ class ObjectServices:
 
     def _point_somewhere(self, now: Stored, dump: Dump, together: Callable[[Place], Iterable[Place]]) -> None:
         """No pointer was changed to lead to what does not stand, unless a service deleted it. `together`: rows of one."""
-        for source, places in self._rows.items():
-            target = self._targets.get(source)
-            if target is None or target in now or "" in self.wrote.get(target, ()):
+        for source, target in self._copies:
+            if target in now or "" in self.wrote.get(target, ()):
                 continue
-            for table, text in (place for one in places for place in together(one)):
+            for table, text in (place for one in self._rows.get(source, ()) for place in together(one)):
                 assert target[1] not in str(dump[table].get(text, "")), (target, dump[table][text])
 
     def rolled_back(self, now: Stored, entries: Iterable[Entry]) -> None:
@@ -165,10 +166,10 @@ class ObjectServices:
             new, found = self.wrote.get(where, [])[earlier.get(where, 0) :], _at(now, where)
             held = new[-1] if new else _at(after, where)
             if found != held:
-                assert not found and where in self._targets, (where, self._told(where), found)
-                target = self._targets[where]
-                went_on = len(self.wrote.get(target, ())) > earlier.get(target, 0)
-                assert went_on or _at(now, target) == held, (where, self._told(where))
+                targets = [target for source, target in self._copies if source == where]
+                assert not found and targets, (where, self._told(where), found)
+                went_on = any(len(self.wrote.get(one, ())) > earlier.get(one, 0) for one in targets)
+                assert went_on or any(_at(now, one) == held for one in targets), (where, self._told(where))
 
     def counts(self) -> dict[Where, int]:
         """How often services have written to each object."""

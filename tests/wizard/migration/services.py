@@ -36,6 +36,7 @@ from wizard.migration.ledger import Ledger
 from wizard.wire import canonical, key_of
 
 _NAMING = ("id", "key", "executionId")  # what tells the members of a list apart
+_KNOWN_VALUES = ("isPublic", "permission_level")  # attributes that take no token
 _LOCK = "amplify-migrate#lock"
 _SAVED = 1_756_720_000  # when people save settings: later than any that are drawn
 
@@ -51,7 +52,6 @@ class Services:
         self._group: dict[Place, set[Place]] = {}  # rows of which one becomes of the others
         self._old: dict[Place, Item] = {}  # as drawn, with bytes
         self._new: dict[Place, Item] = {}
-        self._made = {stage.place(STORAGE, {"PK": s(pk), "SK": s(sk)}): data for (pk, sk), data in one.made.items()}
         self._sums = {stage.name(table): names for table, names in SUMMED.items()}
         self._twice = stage.name(HISTORY)
         self._homes: set[Place] = set()  # rows under the ids that count in the end
@@ -67,15 +67,23 @@ class Services:
                 self._joined.add(there)
             self._new.setdefault(there, new)
             self._homes.add(there)
-            self._tie(here, there)
-        for (pk, sk), origin in one.origins:
-            self._tie(stage.place(STORAGE, {"PK": s(pk), "SK": s(sk)}), stage.place(*origin))
+        for turn in one.turns:
+            for table, old, _, new in turn.expected:
+                self._tie(stage.place(table, old), stage.place(STORAGE if table == OLD_STORAGE else table, new))
+            for (pk, sk), origin in turn.origins:
+                self._tie(stage.place(STORAGE, {"PK": s(pk), "SK": s(sk)}), stage.place(*origin))
         for old, new in one.later:
             here, there = stage.place(STORAGE, old), stage.place(STORAGE, new)
             self._old[here] = old
             self._tie(here, there)
             self._joined.add(there)
             self._homes.add(there)
+        self.expect(one)
+
+    def expect(self, one: Deployment) -> None:
+        """What must be at the end, if services do not write."""
+        stage = self.stage
+        self._made = {stage.place(STORAGE, {"PK": s(pk), "SK": s(sk)}): data for (pk, sk), data in one.all_made.items()}
         wanted = stands(one, lambda table, item: canonical(stage.key(table, item)).decode())
         self._after = {
             (stage.name(table), text): item if item is ANYTHING else form(item)
@@ -212,7 +220,7 @@ class Services:
         key = json.loads(place[1])
         old, new = self._old.get(place, {}), self._new.get(place, {})
         names = [name for name in item if name not in key and name not in self._sums.get(place[0], ())]
-        names = [name for name in names if name not in ("isPublic", *self._quiet.get(place[0], ()))]
+        names = [name for name in names if name not in (*_KNOWN_VALUES, *self._quiet.get(place[0], ()))]
         names = [name for name in names if not item[name].keys() & {"B", "NS"}]  # which a dump has in another form
         differs = [name for name in names if name == "active" or (name in old and old.get(name) != new.get(name))]
         names = differs or [name for name in names if next(iter(item[name])) in ("S", "L", "M", "SS")]
@@ -255,16 +263,8 @@ class Services:
             aside = [path.read_text() for path in (folder / "backups").glob("not-put-back-*")]
             text = f"{dump} {ledger.taken()} {aside}"
         lost = {token: place for token, place in self.tokens.items() if token not in text}
-        lost = {
-            token: place
-            for token, place in lost.items()
-            if not ((cleaned or self._was_permission(place, token)) and self._merges(self._group[place]))
-        }
+        lost = {token: place for token, place in lost.items() if not (cleaned and self._merges(self._group[place]))}
         assert not lost, {token: (place, self.wrote[place]) for token, place in lost.items()}
-
-    def _was_permission(self, place: Place, token: str) -> bool:
-        """Whether a token was a permission: of two the stronger stays, and this is none that is known."""
-        return any(one.path == ("permission_level",) and token in str(one.value) for one in self.wrote[place])
 
     def _merges(self, group: set[Place]) -> bool:
         created = (place for place in group if any(one.kind == "create" for one in self.wrote.get(place, ())))

@@ -81,77 +81,116 @@ def seed_account(stage: Stage, one: Deployment) -> dict[str, str]:
     return buckets
 
 
-def check(aws: Aws, seed: int, folder: Path) -> None:
-    aws.reset()
-    one, bad, stage = draw_deployment(seed), draw_bad(seed), Stage(aws, folder)
-    buckets = seed_account(stage, one)
-    before, objects = stage.dump(), stored(stage)
-    services = Services(stage, one, before, ObjectServices(stage, one, buckets, objects, seed), seed)
+class Trial:
+    """A drawn deployment that is migrated, and then undone or cleaned up, while all goes wrong that can."""
 
-    planned = stage.plan(one.ids)
-    assert (stage.dump(), stored(stage)) == (before, objects)
-    told = {finding["text"] for finding in planned["findings"]}
-    assert any("not this deployment's" in text for text in told) == bool(one.foreign)
+    def __init__(self, aws: Aws, seed: int, folder: Path):
+        self.one, self.bad, self.stage = draw_deployment(seed), draw_bad(seed), Stage(aws, folder)
+        self.buckets = seed_account(self.stage, self.one)
+        self.before, self.objects = self.stage.dump(), stored(self.stage)
+        objects = ObjectServices(self.stage, self.one, self.buckets, self.objects, seed)
+        self.services = Services(self.stage, self.one, self.before, objects, seed)
+        self.changes = 0  # of the last plan that was made first
+        self.turn = self.one
 
-    def undone(ended: Ended) -> None:
+    def plan(self, turn: Deployment) -> None:
+        """The first plan for some people. It changes nothing."""
+        self.turn = turn
+        dump, objects = self.stage.dump(), stored(self.stage)
+        planned = self.stage.plan(turn.ids)
+        assert (self.stage.dump(), stored(self.stage)) == (dump, objects)
+        told = {finding["text"] for finding in planned["findings"]}
+        assert any("not this deployment's" in text for text in told) == bool(turn.foreign)
+        self.changes = planned["changes"]
+
+    def migrate(self) -> Ended:
+        """Apply and verify, and plan again while something is left; returns the last verification."""
+        stage, bad, services = self.stage, self.bad, self.services
+        calm = replace(bad, fault=None, how="", meanwhile=0, with_objects=0)
+
+        def once_killed() -> None:
+            """Other commands than the killed one take up what it left as well."""
+            if bad.then == "rollback":
+                self.undone(persist(stage, calm, services, "rollback", writes=0))
+            if bad.then != "apply":
+                stage.plan(self.turn.ids)
+
+        for turn in range(5):  # pointers to content that could not be moved at first follow with the next plan
+            if bad.saving and turn < 2:
+                services.write(services.settings)
+            persist(
+                stage, bad if turn < 2 else calm, services, "migrate", "apply",
+                allowed=["its content could not be moved"], writes=self.changes, once_killed=once_killed,
+            )  # fmt: skip
+            if bad.saving and turn < 2:
+                services.write(services.settings)
+            give_up(stage, self.one, services)
+            verified = stage.run("migrate", "verify")
+            if verified.code == 0:
+                break
+            stage.plan(self.turn.ids)
+        if verified.code:
+            check_told(services, verified)
+        return verified
+
+    def migrated(self) -> None:
+        """All are migrated: everything is where and what it is to be."""
+        stage, one, services = self.stage, self.one, self.services
+        after, copied = stage.dump(), stored(stage)
+        listed = stage.entries("workspace", "conflict", "failed", "kept")
+        services.migrated(after, set(places_of(listed)))
+        services.objects.migrated(copied, after, listed, services.together)
+        assert one.blocked == 0 or any(services.touched(stage.place(*row)) for row in one.staying)
+        check_items(stage, one, services, self.before, after)
+        check_objects(stage, one, services, self.buckets, self.objects, copied)
+        check_logs(stage, one, services, self.buckets[CONSOLIDATION], after, copied)
+
+    def undone(self, ended: Ended) -> None:
+        """A rollback has ended: everything is as it was."""
+        stage, services = self.stage, self.services
         left = [entry for entry in stage.entries() if entry.id in {told["id"] for told in ended.document["left"]}]
         assert ended.code == bool(left or ended.document["still_to_put_back"])
         services.rolled_back(stage.dump(), left)
         services.objects.rolled_back(stored(stage), left)
-        check_objects_undone(stored(stage), services, objects, left)
+        check_objects_undone(stored(stage), services, self.objects, left)
+        if self.turn is self.one:  # the next plan is for all at once
+            self.one.pilots = None
+            services.expect(self.one)
 
-    def once_killed() -> None:
-        """Other commands than the killed one take up what it left as well."""
-        if bad.then == "rollback":
-            undone(persist(stage, calm, services, "rollback", writes=0))
-        if bad.then != "apply":
-            stage.plan(one.ids)
+    def roll_back(self) -> None:
+        self.undone(persist(self.stage, self.bad, self.services, "rollback", writes=self.changes))
 
-    calm = replace(bad, fault=None, how="", meanwhile=0, with_objects=0)
-    for turn in range(5):  # pointers to content that could not be moved at first follow with the next plan
-        if bad.saving and turn < 2:
-            services.write(services.settings)
-        persist(
-            stage, bad if turn < 2 else calm, services, "migrate", "apply",
-            allowed=["its content could not be moved"], writes=planned["changes"], once_killed=once_killed,
-        )  # fmt: skip
-        if bad.saving and turn < 2:
-            services.write(services.settings)
-        give_up(stage, one, services)
-        verified = stage.run("migrate", "verify")
-        if verified.code == 0:
-            break
-        stage.plan(one.ids)
-    after, copied = stage.dump(), stored(stage)
-    listed = stage.entries("workspace", "conflict", "failed", "kept")
-    if verified.code:
-        check_told(services, verified)
-    services.migrated(after, set(places_of(listed)))
-    services.objects.migrated(copied, after, listed, services.together)
-    assert one.blocked == 0 or any(services.touched(stage.place(*row)) for row in one.staying)
-    check_items(stage, one, services, before, after)
-    check_objects(stage, one, services, buckets, objects, copied)
-    check_logs(stage, one, services, buckets[CONSOLIDATION], after, copied)
+    def clean_up(self, verified: Ended, *, objects: bool) -> None:
+        stage, one, services = self.stage, self.one, self.services
+        for entry in stage.entries("workspace", "conflict", "failed"):
+            assert stage.run("migrate", "resolve", str(entry.id), "--skip", "--reason", "seen to").code == 0
+        if verified.code and (verified := stage.run("migrate", "verify")).code:
+            check_told(services, verified)
+        after, copied, earlier = stage.dump(), stored(stage), services.objects.counts()
+        stage.run("cleanup", "plan", *(["--objects"] if objects else []))
+        allowed = ["its shares are not all verified"] if one.gone else []  # a conversation that was missing before
+        ended = persist(stage, self.bad, services, "cleanup", "apply", allowed=allowed, writes=self.changes // 2)
+        assert ended.code != 3 or services.any_wrote, ended.text  # what they wrote is to be migrated first
+        services.all_tokens_stand(stage.dump(), cleaned=True)
+        services.objects.cleaned(copied, stored(stage), earlier)
+        check_cleaned(stage, one, services, after, copied, whole=ended.code != 3)
+        assert stage.plan(one.ids)["changes"] == 0 or services.any_wrote
 
-    if bad.services and bad.idle:
-        services.write()
-        services.objects.write()
+
+def check(aws: Aws, seed: int, folder: Path) -> None:
+    aws.reset()
+    trial = Trial(aws, seed, folder)
+    for turn in trial.one.turns:
+        trial.plan(turn)
+        verified = trial.migrate()
+    trial.migrated()
+    if trial.bad.services and trial.bad.idle:
+        trial.services.write()
+        trial.services.objects.write()
     if seed % 2:
-        undone(persist(stage, bad, services, "rollback", writes=planned["changes"]))
-        return
-    for entry in stage.entries("workspace", "conflict", "failed"):
-        assert stage.run("migrate", "resolve", str(entry.id), "--skip", "--reason", "seen to").code == 0
-    if verified.code and (verified := stage.run("migrate", "verify")).code:
-        check_told(services, verified)
-    after, copied, earlier = stage.dump(), stored(stage), services.objects.counts()
-    stage.run("cleanup", "plan", *(["--objects"] if seed % 4 else []))
-    allowed = ["its shares are not all verified"] if one.gone else []  # a conversation that was missing before
-    ended = persist(stage, bad, services, "cleanup", "apply", allowed=allowed, writes=planned["changes"] // 2)
-    assert ended.code != 3 or services.any_wrote, ended.text  # what they wrote is to be migrated first
-    services.all_tokens_stand(stage.dump(), cleaned=True)
-    services.objects.cleaned(copied, stored(stage), earlier)
-    check_cleaned(stage, one, services, after, copied, whole=ended.code != 3)
-    assert stage.plan(one.ids)["changes"] == 0 or services.any_wrote
+        trial.roll_back()
+    else:
+        trial.clean_up(verified, objects=bool(seed % 4))
 
 
 def check_told(services: Services, verified: Ended) -> None:
@@ -208,7 +247,7 @@ def check_items(stage: Stage, one: Deployment, services: Services, before: Dump,
     made = {(item["PK"]["S"], item["SK"]["S"]): item for text, item in after[storage].items()
             if text not in by_table.get(storage, ()) and not services.touched((storage, text))
             and not services.objects.made_of_touched(item)}  # fmt: skip
-    wanted_made = {place: data for place, data in one.made.items()
+    wanted_made = {place: data for place, data in one.all_made.items()
                    if not services.touched((storage, key_text({"PK": s(place[0]), "SK": s(place[1])})))}  # fmt: skip
     assert made.keys() == wanted_made.keys(), made.keys() ^ wanted_made.keys()
     for place, data in wanted_made.items():
@@ -223,7 +262,7 @@ def check_objects(
     assert untouched(services, copied, objects) == untouched(services, objects)
     home = buckets[CONSOLIDATION]
     copies = untouched(
-        services, {(home, key): objects[buckets[bucket], source] for (bucket, source), key in one.copies.items()}
+        services, {(home, key): objects[buckets[bucket], source] for (bucket, source), key in one.all_copies}
     )
     stands = untouched(services, copied, copies)
     assert stands == copies, stands.items() ^ copies.items()
@@ -268,7 +307,7 @@ def check_cleaned(stage: Stage, one: Deployment, services: Services, after: Dump
             assert after[table].get(text) == item or services.touched((table, text))
     twins: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for entry in stage.entries():
-        if entry.kind != "object" and entry.state in ("verified", "cleaned"):
+        if entry.kind != "object" and entry.moves and entry.state in ("verified", "cleaned"):
             key = {name: value for name, value in entry.source_key.items() if name != "part"}
             twins.setdefault((entry.source_place, key_text(key)), []).append(
                 (entry.target_place, key_text(entry.target_key))
