@@ -79,6 +79,8 @@ class Services:
             self._joined.add(there)
             self._homes.add(there)
         self.expect(one)
+        # Settings that stand in user storage win, whatever a service writes to those of the shares row.
+        self._joined.update(place for place in self.settings if place not in self._made)
 
     def expect(self, one: Deployment) -> None:
         """What must be at the end, if services do not write."""
