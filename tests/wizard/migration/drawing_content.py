@@ -119,44 +119,44 @@ _BODIES = (
 )
 _LETTERS = bytes(0xA0 + code % 0x5F for code in range(256))
 _NO_ROWS = (b"not JSON", b"\xff\xfe", b'{"": 1}', b'{"n": 1e999}')
+_TOO_LARGE = json.dumps({"contents": "x" * 410_000}).encode()  # for a row of 400 KB
+
+
+def _body(draw: random.Random) -> bytes:
+    """Of an object that becomes a row, or cannot."""
+    return _TOO_LARGE if draw.random() < 0.1 else draw.choice(_BODIES if draw.random() < 0.7 else _NO_ROWS)
 
 
 def artifact(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
-    members: list[tuple[str, bool, str]] = []  # (key without the user, whether it moves, sharer)
+    """Artifacts of a user and such as were shared with him. What is too large for a row stays in S3 under the new id."""
+    members: list[tuple[str, str, str]] = []  # (key, key as it is to be, sharer)
     made: dict[tuple[str, str], Item] = {}
     for index in range(draw.randint(1, 3)):
-        key, sharer = f"20240131/Map {index}:v1", draw.choice(["", *users[:-1]])
-        body = draw.choice(_BODIES) if draw.random() < 0.7 else draw.choice(_NO_ROWS)
-        if draw.random() < 0.9:
-            one.object(DRAWINGS, f"{user}/{key}", body)
-        moves = user in one.ids and (DRAWINGS, f"{user}/{key}") in one.objects
-        if moves and body in _NO_ROWS:
-            one.unfit.add(f"{user}/{key}")
-        moves = moves and body in _BODIES
-        members.append((key, moves, sharer))
-        if moves:
-            owner, sort = (sharer, f"shared-with-{one.of(user)}#{key}") if sharer else (user, key)
+        name, sharer, body = f"20240131/Map {index}:v1", draw.choice(["", *users[:-1]]), _body(draw)
+        key, home, there = f"{user}/{name}", f"{one.of(user)}/{name}", draw.random() < 0.9
+        moves = there and user in one.ids and body not in _NO_ROWS
+        if there:
+            one.object(DRAWINGS, key, body, home if body == _TOO_LARGE and home != key else "", DRAWINGS)
+        if there and user in one.ids and not moves:
+            one.unfit.add(key)
+        members.append((key, key if not moves else home if body == _TOO_LARGE else name, sharer))
+        if moves and body != _TOO_LARGE:
+            owner, sort = (sharer, f"shared-with-{one.of(user)}#{name}") if sharer else (user, name)
             made[f"{spelled(one.of(owner))}#amplify-artifacts#artifact-content", sort] = wire(body)
 
     def make(of: Of, moved: bool) -> Item:
         listed = [
-            {
-                "M": {
-                    "key": s(key if moved and moves else f"{user}/{key}"),
-                    **({"sharedBy": s(of(sharer))} if sharer else {}),
-                }
-            }
-            for key, moves, sharer in members
+            {"M": {"key": s(after if moved else key), **({"sharedBy": s(of(sharer))} if sharer else {})}}
+            for key, after, sharer in members
         ]
         return {"user_id": s(of(user)), "artifacts": {"L": listed}}
 
-    one.row(ARTIFACTS, make, made=made, objects=[(DRAWINGS, f"{user}/{key}") for key, _, _ in members])
+    one.row(ARTIFACTS, make, made=made, objects=[(DRAWINGS, key) for key, _, _ in members])
 
 
 def workflow(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
     for template in draw.sample(["w1", "w.2", "w 3"], 2):
-        body = draw.choice(_BODIES) if draw.random() < 0.7 else draw.choice(_NO_ROWS)
-        key, public = f"{user}/{template}.json", draw.choice([{"BOOL": True}, n(0), s("false")])
+        key, public, body = f"{user}/{template}.json", draw.choice([{"BOOL": True}, n(0), s("false")]), _body(draw)
         one.object(TEMPLATES, key, body)
         moves, made = user in one.ids and body in _BODIES, {}
         if moves:

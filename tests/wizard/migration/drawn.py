@@ -62,7 +62,7 @@ class Deployment:
     """What is seeded, and what is to be.
 
     `rows` and `objects` as they are seeded, `made` rows of user storage by (PK, SK) with their data (None: not
-    foretold), `copies` by source (bucket, key) -> key in the consolidation bucket. `unfit`: keys of objects that can
+    foretold), `copies` by source -> target, each (bucket, key). `unfit`: keys of objects that can
     become no row, `blocked`: how many rows would grow beyond what DynamoDB takes. `pilots`: the same with those people
     alone in its map who are migrated first; what became of their data then stays until cleanup.
     """
@@ -72,7 +72,7 @@ class Deployment:
     expected: list[tuple[str, Item, Item | None, Item]] = field(default_factory=list)  # (table, before, left, after)
     objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)  # keys of the consolidation bucket that somebody deleted
-    copies: dict[tuple[str, str], str] = field(default_factory=dict)
+    copies: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     made: dict[tuple[str, str], Any] = field(default_factory=dict)
     origins: list[tuple[tuple[str, str], tuple[str, Item]]] = field(default_factory=list)  # of these: (table, row)
     pointers: list[tuple[tuple[str, str], tuple[str, Item]]] = field(default_factory=list)  # to objects: (table, row)
@@ -126,15 +126,15 @@ class Deployment:
         return {place: data for turn in self.turns for place, data in turn.made.items()}
 
     @property
-    def all_copies(self) -> list[tuple[tuple[str, str], str]]:
+    def all_copies(self) -> list[tuple[tuple[str, str], tuple[str, str]]]:
         """`copies`, of all turns."""
         return [pair for turn in self.turns for pair in turn.copies.items()]
 
-    def object(self, bucket: str, key: str, body: bytes, home: str = "") -> None:
-        """An object, and its key in the consolidation bucket unless it stays."""
+    def object(self, bucket: str, key: str, body: bytes, home: str = "", into: str = CONSOLIDATION) -> None:
+        """An object, and the key of its copy in the bucket `into` unless it stays."""
         self.objects[bucket, key] = body
         if home and len(home.encode()) <= 1024:
-            self.copies[bucket, key] = home
+            self.copies[bucket, key] = into, home
 
 
 def _same(user: str) -> str:

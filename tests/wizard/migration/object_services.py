@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from botocore.exceptions import ClientError
 
 from tests.wizard.migration import network
-from tests.wizard.migration.drawn import CONSOLIDATION, LOGS, Deployment
+from tests.wizard.migration.drawn import CONSOLIDATION, DRAWINGS, LOGS, Deployment
 from tests.wizard.migration.stage import Dump, Place, Stage
 from wizard.aws import Account, is_read
 from wizard.migration.entry import Entry
@@ -33,9 +33,9 @@ class ObjectServices:
         self.wrote: dict[Where, list[str]] = {}
         self.rows: set[Place] = set()  # that lead to what they wrote to, or are made of it
         self._draw, self._lock, self._count = random.Random(f"objects {seed}"), threading.Lock(), 0
-        self._home = buckets[CONSOLIDATION]
+        self._home, self._artifacts = buckets[CONSOLIDATION], buckets[DRAWINGS]
         self._copies: list[tuple[Where, Where]] = [
-            ((buckets[bucket], key), (self._home, home)) for (bucket, key), home in one.all_copies
+            ((buckets[bucket], key), (buckets[into], home)) for (bucket, key), (into, home) in one.all_copies
         ]
         self._group: dict[Where, set[Where]] = {}  # sources and targets that become of each other
         archives = [
@@ -136,8 +136,9 @@ class ObjectServices:
 
     def _copied_from(self, source: Where, now: Stored) -> Collection[str]:
         """What a copy may hold: what stands at the source, or stood there before a service deleted it."""
-        stands = _at(now, source)
-        return {stands} if stands else {"", _at(self.before, source), *self.wrote.get(source, ())}
+        if stands := _at(now, source):
+            return {stands, ""} if source[0] == self._artifacts else {stands}  # an artifact may have become a row since
+        return {"", _at(self.before, source), *self.wrote.get(source, ())}
 
     def _point_somewhere(self, now: Stored, dump: Dump, together: Callable[[Place], Iterable[Place]]) -> None:
         """No pointer was changed to lead to what does not stand, unless a service deleted it. `together`: rows of one."""
@@ -152,7 +153,7 @@ class ObjectServices:
         left = self.of(entries)
         for where in self._of_touched():
             last, found, before = self.wrote.get(where, ["-"])[-1], _at(now, where), _at(self.before, where)
-            if last in ("-", "") and where not in self.before and (where[0] == self._home):
+            if last in ("-", "") and where not in self.before:
                 assert not found or left & self._group[where], (where, self._told(where), found)
             else:
                 assert found == (before if last == "-" else last), (where, self._told(where), found)

@@ -262,7 +262,8 @@ def check_objects(
     assert untouched(services, copied, objects) == untouched(services, objects)
     home = buckets[CONSOLIDATION]
     copies = untouched(
-        services, {(home, key): objects[buckets[bucket], source] for (bucket, source), key in one.all_copies}
+        services,
+        {(buckets[into], key): objects[buckets[bucket], source] for (bucket, source), (into, key) in one.all_copies},
     )
     stands = untouched(services, copied, copies)
     assert stands == copies, stands.items() ^ copies.items()
