@@ -230,7 +230,7 @@ def _saved_logs(one: Deployment, draw: random.Random, user: str, task: str) -> N
             home = f"scheduledTaskLogs/{one.of(user)}/{task}/{run}.json" if one.of(user) != user else ""
             one.object(CONSOLIDATION, key, json.dumps(log).encode(), home)
         else:
-            runs[run] = TypeSerializer().serialize(safe_compress(log))
+            runs[run] = dict(TypeSerializer().serialize(safe_compress(log) if size < 1_000 else log))
         wanted[run] = log
 
     def make(of: Of, moved: bool) -> Item:

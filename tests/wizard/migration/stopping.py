@@ -7,11 +7,12 @@ import random
 import sqlite3
 import threading
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tests.wizard.migration import network
+from tests.wizard.migration.drawn import SUMMED
 from tests.wizard.migration.network import Weather
 from tests.wizard.migration.object_services import ObjectsMeanwhile, Where, honour_conditions, written_by
 from tests.wizard.migration.services import Meanwhile, Services, rows_of
@@ -39,9 +40,14 @@ class Bad:
     with_objects: float = 0  # the share of writes of objects at whose moment they do, which takes such a server
     idle: bool = False  # whether they write between the migration and what follows
     saving: bool = False  # whether people save settings between plan, apply and verify
+    denied: bool = False  # whether the first apply may not remove old rows of sums
 
 
 def draw_bad(seed: int) -> Bad:
+    return replace(_draw(seed), denied=random.Random(f"denied {seed}").random() < 0.3)
+
+
+def _draw(seed: int) -> Bad:
     draw = random.Random(-seed)
     how = draw.choice(["", "cancel", "killed before", "killed before", "killed after"])
     stop, then = 1.2 * draw.random(), draw.choice(["apply", "plan", "rollback"])
@@ -146,6 +152,9 @@ def persist(
         context, fair = stage.context(), bad.fault is None or turn >= max(3, bad.kills)
         if not fair:
             Weather(context.account, bad.fault, share=0.15, seed=bad.seed + turn)
+        if bad.denied and words == ("migrate", "apply"):
+            for table in SUMMED:
+                network.deny(context.account, stage.name(table), "DeleteItem")
         if bad.conditions:
             honour_conditions(context.account, services.objects.s3)
         stop = Stop(context, bad, turn, writes, stage) if turn < bad.kills and bad.how else None
@@ -165,6 +174,8 @@ def persist(
             once_killed()
             continue
         told = [one for name in ("failed", "conflicts", "kept", "left") for one in ended.document.get(name, ())]
+        if not told and bad.denied and ended.document.get("still_to_remove"):
+            return ended
         if ended.code == 0:
             assert not ended.document.get("left"), ended.document
             return ended

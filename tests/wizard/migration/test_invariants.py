@@ -106,7 +106,7 @@ class Trial:
     def migrate(self) -> Ended:
         """Apply and verify, and plan again while something is left; returns the last verification."""
         stage, bad, services = self.stage, self.bad, self.services
-        calm = replace(bad, fault=None, how="", meanwhile=0, with_objects=0)
+        calm = replace(bad, fault=None, how="", meanwhile=0, with_objects=0, denied=False)
 
         def once_killed() -> None:
             """Other commands than the killed one take up what it left as well."""
@@ -119,7 +119,7 @@ class Trial:
             if bad.saving and turn < 2:
                 services.write(services.settings)
             persist(
-                stage, bad if turn < 2 else calm, services, "migrate", "apply",
+                stage, (bad, replace(bad, denied=False), calm)[min(turn, 2)], services, "migrate", "apply",
                 allowed=["its content could not be moved"], writes=self.changes, once_killed=once_killed,
             )  # fmt: skip
             if bad.saving and turn < 2:
