@@ -40,11 +40,13 @@ class Bad:
     with_objects: float = 0  # the share of writes of objects at whose moment they do, which takes such a server
     idle: bool = False  # whether they write between the migration and what follows
     saving: bool = False  # whether people save settings between plan, apply and verify
+    again: bool = False  # whether what was migrated is undone and migrated once more
     denied: bool = False  # whether the first apply may not remove old rows of sums
 
 
 def draw_bad(seed: int) -> Bad:
-    return replace(_draw(seed), denied=random.Random(f"denied {seed}").random() < 0.3)
+    draw = random.Random(f"more {seed}")
+    return replace(_draw(seed), denied=draw.random() < 0.3, again=draw.random() < 0.3)
 
 
 def _draw(seed: int) -> Bad:

@@ -184,6 +184,11 @@ def check(aws: Aws, seed: int, folder: Path) -> None:
         trial.plan(turn)
         verified = trial.migrate()
     trial.migrated()
+    if trial.bad.again:
+        trial.roll_back()
+        trial.plan(trial.one)
+        verified = trial.migrate()
+        trial.migrated()
     if trial.bad.services and trial.bad.idle:
         trial.services.write()
         trial.services.objects.write()
