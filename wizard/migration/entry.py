@@ -80,9 +80,10 @@ class Entry:
         return bool(self.detail.get("switched_off") or (made and self.detail.get("deactivated")))
 
     def becomes(self, state: str, note: str = "", **changed: Any) -> Entry:
-        """The change as it went on; that the last rollback left it is true no more."""
+        """The change as it went on; that the last rollback left it is true no more, nor, rolled back, that it was made."""
+        past = ("left_for_good", "was_made") if state == "rolled back" else ("left_for_good",)
         detail = changed.pop("detail", self.detail)
-        detail = {name: value for name, value in detail.items() if name != "left_for_good"}
+        detail = {name: value for name, value in detail.items() if name not in past}
         return replace(self, state=state, note=note, detail=detail, **changed)
 
 

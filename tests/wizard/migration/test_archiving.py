@@ -103,6 +103,16 @@ def test_a_log_that_was_archived_before_a_kill_and_then_written_again_is_undone_
     assert objects_of(logged) == files
 
 
+def test_a_plan_after_a_rollback_tells_nothing_of_what_was_undone(logged: Stage) -> None:
+    seeded, files = logged.dump(), objects_of(logged)
+    for _ in range(2):
+        logged.plan()
+        logged.apply()
+        assert "rolled back" not in logged.run("migrate", "status").document["states"]
+        assert logged.run("rollback").code == 0
+        assert (logged.dump(), objects_of(logged)) == (seeded, files)
+
+
 @pytest.mark.parametrize("then", ["apply", "plan", "rollback"])
 def test_killed_after_the_row_and_before_that_is_on_record(logged: Stage, then: str) -> None:
     seeded, files = logged.dump(), objects_of(logged)
