@@ -14,7 +14,7 @@ from typing import Any
 import botocore.exceptions
 
 from wizard import endpoint, locks, serverless_command, storage
-from wizard.aws_errors import ABSENT, code_of, explain
+from wizard.aws_errors import ABSENT, code_of, explain, in_transit
 from wizard.checkout import read_checkout
 from wizard.context import Context
 from wizard.endpoint import EndpointState, physical
@@ -209,7 +209,16 @@ def _delete_stack(context: Context, stack: str, dry_run: bool, poll: float) -> s
     stack_id = description["StackId"]  # a deleted stack is found by its id only
     seen: set[str] = set()
     new_events(context, stack_id, seen)
-    context.account.call("cloudformation", "delete_stack", StackName=stack_id)
+    try:
+        context.account.call("cloudformation", "delete_stack", StackName=stack_id)
+    except botocore.exceptions.ClientError as error:
+        if in_transit(error):
+            raise
+        raise Failed(
+            f"CloudFormation refuses to delete {stack}: {explain(error)}. Nothing was deleted: mend that and run it again"
+            " (`amplify-migrate preflight --policy` prints the permissions that it takes), or let somebody delete the"
+            " stack who may, and watch with `amplify-migrate endpoint free --how wait`."
+        ) from error
     log.info("Deleting the stack %s", stack)
     follow_deletion(context, stack, stack_id, seen, poll)
     return f"The stack {stack} is deleted."

@@ -333,6 +333,16 @@ def test_a_deletion_that_fails_is_explained_and_goes_on(
     assert (state.owner, state.basic_ops_stack) == ("nobody", "absent")
 
 
+def test_a_deletion_that_is_refused_says_what_to_do(deployed: Deployed, ready: Context) -> None:
+    deployed.amplify_lambda()
+    deployed.basic_ops()
+
+    faults.deny(ready.account, "cloudformation", "DeleteStack", "not you")
+    with pytest.raises(Failed, match=r"not you.*Nothing was deleted.*preflight --policy.*--how wait"):
+        endpoint_free.free(ready, "stack", poll=0.01)
+    assert endpoint.look(ready).basic_ops_stack == "CREATE_COMPLETE"
+
+
 def test_a_deletion_that_is_under_way_is_watched_to_its_end(deployed: Deployed, ready: Context) -> None:
     """As after a kill: CloudFormation goes on by itself, and the same command takes up watching it."""
     deployed.amplify_lambda()

@@ -24,7 +24,7 @@ from wizard.migration.scan import Scope
 from wizard.migration.staging import Staging
 from wizard.migration.states import OPEN
 from wizard.migration.targets import CONSOLIDATION, Survey, bucket_name
-from wizard.text import plain, plural
+from wizard.text import plain
 
 DONE = ("applied", "verified", "cleaned", "resolved")
 
@@ -83,7 +83,8 @@ class Resolution:
         for (row, why), count in self._held.items():
             place = self.context.deployment.name(row, BY_KEY[row].pattern).value
             example = plain(self._examples[(row, why)], 160)
-            text = f"{plural(count, 'pointer')} not changed: {why}, for example {example}"
+            stay = "pointer stays as it is" if count == 1 else "pointers stay as they are"
+            text = f"{count:,} {stay}: {why}, for example {example}"
             self.findings.append(Finding("attention", place, text, todo))
 
     # --- pointers that follow --------------------------------------------------------------------------------------------

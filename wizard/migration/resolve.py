@@ -100,9 +100,11 @@ class ItemResolver:
                 resolved.append(edit)
             elif self.work.strange(one):
                 if one.after is not None:  # once for the two edits of one pointer
-                    self.work.hold(row.config_key, "they lead into a bucket that is not this deployment's", one.bucket)
+                    self.work.hold(
+                        row.config_key, "the target lies in a bucket that is not this deployment's", one.bucket
+                    )
             elif one.target is not None and one.target[0] == "object" and self.work.scope.listed:
-                self.work.hold(row.config_key, "what they lead to is not there", one.target[2])
+                self.work.hold(row.config_key, "the target does not exist", one.target[2])
         edits = tuple(edit for edit in resolved if edit.after != edit.before)
         entry = Entry(
             rank=rank, row=row.config_key, kind="item", action="update", source_place=place,

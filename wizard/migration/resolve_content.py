@@ -133,7 +133,7 @@ class ContentResolver:
         present = [[sources[0][0], *one] for one in listings]
         missing = [key for _, key in sources if key not in {one.key for one in listings}]
         if missing:
-            work.hold(move.row, "their content is missing", missing[0], len(missing))
+            work.hold(move.row, "the content is missing", missing[0], len(missing))
         if sources and not present:
             return None
         if not place:

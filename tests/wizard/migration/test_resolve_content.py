@@ -38,7 +38,9 @@ def test_a_log_that_is_missing_or_fits_in_no_row_keeps_its_pointer_and_is_planne
     logs = [{"M": {"executionId": s(run), "detailsKey": s(f"{ANN}/t/logs/{run}.json")}} for run in runs]
     stage.put(TASKS, {"user": s(ANN), "taskId": s("t"), "active": n(1), "logs": {"L": logs}})
     told = stage.plan()["findings"]
-    assert any("1 pointer not changed" in one["text"] and "e2.json" in one["text"] for one in told)
+    assert any(
+        "1 pointer stays as it is: the content is missing" in one["text"] and "e2.json" in one["text"] for one in told
+    )
     stage.apply()
     stage.verify()
     task = stage.get(TASKS, "a-100", "t")
