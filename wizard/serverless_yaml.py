@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, replace
 
 import yaml
 
+from wizard.errors import BadInput
 from wizard.serverless_variables import Expansion, Source, Unanswered, alternatives, expressions
 from wizard.yaml_nodes import MERGE, Mapped, Scalar, at, compose, mappings, pairs, scalars, tagged, text_of
 
 SECTION = "# Locally Defined Variables"
 _IMPORTED = "# Imported Variables"
+_MOST = 1000  # variables of a section: Lambda gives an environment 4 KB, and each is asked for in Parameter Store
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,11 @@ class ServerlessFile:
     def __init__(self, text: str, place: str, answers: Answers):
         self.root = compose(text, place)
         self.variables = section(text, self.root)
+        if len(self.variables) > _MOST:
+            raise BadInput(
+                f"{place}:{self.variables[0].line} begins {len(self.variables):,} locally defined variables, of which the"
+                f" 4 KB of a function's environment hold {_MOST:,} at most; this is no serverless.yml."
+            )
         self._answers = answers
 
     def answered(self, known: Mapping[str, str]) -> ServerlessFile:

@@ -7,7 +7,8 @@ Texts are what stands in the file: numbers keep their digits, and only `true` an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 import yaml
 
@@ -65,7 +66,8 @@ def _compose(text: str, place: str) -> yaml.Node | None:
     return root
 
 
-def pairs(node: yaml.Node | None) -> dict[str, tuple[Scalar, yaml.Node]]:
+@lru_cache(maxsize=64)  # each `${self:…}` asks again, and a mapping may have tens of thousands of keys
+def pairs(node: yaml.Node | None) -> Mapping[str, tuple[Scalar, yaml.Node]]:
     """The scalar keys of a mapping with their values, the last of equal names; `<<` is merged as YAML does."""
     found: dict[str, tuple[Scalar, yaml.Node]] = {}
     pending, seen = [node], set()
@@ -90,7 +92,8 @@ def at(root: yaml.Node | None, *path: str) -> yaml.Node | None:
     node = root
     for name in path:
         if isinstance(node, yaml.SequenceNode):
-            node = dict(enumerate(node.value)).get(int(name)) if re.fullmatch(r"[0-9]{1,6}", name) else None
+            number = int(name) if re.fullmatch(r"[0-9]{1,6}", name) else len(node.value)
+            node = node.value[number] if number < len(node.value) else None
         else:
             node = pairs(node).get(name, (None, None))[1]
     return node

@@ -13,7 +13,7 @@ from tests.wizard.checkout_fixture import ADMIN, AGENT, EMBEDDING, JS, LAMBDA, s
 from wizard.errors import BadInput
 from wizard.serverless_variables import Unanswered
 from wizard.serverless_yaml import Answers, ServerlessFile, read_variables
-from wizard.yaml_nodes import compose, repeated
+from wizard.yaml_nodes import compose, pairs, repeated
 
 ANSWERS = Answers("v6", "dev", "us-east-1", {"DEP_NAME": "v6", "DEP_REGION": "us-east-1", "VPC_ID": "vpc-1"})
 
@@ -281,3 +281,16 @@ def test_any_value_expands_or_says_what_has_no_answer(text: str) -> None:
         assert isinstance(file(LAMBDA).expand(text), str)
     except Unanswered as error:
         assert str(error)
+
+
+def test_more_variables_than_an_environment_holds_are_no_service() -> None:
+    text = section(*(f"K{number}: v" for number in range(1001)))
+    with pytest.raises(BadInput, match=r"x/serverless\.yml:\d+ begins 1,001 locally defined variables"):
+        file(text)
+
+
+def test_a_mapping_is_not_gone_through_again_for_each_variable_that_reads_it() -> None:
+    found = file("custom:\n  a: b\n" + "".join(f"  k{number}: ${{ssm:/${{self:custom.a}}}}\n" for number in range(99)))
+    pairs.cache_clear()
+    assert {one.address for one in found.references()} == {"/b"}
+    assert pairs.cache_info().misses == 2  # the root and custom
