@@ -12,12 +12,15 @@ WRITE_UNIT, READ_UNIT, COPY, HEAD = 0.625e-6, 0.125e-6, 5e-6, 0.4e-6
 UNITS_A_CHANGE = 3  # of an item below 1 KB in a table with two indexes, until a run has measured it
 
 
-def of_apply(runs: Sequence[Mapping[str, Any]], waiting: Mapping[str, int]) -> dict[str, Any]:
+def of_apply(
+    runs: Sequence[Mapping[str, Any]], waiting: Mapping[str, int], max_write_units: float = 0
+) -> dict[str, Any]:
     """What the next apply comes to.
 
     Args:
         runs: of the ledger, oldest first: {"step", "started", "ended", "detail": {"done", "costs": {…}}}.
         waiting: number of planned changes by kind (item, object, content).
+        max_write_units: what the operator lets it take a second; 0 is no bound.
 
     Returns:
         {"seconds": float or None while nothing was measured, "dollars": float, "basis": where the rate comes from}.
@@ -25,8 +28,13 @@ def of_apply(runs: Sequence[Mapping[str, Any]], waiting: Mapping[str, int]) -> d
     changes = sum(waiting.values())
     rate, basis = _rate(runs)
     objects = waiting.get("object", 0)
-    dollars = (changes - objects) * (_units(runs) * WRITE_UNIT + READ_UNIT) + objects * (COPY + HEAD)
-    return {"seconds": changes / rate if rate else None, "dollars": dollars, "basis": basis}
+    units = (changes - objects) * _units(runs)
+    dollars = units * WRITE_UNIT + (changes - objects) * READ_UNIT + objects * (COPY + HEAD)
+    seconds = changes / rate if rate else None
+    if max_write_units and units / max_write_units > (seconds or 0):
+        seconds = units / max_write_units
+        basis = f"`--max-write-units {max_write_units:g}` is the bound, at {_units(runs):.1f} units a change"
+    return {"seconds": seconds, "dollars": dollars, "basis": basis}
 
 
 def _rate(runs: Sequence[Mapping[str, Any]]) -> tuple[float, str]:

@@ -202,6 +202,7 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
         unverified = ledger.counts(where=f"state = 'applied' AND {NEWEST}")
     if plan is None:
         return _no_plan()
+    guess = estimate.of_apply(runs, waiting, context.account.writes.rate)
     proof = last_proof(runs)
     clean = proof is not None and proof["code"] == 0 and not unverified
     told = ", ".join(f"{counts[state]:,} {state}" for state in STATES if counts.get(state)) or "nothing to change"
@@ -219,8 +220,7 @@ def ledger_facts(context: Context, without_recovery: Sequence[str] | None = None
         Fact(
             "plan", "attention" if again else "ok", "Plan", f"plan {plan['id']}: {told}", again,
             {"id": plan["id"], "changes": sum(counts.get(state, 0) for state in OPEN), "fresh": fresh, "counts": counts,
-             "undone": undone, "made": made, "still_to_put_back": len(back), "still_to_remove": spent,
-             "estimate": estimate.of_apply(runs, waiting),
+             "undone": undone, "made": made, "still_to_put_back": len(back), "still_to_remove": spent, "estimate": guess,
              "not_in_map": (plan["summary"] or {}).get("not_in_map", {}).get("count", 0),
              "unknown_references": unknown},
         ),

@@ -35,6 +35,13 @@ def test_a_run_that_hardly_did_anything_measures_nothing() -> None:
     )
 
 
+def test_a_bound_on_write_units_is_the_measure_where_it_is_slower() -> None:
+    guess = of_apply([APPLY], {"item": 3_000, "object": 500}, max_write_units=10)
+    assert guess["seconds"] == pytest.approx(3_000 * 5 / 10) and "--max-write-units 10" in guess["basis"]
+    assert of_apply([], {"item": 1_000}, max_write_units=10)["seconds"] == pytest.approx(300)
+    assert of_apply([APPLY], {"item": 3_000}, max_write_units=1_000)["seconds"] == pytest.approx(60)
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [

@@ -69,6 +69,8 @@ def test_a_new_item_that_is_gone_is_missing_and_made_again(stage: Stage) -> None
     )
     plan = ledger_facts(stage.context())[0].value
     assert (plan["counts"], plan["made"]) == ({"verified": 1, "failed": 1}, 2), "both can be undone"
+    slow = stage.context(account=stage.aws.account(max_write_units=1))
+    assert ledger_facts(slow)[0].value["estimate"]["basis"].startswith("`--max-write-units 1`")
     assert stage.run("cleanup", "apply").code == 3, "nothing is deleted after a verification that was not clean"
     stage.migrate()
     assert stage.get(ACCESS, "o", "a-100") is not None
