@@ -109,6 +109,13 @@ class Deployment:
         after = before if stays else make(self.of, True)
         self.expected.append((table, before, None if gone else (left or make)(_same, False), after))
 
+    @property
+    def copied_on(self) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+        """What was copied in the pilots' turn and is copied again in that of all, since its key names one of the others."""
+        copies = self.pilots.copies if self.pilots else {}
+        pairs = [(between, self.copies.get(source, between)) for source, between in copies.items()]
+        return [(between, final) for between, final in pairs if final != between]
+
     def settle(self) -> None:
         """Of what stands in user storage already nothing is made: what people saved there is newer."""
         for table, _, _, after in self.expected:

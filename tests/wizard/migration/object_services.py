@@ -35,7 +35,8 @@ class ObjectServices:
         self._draw, self._lock, self._count = random.Random(f"objects {seed}"), threading.Lock(), 0
         self._home, self._artifacts = buckets[CONSOLIDATION], buckets[DRAWINGS]
         self._copies: list[tuple[Where, Where]] = [
-            ((buckets[bucket], key), (buckets[into], home)) for (bucket, key), (into, home) in one.all_copies
+            ((buckets[bucket], key), (buckets[into], home))
+            for (bucket, key), (into, home) in (*one.all_copies, *one.copied_on)
         ]
         self._group: dict[Where, set[Where]] = {}  # sources and targets that become of each other
         archives = [

@@ -223,7 +223,7 @@ class Services:
         old, new = self._old.get(place, {}), self._new.get(place, {})
         names = [name for name in item if name not in key and name not in self._sums.get(place[0], ())]
         names = [name for name in names if name not in (*_KNOWN_VALUES, *self._quiet.get(place[0], ()))]
-        names = [name for name in names if not item[name].keys() & {"B", "NS"}]  # which a dump has in another form
+        names = [name for name in names if name == "active" or not item[name].keys() & {"B", "N", "NS"}]
         differs = [name for name in names if name == "active" or (name in old and old.get(name) != new.get(name))]
         names = differs or [name for name in names if next(iter(item[name])) in ("S", "L", "M", "SS")]
         return self._draw.choice(names) if names else None
