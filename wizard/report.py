@@ -34,6 +34,12 @@ _CODES = {0: "done", 1: "done, with something left", 2: "bad input", 3: "blocked
 # What of a place is drawn: each change counts once, in the order from done to undone.
 PARTS = ("cleaned", "verified", "applied", "open", "kept", "resolved", "rolled back", "conflicts", "failed")
 
+# What is code in a cell: commands of ours, as reasons and findings name them. Other backticks may be foreign, and stay.
+IN_CELLS = re.compile(
+    r"`((?:amplify-migrate|migrate|cleanup|rollback|report|backup|users|parameters|services|storage|endpoint)\b[^`|]*"
+    r"|--[a-z][^`|]*)`"
+)
+
 _HOLDINGS = (
     (r"users\b.*\.csv.*", "every user id, old and new"),
     (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from html import escape
 
 from wizard.evidence import Evidence
-from wizard.report import PARTS, Bar, Cell, Grid, Section, sections, title, when
+from wizard.report import IN_CELLS, PARTS, Bar, Cell, Grid, Section, sections, title, when
 from wizard.text import plain
 
 # One colour per part of a bar, told apart by their order and by the legend as well.
@@ -24,7 +24,7 @@ h1 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #8888
 table { border-collapse: collapse; display: block; overflow-x: auto; max-width: 100%; }
 th, td { border: 1px solid #8886; padding: .25rem .6rem; text-align: left; vertical-align: top; overflow-wrap: anywhere; }
 th { overflow-wrap: normal; }
-td:not(.number) { min-width: 5.5rem; }
+td:not(.number) { min-width: 5.5rem; } td:first-child:not(.number) { min-width: 16rem; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 code { font-family: ui-monospace, monospace; } svg { max-width: 100%; height: auto; } svg text { fill: currentColor; }
 .legend span { display: inline-block; margin-right: 1rem; } .legend i { display: inline-block; width: .8em; height: .8em; }
@@ -69,12 +69,17 @@ def _table(grid: Grid) -> Iterator[str]:
 
 
 def _cell(cell: Cell) -> str:
-    return f'<td class="number">{cell:,}</td>' if isinstance(cell, int) else f"<td>{escape(plain(cell))}</td>"
+    if isinstance(cell, int):
+        return f'<td class="number">{cell:,}</td>'
+    return f"<td>{_marked(IN_CELLS.split(escape(plain(cell))))}</td>"
 
 
 def _with_code(text: str) -> str:
     """Escaped, with what stands between backticks as code."""
-    parts = escape(plain(text)).split("`")
+    return _marked(escape(plain(text)).split("`"))
+
+
+def _marked(parts: list[str]) -> str:
     return "".join(f"<code>{part}</code>" if at % 2 else part for at, part in enumerate(parts))
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from wizard.evidence import Evidence
-from wizard.report import Cell, Grid, sections, title, when
+from wizard.report import IN_CELLS, Cell, Grid, sections, title, when
 from wizard.text import plain
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
@@ -34,7 +34,11 @@ def _rows(grid: Grid) -> Iterable[str]:
 
 
 def _row(cells: Sequence[Cell]) -> str:
-    return "| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else _escape(cell) for cell in cells) + " |"
+    return "| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else _cell(cell) for cell in cells) + " |"
+
+
+def _cell(text: str) -> str:
+    return _marked(IN_CELLS.split(plain(text)))
 
 
 def _escape(text: str) -> str:
@@ -43,4 +47,8 @@ def _escape(text: str) -> str:
 
 
 def _with_code(text: str) -> str:
-    return "".join(f"`{part}`" if at % 2 else _escape(part) for at, part in enumerate(plain(text).split("`")))
+    return _marked(plain(text).split("`"))
+
+
+def _marked(parts: list[str]) -> str:
+    return "".join(f"`{part}`" if at % 2 else _escape(part) for at, part in enumerate(parts))

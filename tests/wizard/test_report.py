@@ -82,6 +82,14 @@ def test_whatever_a_text_holds_it_stays_text(text: str) -> None:
     assert not re.search(r"(?<!\\)<script", markdown(evidence))
 
 
+def test_commands_in_cells_are_code_and_foreign_backticks_stay() -> None:
+    finding = {"level": "attention", "place": "a`x`b", "text": "t", "todo": "Run `backup create`, or `--only tables`."}
+    evidence = replace(EMPTY, findings=[finding])
+    assert "<td>a`x`b</td>" in page(evidence) and r"| a\`x\`b |" in markdown(evidence)
+    assert "Run <code>backup create</code>, or <code>--only tables</code>." in page(evidence)
+    assert "| Run `backup create`, or `--only tables`. |" in markdown(evidence)
+
+
 IDS = st.lists(
     st.from_regex(r"[A-Za-z0-9][A-Za-z0-9 ._'+-]{0,12}[A-Za-z0-9](@example\.edu)?", fullmatch=True), max_size=5
 )
