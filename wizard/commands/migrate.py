@@ -179,6 +179,11 @@ WOULD = {
     "item refresh": "row{s} under the new id brought up to date",
     "item update": "row{s} changed in place",
 }
+# And what it counts of the rest, by the state that it would get.
+WOULD_NOT = {
+    "applied": "there already", "verified": "there already", "kept": "to be kept as they are",
+    "conflict": "in conflict with what stands now", "failed": "failing as things stand",
+}  # fmt: skip
 
 
 def plan_text(summary: Mapping[str, Any]) -> str:
@@ -200,11 +205,12 @@ def run_apply(arguments: argparse.Namespace, context: Context) -> Outcome:
     summary = apply.apply_plan(context, dry_run=arguments.dry_run)
     if arguments.dry_run:
         would = summary["would"]
-        lines = [
-            f"  {count:,} {WOULD.get(what, what).format(s='s'[: count - 1])}" for what, count in sorted(would.items())
-        ]
-        told = f"Dry run: {plural(sum(would.values()), 'change')} would be made. Nothing was written."
-        return Outcome(0, "\n".join(["Apply would make:", *(lines or ["  nothing"]), told]), summary)
+        made = {what: count for what, count in sorted(would.items()) if what not in STATES}
+        lines = [f"  {count:,} {WOULD.get(what, what).format(s='s'[: count - 1])}" for what, count in made.items()]
+        rest = [f"  {would[state]:,} {WOULD_NOT.get(state, state)}" for state in STATES if state in would]
+        lines = [*(lines or ["  nothing"]), *(["Of the others:", *rest] if rest else [])]
+        told = f"Dry run: {plural(sum(made.values()), 'change')} would be made. Nothing was written."
+        return Outcome(0, "\n".join(["Apply would make:", *lines, told]), summary)
     lines = [apply.text(summary)]
     for one in (*summary["conflicts"][:20], *summary["failed"][:20]):
         lines.append(f"  {one['state']} {one['id']}: {one['source']}: {one['note']}")

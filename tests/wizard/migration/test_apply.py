@@ -432,6 +432,20 @@ def test_dry_runs_make_no_write_and_leave_the_ledger_as_it_was(stage: Stage) -> 
         dry(stage, *words)
 
 
+def test_a_dry_run_counts_a_conflict_as_no_change_that_would_be_made(stage: Stage) -> None:
+    stage.put(CHATS, {"id": s("1"), "user": s(ANN)}, {"id": s("2"), "user": s(BOB)})
+    stage.plan()
+    stage.set(CHATS, ("1",), user=s("somebody"))
+    told = stage.run("migrate", "apply", "--dry-run").text.splitlines()
+    assert told == [
+        "Apply would make:",
+        "  1 row changed in place",
+        "Of the others:",
+        "  1 in conflict with what stands now",
+        "Dry run: 1 change would be made. Nothing was written.",
+    ]
+
+
 def test_a_dry_run_is_refused_any_write_below_the_engine(stage: Stage) -> None:
     context = stage.context()
     context.account.read_only = True
