@@ -43,6 +43,8 @@ def scenario(facts: Facts) -> str:
     return str(_mapping(facts, "user_map").get("scenario", ""))
 
 
+_GO_THERE = "; start inside it, or give --root"
+
 # Steps 0 to 3
 
 
@@ -52,7 +54,7 @@ def deployment_done(facts: Facts) -> str:
 
 
 def parameters_skip(facts: Facts) -> str:
-    return "" if has_checkout(facts) else "not from here: it reads the serverless.yml files of a backend checkout"
+    return "" if has_checkout(facts) else f"not from here: it reads the files of a backend checkout{_GO_THERE}"
 
 
 def parameters_done(facts: Facts) -> str:
@@ -165,7 +167,7 @@ def references_locked(facts: Facts) -> str:
 
 def _without_checkout(facts: Facts) -> str:
     if facts.known("checkout") and not has_checkout(facts):
-        return "steps 1 and 2 cannot be checked without a backend checkout; start inside it, or give --root"
+        return f"steps 1 and 2 cannot be checked without a backend checkout{_GO_THERE}"
     return ""
 
 
@@ -250,7 +252,7 @@ def services_locked(facts: Facts) -> str:
 
 def services_skip(facts: Facts) -> str:
     if facts.known("checkout") and not has_checkout(facts) and not services_done(facts):
-        return "not from here: services are deployed from a backend checkout"
+        return f"not from here: services are deployed from a backend checkout{_GO_THERE}"
     return ""
 
 
