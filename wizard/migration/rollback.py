@@ -24,6 +24,7 @@ from wizard.migration.apply_content import KEY
 from wizard.migration.entry import Entry, encode_key
 from wizard.migration.giving_back import give_back
 from wizard.migration.intents import as_they_stand, object_beside, settle
+from wizard.migration.leading import WHY, Leading, Place, leads_to
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import delete_copy, delete_written, verify_object
 from wizard.migration.order import backwards
@@ -55,7 +56,7 @@ class _Undo:
     """What undoes a change: first an item goes that we made, then the writes are made, all or none.
 
     `emptied` is what the writes leave of an item that we made, and goes after them. `restored` is what they leave of one
-    that stood before. `left` says what is not undone; writes beside it undo the rest.
+    that stood before. `left` says what is not undone; writes beside it undo the rest, all but `theirs`, if given.
     """
 
     made: Item | None = None
@@ -63,6 +64,7 @@ class _Undo:
     emptied: Item | None = None
     restored: Item | None = None
     left: str = ""
+    theirs: tuple[str, ...] | None = None
 
 
 class _Foreseen:
@@ -86,12 +88,13 @@ class _End:
     """How the undoing of a change ended: `left` is why it was not undone, "" where it was.
 
     `again`: another rollback may undo it, so that its record is still needed. `half`: its sum was taken back, and the row
-    that held it goes once that is on record.
+    that held it goes once that is on record. `leads`: where what was left leads.
     """
 
     left: str = ""
     again: bool = False
     half: bool = False
+    leads: frozenset[Place] = frozenset()
 
 
 def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
@@ -172,6 +175,7 @@ class _Run:
         self._taken: list[tuple[Entry, Item]] = []  # with what a service had added, and not put back
         self._seen: dict[int, Entry] = {}  # of a dry run: what was in flight, as it stands
         self._foreseen = _Foreseen(ledger.met()) if dry_run else None
+        self._leading = Leading()
 
     def all(self) -> None:
         """Against the order of apply."""
@@ -206,9 +210,12 @@ class _Run:
                     self.left_total += 1
                     if len(self.left) < LISTED:
                         self.left.append({**shown(entry), "why": end.left})
-                    detail = {**entry.detail, "left_for_good": not end.again}
+                    self._leading.left(end.leads, end.again)
+                    led = not end.again and self._leading.holds(entry)
+                    detail = {**entry.detail, "left_for_good": not end.again, **({"led": True} if led else {})}
                     ended.append(replace(entry, note=f"rollback: {end.left}", detail=detail))
                 else:
+                    self._leading.undone(leads_to(context.deployment, entry))
                     self.undone[entry.target_place] += entry.undoable or entry.intent
                     ended.append(entry.becomes("rolled back", intent=False))
                 place = entry.target_place
@@ -225,15 +232,16 @@ class _Run:
         return half
 
     def _undo(self, origins: Mapping[int, list[Origin]], entry: Entry) -> _End:
+        leads = frozenset(leads_to(self.context.deployment, entry))
         try:
-            return _undo(self.context, entry, origins[entry.id], self._foreseen)
+            return _undo(self.context, entry, origins[entry.id], self._foreseen, self._leading)
         except NotPutBack as error:
             self._taken.append((entry, error.item))
-            return _End(f"not undone yet: {error}", again=True)
+            return _End(f"not undone yet: {error}", again=True, leads=leads)
         except AWS_ERRORS as error:
             if code_of(error) in ABSENT:
                 return _End(f"{entry.target_place} or {entry.source_place} is gone")
-            return _End(f"not undone yet: {explain(error)}", again=True)
+            return _End(f"not undone yet: {explain(error)}", again=True, leads=leads)
 
     def summary(self) -> dict[str, Any]:
         return {
@@ -251,7 +259,9 @@ def _places(entry: Entry) -> set[tuple[str, str]]:
     return {(entry.source_place, str(entry.source_key)), (entry.target_place, str(entry.target_key))}
 
 
-def _undo(context: Context, entry: Entry, origins: Sequence[Origin], foreseen: _Foreseen | None) -> _End:
+def _undo(
+    context: Context, entry: Entry, origins: Sequence[Origin], foreseen: _Foreseen | None, leading: Leading
+) -> _End:
     """Undo one change, or with `foreseen` only look. Nothing is undone whose `origins` do not all stand."""
     account, dry_run, look = context.account, foreseen is not None, foreseen or read
     if entry.kind == "object":
@@ -259,14 +269,18 @@ def _undo(context: Context, entry: Entry, origins: Sequence[Origin], foreseen: _
             return _End(_UNSEEN)
         if not entry.detail.get("made"):
             return _End()
-        version = entry.detail.get("version", "")
-        result = delete_copy(account, entry.object_copy, entry.target_digest, version, dry_run=dry_run)
+        version, held = entry.detail.get("version", ""), leading.holds(entry)
+        result = delete_copy(account, entry.object_copy, entry.target_digest, version, dry_run=dry_run or held)
+        if result.state == "deleted" and held:
+            return _End(WHY, again=leading.again(entry))
         return _End("" if result.state == "deleted" else result.detail or result.state)
     for _ in range(3):
         undo = _of_content(context, entry, look) if entry.kind == "content" else _of_item(account, entry, look)
         takes = undo.made or undo.writes or undo.emptied or entry.detail.get("archived")
         if takes and (undo.writes or not undo.left) and (why := missing(account, origins)):
             undo = _Undo(left=why)
+        if takes and not undo.left and leading.holds(entry):
+            return _End(WHY, again=leading.again(entry), leads=frozenset(leads_to(context.deployment, entry)))
         if foreseen is not None:
             foreseen.note(entry, undo)
             break
@@ -283,12 +297,13 @@ def _undo(context: Context, entry: Entry, origins: Sequence[Origin], foreseen: _
         except Lost:
             continue
     else:
-        return _End("a service keeps writing to it")
+        return _End("a service keeps writing to it", leads=frozenset(leads_to(context.deployment, entry)))
     if not undo.left and entry.kind == "content":
         if entry.action in ("shares", "settings") and not dry_run:
             _unmark(account, entry)
         return _End(_objects_of_content(context, entry, dry_run))
-    return _End(undo.left)
+    stands = undo.left and look(account, entry.target_place, entry.target_key) is not None
+    return _End(undo.left, leads=frozenset(leads_to(context.deployment, entry, undo.theirs) if stands else ()))
 
 
 def _of_item(account: Account, entry: Entry, read: Read) -> _Undo:
@@ -344,7 +359,7 @@ def _of_item(account: Account, entry: Entry, read: Read) -> _Undo:
             restored["active"] = {"N": "1"}
         if restored != source:
             writes.append(update(entry.source_place, names, source, restored))
-    return _Undo(made, tuple(writes), emptied, back.restored, _replaced_secrets(entry))
+    return _Undo(made, tuple(writes), emptied, back.restored, _replaced_secrets(entry), theirs=())
 
 
 def _replaced_secrets(entry: Entry) -> str:
@@ -386,7 +401,8 @@ def _put_back_partly(entry: Entry, names: tuple[str, ...], target: Item) -> _Und
     if len(theirs) == len(of_attribute):
         return _Undo(left=_LEFT)
     left = f"a service has changed {plain(', '.join(theirs), 120)} since, which is left as it is" if theirs else ""
-    return _Undo(writes=(update(entry.target_place, names, target, put_back(target, ours)),) if ours else (), left=left)
+    writes = (update(entry.target_place, names, target, put_back(target, ours)),) if ours else ()
+    return _Undo(writes=writes, left=left, theirs=tuple(theirs))
 
 
 def _of_content(context: Context, entry: Entry, read: Read) -> _Undo:

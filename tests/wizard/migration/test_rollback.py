@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.wizard.faults import deny
 from tests.wizard.migration.stage import ANN, BOB, EVE, MAP, Item, Killed, Stage, before, die_once_answered, n, run, s
 from tests.wizard.sandbox.other_deployment import DEPLOYMENT, build
 from tests.wizard.sandbox.other_deployment import MAP as OTHER_MAP
@@ -15,7 +16,8 @@ from wizard.text import total
 
 ACCESS, CHATS, TASKS = "object-access/object-access", "lambda/chat-usages", "agent-loop/scheduled-tasks"
 COSTS, HISTORY, USERS = "lambda/cost-calculations", "lambda/history-cost-calculations", "object-access/cognito-users"
-WORKFLOWS = "agent-loop/workflow-registry"
+WORKFLOWS, METADATA = "agent-loop/workflow-registry", "lambda/conversation-metadata"
+CHANGED = "a service has changed it since; it is left as it is"
 GROUPS, ACCOUNTS, OAUTH = "object-access/amplify-groups", "lambda/accounts", "assistants-api/user-oauth-integrations"
 
 
@@ -318,7 +320,7 @@ def test_a_copy_whose_original_is_gone_or_changed_is_left_and_so_is_the_pointer_
         "the old one was changed since it was copied; the new one is left",
     )
     assert sorted((one["action"], one["users"][0], one["why"]) for one in document["left"]) == [
-        ("copy", ANN, gone), ("copy", EVE, "the source is gone"),
+        ("copy", ANN, "a row that is left leads there"), ("copy", ANN, gone), ("copy", EVE, "the source is gone"),
         ("settings", ANN, gone), ("settings", BOB, changed),
         ("shares", ANN, gone), ("shares", EVE, gone),
         ("workflows", ANN, gone),
@@ -327,7 +329,7 @@ def test_a_copy_whose_original_is_gone_or_changed_is_left_and_so_is_the_pointer_
     assert len(rows) == 5, rows
     assert "s3Key" not in (stage.get(WORKFLOWS, "a-100", "gone") or {"s3Key": ""})
     assert stage.get(WORKFLOWS, "a-100", "there") is None
-    assert s3.list_objects_v2(Bucket=new)["KeyCount"] == 1
+    assert s3.list_objects_v2(Bucket=new)["KeyCount"] == 2
     stage.db.delete_table(TableName=stage.name("lambda/"))
     assert back(stage, 1)["left_total"] >= 7
     assert len(stage.scan("lambda/user-data-storage")) == 5
@@ -387,3 +389,58 @@ def test_what_cannot_be_undone_because_its_table_is_gone_is_taken_off_the_list_b
     assert stage.run("migrate", "resolve", str(left["id"]), "--skip", "--reason", "it went with its stack").code == 0
     back(stage)
     assert len(stage.scan("lambda/user-data-storage")) == 1
+
+
+@pytest.fixture
+def pointing(stage: Stage) -> Stage:
+    """A template and a conversation, and the rows that lead to them."""
+    stage.create("lambda/user-data-storage")
+    s3, chats = stage.aws.client("s3"), f"{ANN}/c1"
+    stage.bucket("lambda/consolidation")
+    s3.put_object(Bucket=stage.bucket("agent-loop/workflow-templates"), Key=f"{ANN}/t.json", Body=b'{"a": 1}')
+    s3.put_object(Bucket=stage.bucket("lambda/user-conversations"), Key=chats, Body=b"{}")
+    stage.put(WORKFLOWS, {"user": s(ANN), "templateId": s("t"), "s3Key": s(f"{ANN}/t.json"), "isPublic": n(0)})
+    stage.put(METADATA, {"user_id": s(ANN), "conversation_id": s("c1"), "s3_key": s(chats)})
+    return stage
+
+
+def made(stage: Stage) -> tuple[int, int]:
+    """How many rows of user storage and objects of the consolidation bucket there are."""
+    found = stage.aws.client("s3").list_objects_v2(Bucket=stage.bucket("lambda/consolidation"))
+    return len(stage.scan("lambda/user-data-storage")), found["KeyCount"]
+
+
+def test_what_a_row_leads_to_that_a_service_changed_is_left_with_it(pointing: Stage) -> None:
+    """Its user would find nothing, and no later plan would make it again: the row holds no old id any more."""
+    pointing.migrate()
+    pointing.set(WORKFLOWS, ("a-100", "t"), name=s("renamed"))
+    pointing.set(METADATA, ("a-100", "c1"), name=s("renamed"))
+    foreseen = pointing.run("rollback", "--dry-run").document["left"]
+    for _ in range(2):
+        left = back(pointing, 1)["left"]
+        assert sorted(one["why"] for one in left) == ["a row that is left leads there"] * 2 + [CHANGED] * 2
+        assert {(one["id"], one["why"]) for one in foreseen} == {(one["id"], one["why"]) for one in left}
+        assert made(pointing) == (1, 1)
+    for one in left:
+        words = ("migrate", "resolve", str(one["id"]), "--skip", "--reason", "it may stay")
+        assert pointing.run(*words).code == 0 and made(pointing) == (1, 1)
+    assert back(pointing)["left"] == []
+
+
+def test_what_a_row_leads_to_goes_with_the_row_that_could_not_be_undone_at_once(pointing: Stage) -> None:
+    seeded = pointing.dump()
+    pointing.migrate()
+    context = pointing.context()
+    deny(context.account, "dynamodb", "DeleteItem")
+    left = run(context, "rollback").document["left"]
+    assert len(left) == 4 and all("not undone yet" in one["why"] or "leads there" in one["why"] for one in left)
+    back(pointing)
+    assert pointing.dump() == seeded and made(pointing) == (0, 0)
+
+
+def test_what_a_deleted_row_led_to_is_undone(pointing: Stage) -> None:
+    pointing.migrate()
+    for table, key in (WORKFLOWS, "t"), (METADATA, "c1"):
+        pointing.delete(table, "a-100", key)
+    back(pointing)
+    assert made(pointing) == (0, 0)

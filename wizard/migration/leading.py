@@ -1,0 +1,57 @@
+"""Where rows lead that rollback leaves: what they lead to is left as well, or nobody would find it any more."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from wizard.catalog.tables import BY_KEY
+from wizard.deployment import Deployment
+from wizard.migration.entry import Entry, encode_key
+from wizard.migration.targets import CONSOLIDATION, USER_DATA, bucket_name, names_of
+
+WHY = "a row that is left leads there"
+
+Place = tuple[str, str]  # (table or bucket, key as text)
+
+
+def leads_to(deployment: Deployment, entry: Entry, attributes: Collection[str] | None = None) -> set[Place]:
+    """What a change's row points to under new ids; of an item only by these `attributes`, if given."""
+    objects, rows = bucket_name(deployment, CONSOLIDATION), names_of(deployment, BY_KEY[USER_DATA])[0]
+    if entry.kind == "content":
+        return {(objects, entry.detail["waits"][1])} if "waits" in entry.detail else set()
+    found = set[Place]()
+    for edit in entry.edits:
+        if edit.target is None or (attributes is not None and edit.slot[0] not in attributes):
+            continue
+        kind, _, key = edit.target
+        if kind == "object":
+            found.add((objects, key))
+        else:
+            found.add((rows, encode_key({name: value for name, value in key.items() if name != "log"})))
+    return found
+
+
+class Leading:
+    """What the rows lead to that one run of rollback has met so far; they come before what they lead to."""
+
+    def __init__(self) -> None:
+        self._for_good, self._for_now, self._free = set[Place](), set[Place](), set[Place]()
+
+    def left(self, places: Collection[Place], again: bool) -> None:
+        """A row stays that leads there; `again`: until another rollback."""
+        (self._for_now if again else self._for_good).update(places)
+
+    def undone(self, places: Collection[Place]) -> None:
+        """A row that led there does so no more."""
+        self._free.update(places)
+
+    def holds(self, entry: Entry) -> bool:
+        """Whether a change is left since a row leads to what it made, be it one that an earlier rollback left."""
+        place = entry.target_place, encode_key(entry.target_key)
+        earlier = bool(entry.detail.get("led")) and place not in self._free
+        return earlier or place in self._for_good or place in self._for_now
+
+    def again(self, entry: Entry) -> bool:
+        """Whether the next rollback may undo it after all: the row was not left for good."""
+        place = entry.target_place, encode_key(entry.target_key)
+        return place in self._for_now and place not in self._for_good and not entry.detail.get("led")
