@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from wizard.catalog.tables import BY_KEY
 from wizard.deployment import Deployment
 from wizard.migration.entry import Entry, encode_key
-from wizard.migration.targets import CONSOLIDATION, USER_DATA, bucket_name, names_of
+from wizard.migration.targets import pointed_at
 
 WHY = "a row that is left leads there"
 
@@ -16,19 +15,14 @@ Place = tuple[str, str]  # (table or bucket, key as text)
 
 def leads_to(deployment: Deployment, entry: Entry, attributes: Collection[str] | None = None) -> set[Place]:
     """What a change's row points to under new ids; of an item only by these `attributes`, if given."""
-    objects, rows = bucket_name(deployment, CONSOLIDATION), names_of(deployment, BY_KEY[USER_DATA])[0]
-    if entry.kind == "content":
-        return {(objects, entry.detail["waits"][1])} if "waits" in entry.detail else set()
-    found = set[Place]()
-    for edit in entry.edits:
-        if edit.target is None or (attributes is not None and edit.slot[0] not in attributes):
-            continue
-        kind, _, key = edit.target
-        if kind == "object":
-            found.add((objects, key))
-        else:
-            found.add((rows, encode_key({name: value for name, value in key.items() if name != "log"})))
-    return found
+    targets = [
+        (edit.target[0], edit.target[2])
+        for edit in entry.edits
+        if edit.target is not None and (attributes is None or edit.slot[0] in attributes)
+    ]
+    if "waits" in entry.detail:
+        targets.append(("object", entry.detail["waits"][1]))
+    return {(place, encode_key(key)) for place, key in (pointed_at(deployment, *target) for target in targets)}
 
 
 class Leading:

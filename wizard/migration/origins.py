@@ -13,13 +13,12 @@ import botocore.exceptions
 
 from wizard.aws import Account
 from wizard.aws_errors import ABSENT, code_of
-from wizard.catalog.tables import BY_KEY
 from wizard.deployment import Deployment
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
 from wizard.migration.object_heads import head
 from wizard.migration.states import DONE
-from wizard.migration.targets import CONSOLIDATION, USER_DATA, bucket_name, names_of
+from wizard.migration.targets import pointed_at
 from wizard.migration.writes import read
 from wizard.wire import Item, digest
 
@@ -56,12 +55,7 @@ def origins_of(ledger: Ledger, deployment: Deployment, entry: Entry) -> list[Ori
 
 def _behind(ledger: Ledger, deployment: Deployment, kind: str, key: Any) -> Iterator[Origin]:
     """Where a pointer led before its target was copied; whatever stands there by now."""
-    if kind == "object":
-        entries = ledger.at_target(bucket_name(deployment, CONSOLIDATION), key, "object")
-    else:
-        plain_key = {name: value for name, value in key.items() if name != "log"}
-        entries = ledger.at_target(names_of(deployment, BY_KEY[USER_DATA])[0], plain_key)
-    for entry in entries:
+    for entry in ledger.at_target(*pointed_at(deployment, kind, key), "object" if kind == "object" else "content"):
         if entry.state in DONE or entry.detail.get("was_made"):
             yield from (replace(one, seen="") for one in _sources(ledger, entry))
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.migration.apply_items import Readiness, Ready
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import object_stands
-from wizard.migration.targets import CONSOLIDATION, USER_DATA, bucket_name, names_of
+from wizard.migration.targets import pointed_at
 from wizard.migration.writes import read
 from wizard.wire import Item
 
@@ -23,7 +22,6 @@ class Pointed:
         self._context, self._ledger = context, ledger
         # A dry run takes what is planned for done.
         self._there = ("verified", "cleaned", "planned") if dry_run else ("verified", "cleaned")
-        self._user_data = names_of(context.deployment, BY_KEY[USER_DATA])[0]
 
     def readiness(self, entry: Entry) -> Readiness:
         """Whether each pointer may follow."""
@@ -35,8 +33,8 @@ class Pointed:
 
     def is_there(self, kind: str, config_key: str, key: Any) -> Ready:
         """Whether a pointer may lead to this target."""
+        place, plain_key = pointed_at(self._context.deployment, kind, key)
         if kind == "object":
-            place = bucket_name(self._context.deployment, CONSOLIDATION)
             found = self._ledger.at_target(place, key, "object")
             if not found:  # newer services write there themselves
                 return partial(object_stands, self._context.account, place, key)
@@ -45,10 +43,9 @@ class Pointed:
                 return True
             left = any(entry.state in ("resolved", "kept") for entry in found)  # it may have been put there since
             return partial(object_stands, self._context.account, place, key) if left else False
-        plain_key = {name: value for name, value in key.items() if name != "log"}
-        for entry in self._ledger.at_target(self._user_data, plain_key):
+        for entry in self._ledger.at_target(place, plain_key):
             if entry.state == "resolved" and entry.detail.get("by_hand"):
-                return partial(self._stands, plain_key)
+                return partial(self._stands, place, plain_key)
             planned = [source for _, source, *_ in entry.detail["sources"]] if entry.state == "planned" else ()
             if entry.state in self._there and (
                 "log" not in key or key["log"]["S"] in (*entry.detail.get("done", ()), *planned)
@@ -56,6 +53,6 @@ class Pointed:
                 return str(entry.detail["pointer"]) if entry.detail.get("pointer") else True
         return False
 
-    def _stands(self, key: Item) -> bool:
+    def _stands(self, place: str, key: Item) -> bool:
         """Whether a row of user storage is there, as the operator said."""
-        return read(self._context.account, self._user_data, key) is not None
+        return read(self._context.account, place, key) is not None

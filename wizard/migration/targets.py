@@ -12,7 +12,7 @@ from wizard.aws import Account
 from wizard.aws_errors import ABSENT, code_of, explain
 from wizard.catalog.buckets import BUCKETS
 from wizard.catalog.model import Table
-from wizard.catalog.tables import TABLES
+from wizard.catalog.tables import BY_KEY, TABLES
 from wizard.context import Context
 from wizard.deployment import Deployment, discover
 from wizard.events import Finding
@@ -68,6 +68,14 @@ def names_of(deployment: Deployment, row: Table) -> list[str]:
     """The names that a row's table may have: the environment's alone, else the generated one and its alternatives."""
     name = deployment.name(row.config_key, row.pattern)
     return [name.value] if name.source == "environment" else [name.value, *map(deployment.fill, row.also)]
+
+
+def pointed_at(deployment: Deployment, kind: str, key: Any) -> tuple[str, Any]:
+    """(bucket, key) or (table, key) of what a pointer leads to; of a log the row that holds it."""
+    if kind == "object":
+        return bucket_name(deployment, CONSOLIDATION), key
+    place = names_of(deployment, BY_KEY[USER_DATA])[0]
+    return place, {name: value for name, value in key.items() if name != "log"}
 
 
 def describe(account: Account, name: str) -> dict[str, Any] | None:
