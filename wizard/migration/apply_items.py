@@ -12,11 +12,11 @@ from wizard.aws import Account
 from wizard.catalog.model import Ids, Table
 from wizard.catalog.tables import BY_KEY
 from wizard.migration.entry import Entry
-from wizard.migration.outcome import is_spent, unclear, went_through
+from wizard.migration.outcome import WRITTEN_SINCE, had_sums, is_spent, unclear, went_through
 from wizard.migration.read_ahead import Read
 from wizard.migration.rewrite import Change, Edit, changes, rewrite, traces
 from wizard.migration.scan import switched_on, unmarked
-from wizard.migration.spent_rows import WRITTEN_SINCE, remove_spent
+from wizard.migration.spent_rows import remove_spent
 from wizard.migration.writes import Write, put_new, read, update
 from wizard.wire import Item, digest, item_size, same
 
@@ -68,7 +68,7 @@ def prepare_item(account: Account, ids: Ids, entry: Entry, readiness: Readiness,
     source = read(account, entry.source_place, entry.source_key)
     through = went_through(account, entry, source, read)
     if through is None:
-        return Prepared(unclear(entry), unseen=entry.action == "add")
+        return Prepared(unclear(entry), unseen=entry.action == "add" and had_sums(entry))
     if entry.action == "add" and entry.undoable:  # another sum would take the place of this record
         return Prepared(entry.becomes("conflict", "the item that it was added to is gone: plan again"))
     if through:

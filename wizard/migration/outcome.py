@@ -22,6 +22,7 @@ from wizard.wire import Item, digest, same
 UNSEEN_SUM = (
     "a run was interrupted as it summed this, and services wrote since: compare both rows, then `migrate resolve` it"
 )
+WRITTEN_SINCE = "a service wrote to it at that moment: plan and apply again"
 APPEARED = "an item appeared under the new key"
 _CHANGED = "a service changed it as the run was interrupted: whether it was written first cannot be seen"
 
@@ -80,8 +81,10 @@ def with_archived(account: Account, bucket: str, entry: Entry) -> Entry:
 
 def unclear(entry: Entry) -> Entry:
     """A change of which nothing tells any more whether it was made. Of a sum the intent stays: rollback adds by it."""
-    if entry.action == "add":
+    if entry.action == "add" and had_sums(entry):
         return entry.becomes("conflict", UNSEEN_SUM)
+    if entry.action == "add":  # on record, so that rollback lists it; the old item is looked at by the next plan
+        return entry.becomes("applied", WRITTEN_SINCE, intent=False)
     note = APPEARED if entry.detail.get("created") else _CHANGED
     return entry.becomes("conflict", note, intent=False, detail={**entry.detail, "was_made": True})
 
@@ -127,7 +130,7 @@ def _summed(entry: Entry, source: Item | None, target: Item | None) -> bool | No
     if not same(source, entry.removed):
         return new
     if not had_sums(entry):
-        return new is not False  # an old item at zero tells nothing; on record, rollback undoes or lists it
+        return new  # an old item at zero tells nothing
     return None if new else False  # a service has spent the same as before, or wrote the new row just so
 
 

@@ -13,12 +13,11 @@ from wizard.context import Context
 from wizard.errors import MigrateError
 from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
+from wizard.migration.outcome import WRITTEN_SINCE
 from wizard.migration.states import BATCH, OPEN, SPENT_STANDS
 from wizard.migration.writes import Lost, NotPutBack, delete, read
 from wizard.parallel import each
 from wizard.wire import Item
-
-WRITTEN_SINCE = "a service wrote to the old item at that moment: plan and apply again"
 
 log = logging.getLogger(__name__)
 

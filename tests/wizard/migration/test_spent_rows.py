@@ -65,6 +65,24 @@ def test_a_killed_move_of_a_row_without_costs_is_undone(stage: Stage, row: dict[
     assert stage.dump() == seeded
 
 
+@pytest.mark.parametrize("unsent", [True, False])
+@pytest.mark.parametrize("then", ["apply", "plan", "rollback"])
+def test_a_row_without_costs_is_not_removed_for_one_that_a_service_wrote(stage: Stage, then: str, unsent: bool) -> None:
+    stage.put(COSTS, cost(ANN, "0", note=s("mine")))
+    stage.plan()
+    kill_apply(stage, "PutItem", unsent=unsent)
+    stage.put(COSTS, cost(MAP[ANN], "0.07"))
+    if then == "apply":
+        stage.apply()
+    if then != "rollback":
+        stage.plan()
+        stage.apply()
+        stage.verify()
+        assert stage.scan(COSTS) == [cost(MAP[ANN], "0.07", note=s("mine"))]
+    assert stage.run("rollback").code == 1, "whether the new row was ours at first cannot be told"
+    assert stage.get(COSTS, ANN, "c") == cost(ANN, "0", note=s("mine"))
+
+
 def test_a_row_without_costs_of_which_the_network_makes_two_requests_is_undone(stage: Stage) -> None:
     stage.put(COSTS, cost(ANN, "0"))
     seeded, context = stage.dump(), stage.context()
