@@ -209,8 +209,8 @@ class Ledger:
         """
         before = self.find(entry.kind, entry.source_place, entry.source_key, entry.target_place, entry.target_key)
         if before is not None:
-            # A sum that may have been made keeps its record as well: it holds the only copy of the old row.
-            entry = replace(entry, turn=before.turn + (before.undoable or bool(before.intent and before.removed)))
+            # Nor is that of one that may have been made: a sum that nothing tells of, what was resolved after a kill.
+            entry = replace(entry, turn=before.turn + (before.undoable or before.intent))
             beside = entry.kind == "item" and entry.state == "kept" and before.state in ("applied", "verified")
             if before.undoable and (beside or before.state in ("conflict", "failed")):
                 # The new turn takes up what was found wrong. The record of what was written stays, and proves nothing.

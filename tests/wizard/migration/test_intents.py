@@ -429,6 +429,22 @@ def test_before_a_rollback_of_a_killed_run_one_is_told_what_it_undoes(stage: Sta
     assert 0 < done["total"] < len(stage.entries()) and stage.dump() == seeded
 
 
+@pytest.mark.parametrize("how", ["--skip", "--done"])
+def test_what_a_killed_run_wrote_is_on_record_also_where_it_was_resolved_and_planned_anew(
+    stage: Stage, how: str
+) -> None:
+    stage.put(ACCOUNTS, {"user": s(ANN), "x": n(1)})
+    stage.plan()
+    kill_apply(stage, "PutItem")
+    (entry,) = stage.entries()
+    assert stage.run("migrate", "resolve", str(entry.id), how, "--reason", "by hand").code == 0
+    stage.set(ACCOUNTS, (ANN,), x=n(2))
+    stage.plan()
+    stage.apply()
+    assert stage.run("rollback").code == 0
+    assert stage.scan(ACCOUNTS) == [{"user": s(ANN), "x": n(2)}]
+
+
 @pytest.mark.parametrize("changed", ["old", "new"])
 def test_a_copy_whose_answer_was_lost_is_on_record_whatever_services_do_to_it_or_to_the_old_item(
     stage: Stage, changed: str
