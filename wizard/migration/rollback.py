@@ -14,13 +14,11 @@ from typing import Any
 
 from wizard.aws import Account
 from wizard.aws_errors import ABSENT, AWS_ERRORS, code_of, explain
-from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
 from wizard.errors import Blocked
 from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.abandoned import abort_abandoned
-from wizard.migration.apply_content import KEY
 from wizard.migration.entry import Entry, encode_key
 from wizard.migration.giving_back import give_back
 from wizard.migration.intents import as_they_stand, object_beside, settle
@@ -28,43 +26,24 @@ from wizard.migration.leading import WHY, Leading, Place, leads_to
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import delete_copy, delete_written, verify_object
 from wizard.migration.order import backwards
-from wizard.migration.origins import GONE, Origin, missing, origins_of
-from wizard.migration.outcome import UNSEEN_SUM, had_sums, is_spent, went_through, with_archived
-from wizard.migration.read_ahead import Read
+from wizard.migration.origins import Origin, missing, origins_of
+from wizard.migration.outcome import with_archived
 from wizard.migration.recorded import recorded
-from wizard.migration.rewrite import Change, holds, put_back
 from wizard.migration.scan import unmarked
 from wizard.migration.show import shown
 from wizard.migration.states import BATCH, MADE, OPEN, UNDOABLE
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.under_new_ids import under_new_ids
-from wizard.migration.writes import Lost, NotPutBack, Write, delete, put_new, read, send, update
+from wizard.migration.undoing import LEFT, Undo, undo_content, undo_item
+from wizard.migration.writes import Lost, NotPutBack, delete, read, send, update
 from wizard.parallel import each, waves
 from wizard.text import at_minute, plain, plural
-from wizard.wire import Item, digest, key_text, same
+from wizard.wire import Item, key_text
 
 log = logging.getLogger(__name__)
 
 LISTED = 500  # changes left that are named
 _UNSEEN = "whether it was copied could not be seen"
-_REPLACED = "another item stands where the removed one was"
-_LEFT = "a service has changed it since; it is left as it is"
-
-
-@dataclass(frozen=True)
-class _Undo:
-    """What undoes a change: first an item goes that we made, then the writes are made, all or none.
-
-    `emptied` is what the writes leave of an item that we made, and goes after them. `restored` is what they leave of one
-    that stood before. `left` says what is not undone; writes beside it undo the rest, all but `theirs`, if given.
-    """
-
-    made: Item | None = None
-    writes: tuple[Write, ...] = ()
-    emptied: Item | None = None
-    restored: Item | None = None
-    left: str = ""
-    theirs: tuple[str, ...] | None = None
 
 
 class _Foreseen:
@@ -77,7 +56,7 @@ class _Foreseen:
         at = place, encode_key(key)
         return self._left[at] if at in self._left else read(account, place, key)
 
-    def note(self, entry: Entry, undo: _Undo) -> None:
+    def note(self, entry: Entry, undo: Undo) -> None:
         at, gone = (entry.target_place, encode_key(entry.target_key)), undo.made is not None or undo.emptied is not None
         if at in self._met and not undo.left and (gone or undo.restored is not None):
             self._left[at] = None if gone else undo.restored
@@ -275,10 +254,10 @@ def _undo(
             return _End(WHY, again=leading.again(entry))
         return _End("" if result.state == "deleted" else result.detail or result.state)
     for _ in range(3):
-        undo = _of_content(context, entry, look) if entry.kind == "content" else _of_item(account, entry, look)
+        undo = undo_content(account, entry, look) if entry.kind == "content" else undo_item(account, entry, look)
         takes = undo.made or undo.writes or undo.emptied or entry.detail.get("archived")
         if takes and (undo.writes or not undo.left) and (why := missing(account, origins)):
-            undo = _Undo(left=why)
+            undo = Undo(left=why)
         if takes and not undo.left and leading.holds(entry):
             return _End(WHY, again=leading.again(entry), leads=frozenset(leads_to(context.deployment, entry)))
         if foreseen is not None:
@@ -306,121 +285,6 @@ def _undo(
     return _End(undo.left, leads=frozenset(leads_to(context.deployment, entry, undo.theirs) if stands else ()))
 
 
-def _of_item(account: Account, entry: Entry, read: Read) -> _Undo:
-    row = BY_KEY[entry.row]
-    names = row.key.names
-    target = read(account, entry.target_place, entry.target_key)
-    if entry.action == "update":
-        undo = _put_back(entry, names, target)
-        return _put_back_partly(entry, names, target) if target is not None and undo.left else undo
-    made: Item | None = None
-    emptied: Item | None = None
-    back = _Undo()
-    writes: list[Write] = []
-    source = read(account, entry.source_place, entry.source_key)
-    if entry.removed is not None and went_through(account, entry, source, read) is None:
-        return _Undo(left=UNSEEN_SUM)
-    if entry.detail.get("created"):
-        if target is not None and digest(target) not in (entry.target_digest, entry.detail.get("spent")):
-            return _Undo(left=_LEFT)
-        if target is not None and entry.removed is not None:
-            emptied = row.spent(target)
-            if emptied != target:
-                writes.append(update(entry.target_place, names, target, emptied))  # a sum never stands twice
-        else:
-            made = target
-    else:
-        back = _put_back(entry, names, target)
-        if back.left:
-            return back
-        writes.extend(back.writes)
-    if entry.removed is not None:
-        if entry.detail.get("taken_back"):
-            pass
-        elif source is None:
-            writes.append(put_new(entry.source_place, entry.removed, names))
-        elif is_spent(entry, source):
-            writes += [update(entry.source_place, names, source, entry.removed)] if had_sums(entry) else []
-        elif same(source, entry.removed) and not writes:
-            pass
-        elif writes:
-            # A service went on under the old id, be it with as much: what it spent and what was there are added up. In one
-            # transaction with the other half, which tells a run that goes on from here whether it was made.
-            writes.append(update(entry.source_place, names, source, row.merged(source, entry.removed)))
-        elif target is None:
-            return _Undo(left=_REPLACED)
-    elif source is None:
-        return _Undo(left=GONE if target is not None else "both the old one and the new one are gone")
-    else:
-        restored = unmarked(source)
-        if entry.detail.get("deactivated"):
-            if source.get("active") not in ({"N": "0"}, {"N": "1"}):
-                return _Undo(left="the old task was changed since")
-            restored["active"] = {"N": "1"}
-        if restored != source:
-            writes.append(update(entry.source_place, names, source, restored))
-    return _Undo(made, tuple(writes), emptied, back.restored, _replaced_secrets(entry), theirs=())
-
-
-def _replaced_secrets(entry: Entry) -> str:
-    """What a merge replaced and the ledger, which holds no secrets, cannot give back; "" for nothing."""
-    names = plain(", ".join(entry.detail.get("unkept", ())), 120)
-    return (
-        f"what it held in {names} before is secret and kept nowhere, so that this stays; all else is undone"
-        if names
-        else ""
-    )
-
-
-def _put_back(entry: Entry, names: tuple[str, ...], target: Item | None) -> _Undo:
-    """Values that still hold what we wrote get back what was there before."""
-    if not entry.written:
-        return _Undo()
-    if target is None:
-        return _Undo(left="the item is gone")
-    if all(holds(target, Change(change.path, change.after, change.before)) for change in entry.written):
-        return _Undo()  # a rollback that was killed did this already
-    if digest(target) != entry.target_digest and not all(holds(target, change) for change in entry.written):
-        return _Undo(left=_LEFT)
-    restored = put_back(target, entry.written)
-    return _Undo(writes=(update(entry.target_place, names, target, restored),), restored=restored)
-
-
-def _put_back_partly(entry: Entry, names: tuple[str, ...], target: Item) -> _Undo:
-    """Attributes that are wholly as we left them get back what was there before; the others are left, and named."""
-    of_attribute: dict[str, list[Change]] = {}
-    for change in entry.written:
-        of_attribute.setdefault(change.path[0], []).append(change)
-    ours: list[Change] = []
-    theirs: list[str] = []
-    for name, changed in of_attribute.items():
-        if all(holds(target, change) for change in changed):
-            ours += changed
-        elif not all(holds(target, Change(change.path, change.after, change.before)) for change in changed):
-            theirs.append(name)
-    if len(theirs) == len(of_attribute):
-        return _Undo(left=_LEFT)
-    left = f"a service has changed {plain(', '.join(theirs), 120)} since, which is left as it is" if theirs else ""
-    writes = (update(entry.target_place, names, target, put_back(target, ours)),) if ours else ()
-    return _Undo(writes=writes, left=left, theirs=tuple(theirs))
-
-
-def _of_content(context: Context, entry: Entry, read: Read) -> _Undo:
-    if entry.action == "disclosures":
-        target = read(context.account, entry.target_place, entry.target_key)
-        return _put_back(entry, tuple(entry.target_key), target)
-    if entry.detail.get("pointer") or not (entry.detail.get("created") or entry.written):
-        return _Undo()
-    target = read(context.account, entry.target_place, entry.target_key)
-    if not entry.detail.get("created"):
-        return _put_back(entry, KEY, target)
-    if target is None:
-        return _Undo()
-    if digest(target) != entry.target_digest:
-        return _Undo(left=_LEFT)
-    return _Undo(target)
-
-
 def _unmark(account: Account, entry: Entry) -> None:
     """Take the mark of `cleanup mark` off the shares row, which several changes came from; the first of them does it."""
     key = {name: value for name, value in entry.source_key.items() if name != "part"}
@@ -444,7 +308,7 @@ def _objects_of_content(context: Context, entry: Entry, dry_run: bool) -> str:
         if check.verdict == "unknown":
             return _UNSEEN
         if check.verdict == "differs":
-            return _LEFT
+            return LEFT
         etag = check.etag if check.verdict == "match" else ""
     if copy is not None and etag:
         result = delete_copy(account, copy, etag, dry_run=dry_run)
