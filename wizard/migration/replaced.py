@@ -29,7 +29,8 @@ def with_replaced(ledger: Ledger, results: Sequence[Entry]) -> list[Entry]:
 
 def _replaces(entry: Entry) -> bool:
     """Whether a change has put one item in the place of another, of which nothing stays."""
-    if entry.kind != "item" or entry.action != "merge" or entry.state != "applied" or not entry.written:
+    if entry.kind != "item" or entry.action != "merge" or entry.state != "applied":
         return False
     clash = BY_KEY[entry.row].clash
-    return clash is not None and clash.keeps_loser
+    replaced = any(change.before is not None for change in entry.written)  # else it only added to what stood
+    return replaced and clash is not None and clash.keeps_loser

@@ -48,6 +48,24 @@ def test_rows_that_replace_one_that_was_saved_again_come_to_an_end(stage: Stage)
     assert texts(stage) == {f"{MAP[ANN]}#{APP}": "newer", PLAIN: "older"}
 
 
+def test_a_row_of_task_logs_to_which_an_older_one_was_added_is_a_copy(stage: Stage) -> None:
+    def logs(spelling: str, when: int, execution: str) -> dict[str, Any]:
+        app = row(spelling.replace(APP, "amplify-agent-logs"), when, "")
+        data = {"M": {"logs": {"M": {execution: s("done")}}}}
+        return {**app, "PK": s(f"{app['appId']['S']}#scheduled-task-logs"), "entityType": s("scheduled-task-logs"),
+                "data": data}  # fmt: skip
+
+    stage.put(STORAGE, logs(PLAIN, 2, "newer"), logs(DOUBLED, 1, "older"))
+    seeded = stage.dump()
+    stage.migrate()
+    assert stage.run("rollback").code == 0 and stage.dump() == seeded
+    stage.migrate()
+    stage.cleanup()
+    (united, *others) = stage.scan(STORAGE)
+    assert sorted(united["data"]["M"]["logs"]["M"]) == ["newer", "older"]
+    assert [item["appId"] for item in others] == []
+
+
 def test_of_three_rows_the_two_older_ones_are_no_copies(stage: Stage) -> None:
     stage.put(STORAGE, row(f"{MAP[ANN]}#{APP}", 0, "oldest"), row(PLAIN, 1, "older"), row(DOUBLED, 2, "newer"))
     seeded = stage.dump()
