@@ -137,7 +137,10 @@ class Account:
         return {name: value for name, value in os.environ.items() if name not in dropped} | chosen
 
     def client(self, service: str, *, gated: bool = True) -> Any:
-        """The shared client of a service. Only the lease, which a run that just looks must keep, takes one without gate."""
+        """The shared client of a service.
+
+        Without gate for the lease, which a run that just looks must keep, and for what a deletion took and is put back.
+        """
         name = service if gated else f"{service} without gate"
         with self._lock:
             if name not in self._clients:

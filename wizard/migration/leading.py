@@ -13,7 +13,7 @@ WHY = "a row that is left leads there"
 Place = tuple[str, str]  # (table or bucket, key as text)
 
 
-def leads_to(deployment: Deployment, entry: Entry, attributes: Collection[str] | None = None) -> set[Place]:
+def leads_to(deployment: Deployment, entry: Entry, attributes: Collection[str] | None = None) -> frozenset[Place]:
     """What a change's row points to under new ids; of an item only by these `attributes`, if given."""
     targets = [
         (edit.target[0], edit.target[2])
@@ -22,7 +22,8 @@ def leads_to(deployment: Deployment, entry: Entry, attributes: Collection[str] |
     ]
     if "waits" in entry.detail:
         targets.append(("object", entry.detail["waits"][1]))
-    return {(place, encode_key(key)) for place, key in (pointed_at(deployment, *target) for target in targets)}
+    places = (pointed_at(deployment, *target) for target in targets)
+    return frozenset((place, encode_key(key)) for place, key in places)
 
 
 class Leading:

@@ -15,7 +15,7 @@ from typing import Any
 from wizard.aws import Account
 from wizard.aws_errors import ABSENT, AWS_ERRORS, code_of, explain
 from wizard.context import Context
-from wizard.errors import Blocked
+from wizard.errors import Blocked, MigrateError
 from wizard.events import Progress
 from wizard.lease import exclusive
 from wizard.migration.abandoned import abort_abandoned
@@ -26,7 +26,7 @@ from wizard.migration.leading import WHY, Leading, Place, leads_to
 from wizard.migration.ledger import Ledger
 from wizard.migration.objects import delete_copy, delete_written, verify_object
 from wizard.migration.order import backwards
-from wizard.migration.origins import Origin, missing, origins_of
+from wizard.migration.origins import GONE, Origin, missing, origins_of
 from wizard.migration.outcome import with_archived
 from wizard.migration.recorded import recorded
 from wizard.migration.scan import unmarked
@@ -35,7 +35,7 @@ from wizard.migration.states import BATCH, MADE, OPEN, UNDOABLE
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.under_new_ids import under_new_ids
 from wizard.migration.undoing import LEFT, Undo, undo_content, undo_item
-from wizard.migration.writes import Lost, NotPutBack, delete, read, send, update
+from wizard.migration.writes import Lost, NotPutBack, delete, put_again, read, send, update
 from wizard.parallel import each, waves
 from wizard.text import at_minute, plain, plural
 from wizard.wire import Item, key_text
@@ -211,7 +211,7 @@ class _Run:
         return half
 
     def _undo(self, origins: Mapping[int, list[Origin]], entry: Entry) -> _End:
-        leads = frozenset(leads_to(self.context.deployment, entry))
+        leads = leads_to(self.context.deployment, entry)
         try:
             return _undo(self.context, entry, origins[entry.id], self._foreseen, self._leading)
         except NotPutBack as error:
@@ -243,6 +243,7 @@ def _undo(
 ) -> _End:
     """Undo one change, or with `foreseen` only look. Nothing is undone whose `origins` do not all stand."""
     account, dry_run, look = context.account, foreseen is not None, foreseen or read
+    leads = leads_to(context.deployment, entry)
     if entry.kind == "object":
         if entry.intent:
             return _End(_UNSEEN)
@@ -259,13 +260,18 @@ def _undo(
         if takes and (undo.writes or not undo.left) and (why := missing(account, origins)):
             undo = Undo(left=why)
         if takes and not undo.left and leading.holds(entry):
-            return _End(WHY, again=leading.again(entry), leads=frozenset(leads_to(context.deployment, entry)))
+            return _End(WHY, again=leading.again(entry), leads=leads)
         if foreseen is not None:
             foreseen.note(entry, undo)
             break
         try:
             if undo.made is not None:
                 delete(account, entry.target_place, tuple(entry.target_key), undo.made)
+                if _is_last(account, entry, origins):
+                    what = f"the old one of {key_text(entry.target_key)} vanished"
+                    put_again(account, entry.target_place, tuple(entry.target_key), undo.made, what)
+                    why = "the old one vanished at the moment this one was deleted; it was put back"
+                    return _End(why, again=True, leads=leads)
             if undo.writes:
                 send(account, undo.writes)
                 if undo.emptied is not None:
@@ -276,13 +282,22 @@ def _undo(
         except Lost:
             continue
     else:
-        return _End("a service keeps writing to it", leads=frozenset(leads_to(context.deployment, entry)))
+        return _End("a service keeps writing to it", leads=leads)
     if not undo.left and entry.kind == "content":
         if entry.action in ("shares", "settings") and not dry_run:
             _unmark(account, entry)
         return _End(_objects_of_content(context, entry, dry_run))
     stands = undo.left and look(account, entry.target_place, entry.target_key) is not None
-    return _End(undo.left, leads=frozenset(leads_to(context.deployment, entry, undo.theirs) if stands else ()))
+    return _End(undo.left, leads=leads_to(context.deployment, entry, undo.theirs) if stands else frozenset())
+
+
+def _is_last(account: Account, entry: Entry, origins: Sequence[Origin]) -> bool:
+    """Whether what an item that was just deleted was made from is gone as well: a cleanup elsewhere took it meanwhile."""
+    with contextlib.suppress(MigrateError, *AWS_ERRORS):
+        if entry.kind == "item" and read(account, entry.source_place, entry.source_key) is None:
+            return True
+        return missing(account, origins) == GONE
+    return False
 
 
 def _unmark(account: Account, entry: Entry) -> None:

@@ -10,6 +10,7 @@ from tests.wizard.faults import deny
 from tests.wizard.migration import few
 from tests.wizard.migration.few import ACCESS, ACCOUNTS, CHATS, COSTS
 from tests.wizard.migration.stage import ANN, BOB, MAP, Item, Stage, before, n, run, s
+from wizard.errors import Blocked
 from wizard.migration.ledger import Ledger
 from wizard.progress_facts import ledger_facts
 from wizard.wire import from_json_line
@@ -132,6 +133,29 @@ def test_what_cannot_be_put_back_at_the_moment_of_its_deletion_is_told(stage: St
     assert s("secret-content") in [
         item.get("added") for item in stage.scan(ACCOUNTS) if item["user"]["S"] in MAP.values()
     ]
+
+
+def test_a_rollback_puts_back_an_item_whose_original_a_cleanup_elsewhere_takes_at_that_moment(stage: Stage) -> None:
+    """The lock was broken by hand while a request was on its way."""
+    stage.put(ACCOUNTS, {"user": s(ANN), "x": s("1")})
+    stage.migrate()
+    context = stage.context()
+
+    def taken() -> None:
+        raise Blocked("The lock was taken.")
+
+    before(context, "DeleteItem", lambda _: stage.delete(ACCOUNTS, ANN))
+    hook = "after-call.dynamodb.DeleteItem"
+    context.account.client("dynamodb").meta.events.register(
+        hook, lambda **_: setattr(context.account, "lock_held", taken)
+    )
+    ended = run(context, "rollback")
+    assert (ended.code, ended.document["still_to_put_back"]) == (1, [])
+    assert [item["user"] for item in stage.scan(ACCOUNTS)] == [s("a-100")]
+    again = stage.run("rollback")
+    assert (again.code, [one["why"] for one in again.document["left"]]) == (
+        1, ["the old one is gone; the new one is left"],
+    )  # fmt: skip
 
 
 def test_what_services_write_during_a_rollback_stays_and_is_listed(done: Stage) -> None:
