@@ -103,6 +103,11 @@ def require_undoable(ledger: Ledger) -> None:
     if ledger.latest_plan() is None:
         raise Blocked("There is no plan yet, so nothing was applied: `amplify-migrate migrate plan` comes first.")
     if cleaned := ledger.counts(where="state = 'cleaned'").get("cleaned"):
+        if back := ledger.still_to_put_back():
+            raise Blocked(
+                f"{plural(len(back), 'item')} that a cleanup took {'is' if len(back) == 1 else 'are'} still to be put back:"
+                " `amplify-migrate migrate apply` does that first."
+            )
         raise Blocked(
             f"{plural(cleaned, 'old item')} were deleted by cleanup and cannot be put back from the ledger. Restore from"
             f" the backups: {_backups(ledger)}."

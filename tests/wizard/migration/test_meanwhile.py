@@ -158,6 +158,21 @@ def test_a_rollback_puts_back_an_item_whose_original_a_cleanup_elsewhere_takes_a
     )  # fmt: skip
 
 
+def test_a_rollback_after_a_cleanup_that_could_not_put_an_item_back_says_how_it_is(stage: Stage) -> None:
+    stage.put(ACCOUNTS, {"user": s(ANN), "x": s("1")})
+    stage.migrate()
+    seeded, context = stage.dump(), stage.context()
+    before(context, "DeleteItem", lambda _: stage.delete(ACCOUNTS, "a-100"))
+    deny(context.account, "dynamodb", "PutItem")
+    assert run(context, "cleanup", "apply").code == 1
+    refused = stage.run("rollback")
+    assert refused.code == 3 and "1 item that a cleanup took is still to be put back" in refused.text
+    stage.apply()
+    assert stage.run("rollback").code == 0
+    assert stage.dump()[stage.name(ACCOUNTS)].items() < seeded[stage.name(ACCOUNTS)].items()
+    assert stage.get(ACCOUNTS, ANN) == {"user": s(ANN), "x": s("1")}
+
+
 def test_what_services_write_during_a_rollback_stays_and_is_listed(done: Stage) -> None:
     context = done.context()
 
