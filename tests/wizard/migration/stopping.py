@@ -152,18 +152,21 @@ def persist(
     """
     before = None
     for turn in range(10):
-        context, fair = stage.context(), bad.fault is None or turn >= max(3, bad.kills)
+        # No condition sees what is added as an item is deleted: killed before it is put back again, or with its answer
+        # lost, it is lost. So while services write as rollback or cleanup deletes nothing else befalls.
+        applies = words == ("migrate", "apply")
+        alone = bool(bad.meanwhile) and turn == 0 and not applies
+        context, fair = stage.context(), alone or bad.fault is None or turn >= max(3, bad.kills)
         if not fair:
             Weather(context.account, bad.fault, share=0.15, seed=bad.seed + turn)
-        if bad.denied and words == ("migrate", "apply"):
+        if bad.denied and applies:
             for table in SUMMED:
                 network.deny(context.account, stage.name(table), "DeleteItem")
         if bad.conditions:
             honour_conditions(context.account, services.objects.s3)
-        stop = Stop(context, bad, turn, writes, stage) if turn < bad.kills and bad.how else None
-        # No condition sees what is added as an item is deleted: killed before it is put back again, it is lost.
-        if turn < 2 and bad.meanwhile and (stop is None or words == ("migrate", "apply")):
-            Meanwhile(context, services, bad.meanwhile, bad.seed + turn)
+        stop = Stop(context, bad, turn, writes, stage) if turn < bad.kills and bad.how and not alone else None
+        if bad.meanwhile and (alone or (turn < 2 and applies)):
+            Meanwhile(context, services, 0.6 if alone else bad.meanwhile, bad.seed + turn)
         if turn < 2 and bad.with_objects:
             ObjectsMeanwhile(context.account, services.objects, bad.with_objects, bad.seed + turn)
         try:
