@@ -345,7 +345,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("seed", [7031, 7062])  # services write after each kill and as objects go: rollback, cleanup
+# Services write after each kill and as rows go: logs under both ids and cleanup, pilots, settings, sums and rollback.
+@pytest.mark.parametrize("seed", [40484, 35149])
 def test_nothing_is_lost_invented_or_left_undone(aws: Aws, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         check(aws, seed, Path(folder))
