@@ -191,7 +191,9 @@ class Services:
 
     def _draw_write(self, place: Place, item: Item | None, token: str) -> Wrote | None:
         draw, (table, text) = self._draw, place
-        if place in self.settings and (item is None or draw.random() < 0.6):
+        if place in self.settings:  # which are saved as a whole
+            if item is not None and draw.random() < 0.15:
+                return Wrote("delete")
             data = {"M": {"settings": {"M": {"theme": s(token)}}}}
             user, app, entity = json.loads(text)["PK"]["S"].split("#")
             at = {"updatedAt": n(_SAVED + self._count)}
@@ -334,6 +336,9 @@ class Services:
             if found is None or data is None or own or others:
                 return found is not None or gone
             return bool(form({"": data})[""] == found["data"])
+        # What becomes of the content that an item leads to changes nothing in the item.
+        items = self._group[place] - self._made.keys()
+        others = [one for other in items - {place} for one in self.wrote.get(other, ())]
         base = self._after.get(place)
         foretold = base is not ANYTHING and place not in self._joined and place[0] not in self._open
         if not foretold or any(one.kind == "create" for one in own):
