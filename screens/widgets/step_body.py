@@ -210,12 +210,10 @@ class StepBody(Vertical):
         """Where there is little room: what the form above is set to, which may be scrolled out of sight."""
         wanted = fields([action for action, _ in reversed(self._actions)])
         values = {one.name: value_of(one, self.given, self._facts) for one in wanted}
-        told = [
-            f"{one.label}: {values[one.name] or '(not set)'}"
-            for one in wanted
-            if one.asked(values)
-            and (not is_tick(one) or (not one.required and "no" in one.choices))  # the others are a checklist
-        ]
+        asked = [one for one in wanted if one.asked(values)]
+        boxes = [one for one in asked if is_tick(one) and (one.required or "no" not in one.choices)]  # the checklist
+        told = [f"{sum(values[one.name] == 'yes' for one in boxes)} of {len(boxes)} ticked"] if boxes else []
+        told += [f"{one.label}: {values[one.name] or '(not set)'}" for one in asked if one not in boxes]
         if line := self.query_one_optional("#settings", Static):
             line.update(text(f"↑ Shift+Tab: {' · '.join(told)}" if told else ""))
             line.set_class(not told, "-none")
