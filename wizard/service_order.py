@@ -16,6 +16,7 @@ from wizard.checkout import read_checkout, read_text
 from wizard.deployment import Deployment
 from wizard.errors import BadInput
 from wizard.parameters import readable
+from wizard.text import sentences
 from wizard.yaml_nodes import at, compose, pairs, text_of
 
 COMPOSE = "serverless-compose.yml"
@@ -42,11 +43,13 @@ class Service:
 
 @dataclass(frozen=True)
 class Order:
-    """The services in the order of deployment, and compose entries whose directory does not exist."""
+    """The services in the order of deployment, compose entries whose directory does not exist, and what is no service
+    for want of a serverless.yml that can be read."""
 
     services: tuple[Service, ...]
     missing: tuple[str, ...]
     root: Path
+    unread: tuple[str, ...] = ()
 
     def named(self, names: Sequence[str]) -> list[Service]:
         """The services of these names (compose name, directory, or stack's service), in order; raises BadInput."""
@@ -86,7 +89,12 @@ def read_order(root: Path, deployment: Deployment) -> Order:
             name, directory, found.stack, directory in by_directory, found.definition.region, reads
         )
     depends = {name: components[name].depends if name in components else [] for name in services}
-    return Order(tuple(services[name] for name in sort_names(list(services), depends)), missing, checkout.root)
+    unread = tuple(
+        sentences(one.text, one.todo)
+        for one in checkout.findings
+        if one.level == "blocked" and one.place.endswith("/serverless.yml")
+    )
+    return Order(tuple(services[name] for name in sort_names(list(services), depends)), missing, checkout.root, unread)
 
 
 def _read_compose(root: Path) -> dict[str, _Component]:

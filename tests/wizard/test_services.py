@@ -63,6 +63,17 @@ def test_a_line_to_be_copied_runs_nothing_that_a_directory_is_named(ready: Conte
     assert "(cd ./-P && serverless deploy" in listed.text
 
 
+def test_a_service_that_cannot_be_read_is_told_and_all_are_not_deployed_without_it(ready: Context) -> None:
+    assert ready.root is not None
+    (ready.root / "amplify-lambda-ops" / "serverless.yml").write_text("service: [a\n")
+    listed = run_words(["services", "list"], ready)
+    assert "✗ amplify-lambda-ops/serverless.yml:2 is not YAML" in listed.text and len(listed.details["unread"]) == 1
+    with pytest.raises(
+        BadInput, match=r"Not every service can be read: amplify-lambda-ops/serverless\.yml:2 .* Correct"
+    ):
+        run_words(["services", "deploy", "--all"], ready)
+
+
 def test_the_order_of_the_checkout(ready: Context) -> None:
     assert ready.root is not None
     order = read_order(ready.root, ready.deployment)

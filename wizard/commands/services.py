@@ -86,10 +86,13 @@ def run_list(arguments: argparse.Namespace, context: Context) -> Outcome:
     missing = () if arguments.names else order.missing
     lines += [f"    missing: {name}, named in serverless-compose.yml, has no directory" for name in missing]
     lines += ["", "By hand, from the root of the checkout:", *(f"    {command}" for command in commands)]
+    lines += ["", *(f"✗ {one}" for one in order.unread)] if order.unread else []
     same = sum(bool(row["skipped"]) for row in rows)
     lines += ["", f"{plural(len(rows) - same, 'service')} to deploy, {same} deployed and unchanged."]
     return Outcome(
-        0, "\n".join(map(plain, lines)), {"services": rows, "missing": list(order.missing), "commands": commands}
+        0,
+        "\n".join(map(plain, lines)),
+        {"services": rows, "missing": list(order.missing), "unread": list(order.unread), "commands": commands},
     )
 
 
@@ -98,6 +101,8 @@ def _chosen(arguments: argparse.Namespace, context: Context) -> tuple[Order, lis
     order = _order(arguments, context)
     if bool(arguments.names) == arguments.all:
         raise BadInput("Name the services to deploy, or give --all.")
+    if arguments.all and order.unread:
+        raise BadInput(f"Not every service can be read: {' '.join(order.unread)}")
     chosen = list(order.services) if arguments.all else order.named(arguments.names)
     first = any(service.name == "amplify-lambda" for service in chosen)
     locks.require(context, "4c" if first else "5")
