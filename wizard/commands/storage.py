@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import botocore.exceptions
+
 from wizard import endpoint, recovery, storage, users
-from wizard.aws_errors import AWS_ERRORS, explain
+from wizard.aws_errors import AWS_ERRORS, code_of, explain
 from wizard.backup_files import DATA
 from wizard.catalog.model import Ids
 from wizard.catalog.tables import BY_KEY
@@ -227,8 +229,22 @@ def run_create(arguments: argparse.Namespace, context: Context) -> Outcome:
 def run_waive(arguments: argparse.Namespace, context: Context) -> Outcome:
     """Remember in the workspace that the operator does without recovery of these tables; the account is not touched."""
     named = arguments.tables
+    if unknown := [name for name in named if not _is_table(context, name)]:
+        raise BadInput(
+            f"There is no table {', '.join(map(plain, unknown))} in {context.region}; `amplify-migrate backup show` names"
+            " those of the plan."
+        )
     waived = context.workspace.remember(lambda known: {WAIVERS: sorted({*known.get(WAIVERS, []), *named})})[WAIVERS]
     return Outcome(0, f"Done without by choice: {plain(', '.join(waived))}.", {"waived": waived})
+
+
+def _is_table(context: Context, name: str) -> bool:
+    try:
+        return storage.describe(context.account, name) is not None
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) != "ValidationException":  # no name that a table can have
+            raise
+        return False
 
 
 def _tables(arguments: argparse.Namespace, context: Context) -> list[str]:

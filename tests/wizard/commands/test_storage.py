@@ -191,3 +191,10 @@ def test_a_table_that_cannot_be_made_safe_is_status_1(client: Any, context: Cont
 def test_an_account_without_the_deployment_is_told(context: Context) -> None:
     with pytest.raises(Blocked, match="--dep-name"):
         call(context, "backup", "create")
+
+
+def test_only_tables_that_exist_are_waived(client: Any, context: Context) -> None:
+    for wrong in ("amplify-v6-no-such", "no table at all"):
+        with pytest.raises(BadInput, match=f"There is no table {wrong} in us-east-1"):
+            call(context, "backup", "waive", OLD, wrong)
+    assert call(context, "backup", "waive", OLD).details == {"waived": [OLD]}
