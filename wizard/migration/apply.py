@@ -19,6 +19,7 @@ from wizard.aws import Account
 from wizard.aws_errors import ABSENT, AWS_ERRORS, code_of, explain
 from wizard.catalog.tables import BY_KEY
 from wizard.context import Context
+from wizard.errors import Blocked
 from wizard.events import Progress
 from wizard.lease import exclusive, remove_left
 from wizard.migration.abandoned import abandoned, abort_abandoned
@@ -44,7 +45,7 @@ from wizard.migration.recorded import recorded
 from wizard.migration.replaced import with_replaced
 from wizard.migration.show import shown
 from wizard.migration.spent_rows import remove_standing
-from wizard.migration.states import BATCH, SPENT_STANDS
+from wizard.migration.states import BATCH, SPENT_STANDS, is_undone
 from wizard.migration.targets import CONSOLIDATION, bucket_name
 from wizard.migration.writes import Lost, NotPutBack, read, send
 from wizard.parallel import each, waves
@@ -77,9 +78,12 @@ def apply_plan(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
     """
     if dry_run:
         with context.account.only_looking(), Ledger(context.workspace.ledger, writable=False) as ledger:
-            return _Run(context, ledger, dry_run=True).all()
+            run = _Run(context, ledger, dry_run=True)
+            _require_standing(ledger)
+            return run.all()
     with Ledger(context.workspace.ledger) as ledger:
         run = _Run(context, ledger)
+        _require_standing(ledger)
         spent = ledger.select(where=SPENT_STANDS, limit=1)
         open_still = ledger.select(("planned", "failed"), limit=1) or ledger.taken() or spent
         if not open_still and not abandoned(context, ledger):
@@ -87,6 +91,15 @@ def apply_plan(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
             return run.summary()
         with exclusive(context):
             return recorded(context.account, ledger, "6c", run.all, run.summary, code, text)
+
+
+def _require_standing(ledger: Ledger) -> None:
+    """Raises Blocked once a rollback began, but for what is still to be put back or removed."""
+    if is_undone(ledger.runs()) and not ledger.taken() and not ledger.select(where=STANDING, limit=1):
+        raise Blocked(
+            "The plan was rolled back, wholly or in part: plan again (`amplify-migrate migrate plan`), or undo the rest"
+            " (`amplify-migrate rollback`)."
+        )
 
 
 class _Run:

@@ -56,6 +56,17 @@ def full(stage: Stage) -> Stage:
     return stage
 
 
+@pytest.mark.parametrize("words", [(), ("--dry-run",)])
+def test_a_plan_that_was_rolled_back_is_not_applied_as_if_nothing_were_left(full: Stage, words: tuple[str]) -> None:
+    full.plan()
+    full.apply()
+    back(full)
+    ended = full.run("migrate", "apply", *words)
+    assert ended.code == 3 and "rolled back" in ended.text and "migrate plan" in ended.text
+    full.plan()
+    assert full.run("migrate", "apply", *words).code == 0
+
+
 def test_it_restores_everything_bit_for_bit(full: Stage) -> None:
     seeded = full.dump()
     full.plan()
