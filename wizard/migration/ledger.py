@@ -108,7 +108,9 @@ class Ledger:
 
     def _unusable(self, error: sqlite3.DatabaseError | UnicodeDecodeError) -> Failed | BadInput:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_ROOM:
-            return Failed(f"The ledger {self.path} cannot be written ({error}). Nothing is lost; run again.")
+            return Failed(
+                f"The ledger {self.path} cannot be written ({error}). Nothing is lost: mend that, then run it again."
+            )
         return BadInput(f"The ledger {self.path} cannot be opened ({error}); restore it, or move it away.")
 
     def close(self) -> None:
@@ -121,7 +123,9 @@ class Ledger:
         self.close()
         reason = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if reason in _NO_ROOM:
-            raise Failed(f"The ledger {self.path} cannot be written ({error}). Nothing is lost; run again.") from error
+            raise Failed(
+                f"The ledger {self.path} cannot be written ({error}). Nothing is lost: mend that, then run it again."
+            ) from error
         if is_damage(error):  # the error itself may quote what stands in it
             raise BadInput(self._damaged()) from error
 
@@ -145,7 +149,9 @@ class Ledger:
         except sqlite3.OperationalError as error:
             if is_damage(error):
                 raise
-            raise Failed(f"The ledger {self.path} cannot be written ({error}). Nothing is lost; run again.") from error
+            raise Failed(
+                f"The ledger {self.path} cannot be written ({error}). Nothing is lost: mend that, then run it again."
+            ) from error
 
     # --- plans ---------------------------------------------------------------------------------------------------------
 
