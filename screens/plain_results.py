@@ -76,7 +76,7 @@ def _unknown(results: Results) -> None:
     for entry in found:
         say(f"{entry.place}: {entry.path}: {entry.count:,} ({entry.kind}), like {entry.example}")
     say(
-        f"{plural(len(found), 'path')}. They stay as they are; look whether a service reads them."
+        f"{plural(len(found), 'path')}, left as they are: does a service read them?"
         if found
         else "None: every old id stands at a path that the catalog names."
     )

@@ -243,7 +243,7 @@ class UnknownReferences(Sheet):
                 number(entry.count), cell(entry.kind), cell(entry.path), cell(entry.place), cell(entry.example, 60)
             )
         self.note(
-            f"{plural(len(found), 'path')}. They stay as they are; look whether a service reads them."
+            f"{plural(len(found), 'path')}, left as they are: does a service read them?"
             if found
             else "None: every old id stands at a path that the catalog names."
         )

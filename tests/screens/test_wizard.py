@@ -510,6 +510,16 @@ async def test_the_plan_can_be_looked_at_down_to_one_change(app: WizardApp) -> N
         await until(pilot, lambda: isinstance(app.screen, UnknownReferences) and app.screen.table.row_count == 1)
 
 
+async def test_a_long_note_under_a_table_is_shown_to_its_end(app: WizardApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await at_step(pilot, "1")
+        app.set_focus(None)
+        await pilot.press("v")
+        await until(pilot, lambda: isinstance(app.screen, Tables) and app.screen.table.row_count == 2)
+        app.screen.note("123,456 of one kind, and of another. " * 3)
+        await until(pilot, lambda: screen_text(app).count("?: help.") == 1)
+
+
 async def test_help_theme_and_copy(app: WizardApp, monkeypatch: pytest.MonkeyPatch) -> None:
     copied: list[str] = []
     monkeypatch.setattr(app, "copy_to_clipboard", copied.append)

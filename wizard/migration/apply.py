@@ -95,7 +95,7 @@ def apply_plan(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
 
 def _require_standing(ledger: Ledger) -> None:
     """Raises Blocked once a rollback began, but for what is still to be put back or removed."""
-    if is_undone(ledger.runs()) and not ledger.taken() and not ledger.select(where=STANDING, limit=1):
+    if is_undone(ledger.runs()) and not ledger.taken() and not ledger.select(where=SPENT_STANDS, limit=1):
         raise Blocked(
             "The plan was rolled back, wholly or in part: plan again (`amplify-migrate migrate plan`), or undo the rest"
             " (`amplify-migrate rollback`)."
