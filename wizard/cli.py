@@ -160,6 +160,10 @@ def connect(choice: Choice, feed: Feed, control: Control, arguments: argparse.Na
     deployment = Deployment(dep, stage, account.region, overrides_from(os.environ, keys))
     try:
         number = account.id
+    except botocore.exceptions.InvalidRegionError as error:
+        raise BadInput(
+            f"{shlex.quote(plain(account.region))} is no region: give --region one like us-east-1."
+        ) from error
     except botocore.exceptions.BotoCoreError as error:
         raise Blocked(
             f"AWS is out of reach: {explain(error).rstrip('.')}. Check the network, the region and AWS_ENDPOINT_URL."

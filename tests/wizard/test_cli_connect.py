@@ -26,6 +26,13 @@ def test_a_closed_port_is_one_sentence_with_what_to_check(
     assert cli.printed[-1].splitlines()[-1].endswith("Check the network, the region and AWS_ENDPOINT_URL.")
 
 
+def test_what_is_no_region_is_bad_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    assert main(["deployment", "--dep-name", "v6", "--stage", "dev", "--region", "us east 1"]) == 2
+    assert "'us east 1' is no region: give --region" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("fault", [RuntimeError("can't start new thread"), MemoryError()], ids=["threads", "memory"])
 def test_a_machine_at_its_limits_is_one_sentence(
     aws: Aws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: Exception
