@@ -28,7 +28,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: a
         help="stack: delete basic-ops' stack; serverless: remove it from its checkout; resource: delete the API"
         " resource only; wait: watch until you have freed it by hand",
     )
-    free.add_argument("--root", metavar="DIR", type=Path, help="the checkout (default: this folder)")
+    free.add_argument("--root", metavar="DIR", type=Path, help="the backend's checkout (default: this folder)")
     free.add_argument(
         "--old-root",
         metavar="DIR",

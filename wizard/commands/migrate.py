@@ -39,7 +39,9 @@ def add(commands: Subparsers[argparse.ArgumentParser], common: argparse.Argument
     one.add_argument(
         "--bucket", metavar="NAME", nargs="+", default=[], help="only these standalone buckets, or all of them"
     )
-    one.add_argument("--include-audit-logs", action="store_true", help="map the user in admin and group logs as well")
+    one.add_argument(
+        "--include-audit-logs", action="store_true", help="map the user in admin, group and operation logs as well"
+    )
     one.set_defaults(run=run_plan)
 
     one = actions.add_parser("apply", parents=[common], help="make exactly the planned changes")

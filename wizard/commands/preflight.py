@@ -24,7 +24,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: a
         "preflight", parents=[common], help="look at everything, change nothing", description=__doc__
     )
     parser.add_argument("--policy", action="store_true", help="print the IAM policy that the next steps need")
-    parser.add_argument("--root", type=Path, help="the backend checkout")
+    parser.add_argument("--root", metavar="DIR", type=Path, help="the backend's checkout (default: this folder)")
     parser.set_defaults(run=run_preflight)
 
 

@@ -36,7 +36,7 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
         parser = actions.add_parser(name, parents=[common], help=text)
         if name == "list":
             parser.add_argument("names", nargs="*", metavar="NAME", help="only these services")
-        parser.add_argument("--root", type=Path, help="the backend checkout")
+        parser.add_argument("--root", metavar="DIR", type=Path, help="the backend's checkout (default: this folder)")
         parser.set_defaults(run=run)
 
     parser = actions.add_parser("verify", parents=[common], help="stacks, functions, tables, roles, logs")
@@ -45,13 +45,13 @@ def add(commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentPa
     parser.add_argument(
         "--tried", action="append", default=[], choices=TRY_BY_HAND, help="what was tried by hand and works"
     )
-    parser.add_argument("--root", type=Path, help="the backend checkout")
+    parser.add_argument("--root", metavar="DIR", type=Path, help="the backend's checkout (default: this folder)")
     parser.set_defaults(run=run_verify, live=True)
 
     parser = actions.add_parser("deploy", parents=[common], help="deploy services in order")
     parser.add_argument("names", nargs="*", metavar="NAME", help="a service, as `services list` names it")
     parser.add_argument("--all", action="store_true", help="every service that is not deployed and unchanged")
-    parser.add_argument("--root", type=Path, help="the backend checkout")
+    parser.add_argument("--root", metavar="DIR", type=Path, help="the backend's checkout (default: this folder)")
     parser.set_defaults(run=run_deploy, effect="write", announce=_before_deploy, live=True)
 
 
