@@ -82,7 +82,7 @@ def undo_item(account: Account, entry: Entry, read: Read) -> Undo:
         elif target is None:
             return Undo(left=_REPLACED)
     elif source is None:
-        return Undo(left=GONE)
+        return Undo(left=GONE if target is not None else "both the old one and the new one are gone")
     else:
         restored = unmarked(source)
         if entry.detail.get("deactivated"):
