@@ -112,7 +112,7 @@ def newest(*attributes: str, keeps_loser: bool = True) -> Clash:
 
 
 def uniting_logs(rule: Clash) -> Clash:
-    """`rule`, but of two rows of task logs the executions of both stay.
+    """`rule`, but of two rows of task logs the executions of both stay, and what else only one of them holds.
 
     Where they differ in one, or one row has no room for all, the existing row stays as it is and the old one beside it.
     """
@@ -122,7 +122,8 @@ def uniting_logs(rule: Clash) -> Clash:
         mine, theirs = _logs(new), _logs(old)
         if mine is None or theirs is None:
             return merged
-        both = {**merged, "data": {"M": {**merged["data"]["M"], "logs": {"M": {**theirs, **mine}}}}}
+        data = [item["data"]["M"] for item in (old, new, merged)]
+        both = {**merged, "data": {"M": {**data[0], **data[1], **data[2], "logs": {"M": {**theirs, **mine}}}}}
         united = all(same({"": theirs[name]}, {"": mine[name]}) for name in theirs.keys() & mine.keys())
         return both if united and item_size(both) <= LARGEST_ITEM else dict(new)
 

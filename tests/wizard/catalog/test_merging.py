@@ -158,6 +158,9 @@ def test_task_logs_are_united_where_one_row_has_room_for_them() -> None:
     assert rule.merge(row(2, a="new", b="both"), row(1, b="both", c="old")) == row(2, a="new", b="both", c="old")
     for older in row(1, b="old", c="old"), row(3, b="old", c="old"):  # else one of two logs of b would be lost
         assert rule.merge(row(2, a="new", b="new"), older) == row(2, a="new", b="new")
+    named = row(1, a="new")
+    named["data"]["M"]["name"] = s("only here")
+    assert rule.merge(named, row(2, c="old"))["data"]["M"].keys() == {"name", "logs"}
     large = row(1, a="x" * 200_000)
     assert rule.merge(large, row(2, b="x" * 210_000)) == large and rule.keeps_loser
     settings = {"entityType": s("user-settings"), "createdAt": n(2), "data": s("newer")}

@@ -59,6 +59,9 @@ class Services:
         self._open = {*self._sums, stage.name(VERSIONS)}  # of the one the sums are, the other follows as a whole or not
         # Whose row it is and of what never changes, and of a list of shares more than a name tells the members apart.
         self._quiet = {stage.name(SHARES): ("user", "name", "data")}
+        self._quiet |= {
+            stage.name(table): ("entityType",) for table in (STORAGE, OLD_STORAGE)
+        }  # what its key is made of
         for table, old, _, new in one.expected:
             home = STORAGE if table == OLD_STORAGE else table
             here, there = stage.place(table, old), stage.place(home, new)

@@ -100,7 +100,8 @@ class Trial:
         planned = self.stage.plan(turn.ids)
         assert (self.stage.dump(), stored(self.stage)) == (dump, objects)
         told = {finding["text"] for finding in planned["findings"]}
-        assert any("not this deployment's" in text for text in told) == bool(turn.foreign)
+        foreign = any("not this deployment's" in text for text in told)
+        assert foreign == bool(turn.foreign) or self.services.any_wrote
         self.changes = planned["changes"]
 
     def migrate(self) -> Ended:
