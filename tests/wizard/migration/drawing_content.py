@@ -237,10 +237,7 @@ def _saved_logs(one: Deployment, draw: random.Random, user: str, task: str) -> N
         data = {"taskId": s(task), "user": s(of(user)), "logs": {"M": runs}}
         return saved(of(user), "amplify-agent-logs", "scheduled-task-logs", task, {"M": data}, at)
 
-    if before:
-        one.row(STORAGE, make)
-    else:
-        one.later.append((make(lambda user: user, False), make(one.of, True)))
+    one.saved(make, before=before)
 
 
 def shares(one: Deployment, draw: random.Random, user: str, users: list[str]) -> None:
@@ -311,7 +308,4 @@ def saved_settings(one: Deployment, draw: random.Random, user: str, users: list[
     def make(of: Of, moved: bool) -> Item:
         return saved(of(user), "amplify-user-settings", "user-settings", "user-settings", data, at)
 
-    if draw.random() < 0.5:
-        one.row(STORAGE, make)
-    else:
-        one.later.append((make(lambda user: user, False), make(one.of, True)))
+    one.saved(make, before=draw.random() < 0.5)

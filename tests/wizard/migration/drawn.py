@@ -62,9 +62,9 @@ class Deployment:
     """What is seeded, and what is to be.
 
     `rows` and `objects` as they are seeded, `made` rows of user storage by (PK, SK) with their data (None: not
-    foretold), `copies` by source -> target, each (bucket, key). `unfit`: keys of objects that can
-    become no row, `blocked`: how many rows would grow beyond what DynamoDB takes. `pilots`: the same with those people
-    alone in its map who are migrated first; what became of their data then stays until cleanup.
+    foretold), `copies` by source -> target, each (bucket, key). `unfit`: keys of objects that can become no row,
+    `blocked`: how many rows would grow beyond what DynamoDB takes. `pilots`: the same with those people alone in its map
+    who are migrated first; what became of their data then stays until cleanup.
     """
 
     ids: dict[str, str]
@@ -109,12 +109,12 @@ class Deployment:
         after = before if stays else make(self.of, True)
         self.expected.append((table, before, None if gone else (left or make)(_same, False), after))
 
-    @property
-    def copied_on(self) -> list[tuple[tuple[str, str], tuple[str, str]]]:
-        """What was copied in the pilots' turn and is copied again in that of all, since its key names one of the others."""
-        copies = self.pilots.copies if self.pilots else {}
-        pairs = [(between, self.copies.get(source, between)) for source, between in copies.items()]
-        return [(between, final) for between, final in pairs if final != between]
+    def saved(self, make: Make, *, before: bool) -> None:
+        """A row of user storage that services made `before` the migration, or may make while it runs."""
+        if before:
+            self.row(STORAGE, make)
+        else:
+            self.later.append((make(_same, False), make(self.of, True)))
 
     def settle(self) -> None:
         """Of what stands in user storage already nothing is made: what people saved there is newer."""
@@ -136,6 +136,13 @@ class Deployment:
     def all_copies(self) -> list[tuple[tuple[str, str], tuple[str, str]]]:
         """`copies`, of all turns."""
         return [pair for turn in self.turns for pair in turn.copies.items()]
+
+    @property
+    def copied_on(self) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+        """What was copied in the pilots' turn and is copied again in that of all, since its key names one of the others."""
+        copies = self.pilots.copies if self.pilots else {}
+        pairs = [(between, self.copies.get(source, between)) for source, between in copies.items()]
+        return [(between, final) for between, final in pairs if final != between]
 
     def object(self, bucket: str, key: str, body: bytes, home: str = "", into: str = CONSOLIDATION) -> None:
         """An object, and the key of its copy in the bucket `into` unless it stays."""
