@@ -28,6 +28,7 @@ from wizard.migration.entry import Entry
 from wizard.migration.ledger import Ledger
 from wizard.migration.retained import RETAINED
 from wizard.migration.show import shown
+from wizard.migration.states import TOLD
 from wizard.storage import old_table
 from wizard.text import plain
 from wizard.users import planned_ids
@@ -142,7 +143,7 @@ def _held(workspace: Workspace) -> _Held:
             kept=ledger.counts("target_place", "state = 'verified' AND json_extract(detail, '$.kept_at_cleanup')"),
             retained=ledger.records(RETAINED),
             taken=[(place, key_text(key_of(item, names))) for _, place, names, item in ledger.taken()],
-            attention=ledger.select(ATTENTION, limit=LISTED),
+            attention=ledger.select(ATTENTION, limit=LISTED, where=TOLD),
             unknown=ledger.unknown_references(),
             findings=ledger.findings(plan["id"]) if plan else [],
             backups=ledger.backups(),

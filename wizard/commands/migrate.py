@@ -183,7 +183,7 @@ WOULD = {
 }
 # And what it counts of the rest, by the state that it would get.
 WOULD_NOT = {
-    "applied": "there already", "verified": "there already", "kept": "to be kept as they are",
+    "applied": "there already", "verified": "there already", "kept": "to be kept as found",
     "conflict": "in conflict with what stands now", "failed": "failing as things stand",
 }  # fmt: skip
 

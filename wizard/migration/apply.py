@@ -453,5 +453,5 @@ def text(summary: Mapping[str, Any]) -> str:
         left.append(f"{plural(len(back), 'item')} still to be put back")
     if spent := summary["still_to_remove"]:
         left.append(f"{plural(spent, 'old row')} of a sum, at zero, still to be removed")
-    kept = f"; {states['kept']:,} kept as they are (`migrate show --state kept` says why)" if states.get("kept") else ""
+    kept = f"; {states['kept']:,} kept as found (`migrate show --state kept` says why)" if states.get("kept") else ""
     return f"{plural(summary['done'], 'change')} made; {', '.join(left) or 'nothing is left'}{kept}"

@@ -19,7 +19,7 @@ from typing import Any
 from wizard.errors import BadInput, Blocked, Failed
 from wizard.migration.entry import COLUMNS, Entry, encode_key, from_record, to_record
 from wizard.migration.ledger_damage import is_damage
-from wizard.migration.states import MADE, OPEN, START
+from wizard.migration.states import MADE, OPEN, START, TOLD
 from wizard.wire import Item, from_json_line, key_of, key_text, to_json_line
 from wizard.workspace import PLANNED_MAP, private_opener
 
@@ -359,7 +359,7 @@ class Ledger:
         )
         return [from_record(record) for record in records]
 
-    def counts(self, by: str = "state", where: str = "1") -> dict[str, int]:
+    def counts(self, by: str = "state", where: str = TOLD) -> dict[str, int]:
         """Number of changes by a column, or by several joined with `||`."""
         return dict(self._db.execute(f"SELECT {by}, count(*) FROM changes WHERE {where} GROUP BY 1"))
 
@@ -377,7 +377,7 @@ class Ledger:
         found: dict[tuple[str, str, str], dict[str, Any]] = {}
         for rank, row, kind, source, place, state, count in self._db.execute(
             "SELECT min(rank), row, kind, source_place, target_place, state, count(*) FROM changes"
-            " GROUP BY row, kind, source_place, target_place, state ORDER BY 1"
+            f" WHERE {TOLD} GROUP BY row, kind, source_place, target_place, state ORDER BY 1"
         ):
             one = {"row": row, "kind": kind, "source": source, "place": place, "rank": rank}
             found.setdefault((row, source, place), one)[state] = count
@@ -387,7 +387,7 @@ class Ledger:
         """Number of changes by user (old id) and state."""
         found: dict[str, dict[str, int]] = {}
         for user, state, count in self._db.execute(
-            "SELECT value, state, count(*) FROM changes, json_each(users) GROUP BY value, state"
+            f"SELECT value, state, count(*) FROM changes, json_each(users) WHERE {TOLD} GROUP BY value, state"
         ):
             found.setdefault(str(user), {})[state] = count
         return found

@@ -21,6 +21,8 @@ NEWEST = (
     " AND later.target_place = changes.target_place AND later.target_key = changes.target_key"
     " AND later.turn > changes.turn AND later.state IN ('applied', 'verified', 'cleaned', 'resolved'))"
 )
+# What is counted for people: a change that was kept, and then made by a later turn, has only its record left for rollback.
+TOLD = f"(state <> 'kept' OR {NEWEST})"
 # What was made or may have been, and so can be undone. With `was_made` verify found wrong what was written, or its old
 # item is no copy; with an intent nobody has seen yet whether it was written.
 MADE = (
