@@ -132,11 +132,13 @@ def check_verified_services(context: Context) -> Fact:
     """Whether step V found nothing wrong; deploying a service from here forgets it."""
     found = context.workspace.settings().get("services_verified", {})
     ok = bool(found.get("ok"))
-    return Fact(
-        "verified_services", "ok" if ok else "attention", "Services verified",
-        f"nothing wrong on {at_minute(found['time'])}" if ok else "not since the last deployment",
-        "" if ok else "Step V looks at stacks, functions and logs.", ok,
-    )  # fmt: skip
+    told = (
+        f"{'nothing' if ok else 'something'} wrong on {at_minute(found['time'])}"
+        if found
+        else "not since the last deployment"
+    )
+    todo = "" if ok else "Step V looks at stacks, functions and logs."
+    return Fact("verified_services", "ok" if ok else "attention", "Services verified", told, todo, ok)
 
 
 def check_tried(context: Context) -> Fact:

@@ -432,3 +432,19 @@ def test_the_time_of_the_last_deployment_is_read_from_the_stack(aws: Aws, contex
     stack(aws, LAMBDA)
     took = gather(context, ["lambda_deployment"]).value("lambda_deployment")
     assert took is not None and 0 <= took < 60
+
+
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        ({}, "not since the last deployment"),
+        ({"ok": True, "time": "2026-11-27T19:30:00+00:00"}, "nothing wrong on 2026-11-27 19:30 UTC"),
+        ({"ok": False, "time": "2026-11-27T19:30:00+00:00"}, "something wrong on 2026-11-27 19:30 UTC"),
+    ],
+)
+def test_a_verification_of_the_services_that_found_something_is_told_as_one(
+    context: Context, known: dict[str, Any], told: str
+) -> None:
+    context.workspace.remember({"services_verified": known})
+    fact = look(context, "verified_services")
+    assert (fact.found, fact.value) == (told, bool(known.get("ok")))
