@@ -266,6 +266,8 @@ def text(summary: Mapping[str, Any]) -> str:
         parts.append("nothing is left under old ids")
     elif undone > 0:
         parts.append(f"{plural(left, 'item')} under old ids: apply first, then verify again")
+    elif set(summary["states"]) == {"rolled back"}:
+        parts.append(f"{plural(left, 'item')} under old ids again, as all was rolled back: plan and apply again")
     else:
         parts.append(f"{plural(left, 'item')} under old ids appeared since: plan and apply again")
     return "; ".join(parts)

@@ -76,6 +76,7 @@ def test_it_restores_everything_bit_for_bit(full: Stage) -> None:
     assert document["left"] == []
     assert full.dump() == seeded
     assert {entry.state for entry in full.entries()} == {"rolled back"}
+    assert "under old ids again, as all was rolled back: plan and apply again" in full.run("migrate", "verify").text
 
 
 def test_it_restores_after_verify_and_mark(full: Stage) -> None:
