@@ -8,7 +8,7 @@ from wizard.deployment import Deployment
 from wizard.migration.entry import Entry, encode_key
 from wizard.migration.targets import pointed_at
 
-WHY = "a row that is left leads there"
+WHY = "a row that is left leads to it; it is left as well"
 
 Place = tuple[str, str]  # (table or bucket, key as text)
 
