@@ -208,7 +208,11 @@ class Services:
             return Wrote(
                 "create",
                 (),
-                {**whole, **{name: _few(whole[name]) for name in self._sums.get(table, ())}, "beside": s(token)},
+                {
+                    **whole,
+                    **{name: _few(whole[name]) for name in self._sums.get(table, ())},
+                    f"beside {token}": s(token),
+                },
             )
         if draw.random() < 0.15:
             return Wrote("delete")
