@@ -275,10 +275,15 @@ class Services:
             text = f"{dump} {ledger.taken()} {aside}"
         lost = {token: place for token, place in self.tokens.items() if token not in text}
         lost = {token: place for token, place in lost.items() if not (cleaned and self._merges(self._group[place]))}
-        assert not lost, {token: (place, self.wrote[place]) for token, place in lost.items()}
+        assert not lost, {
+            token: [(one, self.wrote[one]) for one in sorted(self._group[place]) if one in self.wrote]
+            for token, place in lost.items()
+        }
 
     def _merges(self, group: set[Place]) -> bool:
         created = (place for place in group if any(one.kind == "create" for one in self.wrote.get(place, ())))
+        if any(one.kind == "save" for place in group for one in self.wrote.get(place, ())):
+            return True  # and what was saved wins
         return not group.isdisjoint(self._joined) or any(place in self._new for place in created)
 
     def rolled_back(self, dump: Dump, left: Iterable[Entry]) -> None:

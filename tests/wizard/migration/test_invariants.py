@@ -290,7 +290,8 @@ def check_logs(stage: Stage, one: Deployment, services: Services, home: str, aft
     for (user, task), wanted in one.logs.items():
         place, folder = stage.place(STORAGE, logs_key(user, task)), f"scheduledTaskLogs/{user}/{task}/"
         beside = {key for bucket, key in objects if bucket == home and key.startswith(folder)}
-        if services.touched(place) or any(services.objects.touched((home, key)) for key in beside):
+        all_beside = beside | {f"{folder}{run}.json" for run in wanted}
+        if services.touched(place) or any(services.objects.touched((home, key)) for key in all_beside):
             continue
         row = TypeDeserializer().deserialize({"M": after[place[0]].get(place[1], {})})
         found = {run: _log(value) for run, value in row["data"]["logs"].items()} if row else {}
