@@ -21,6 +21,20 @@ class Entry:
 
     `action` is update, copy, merge, add (summed and removed) or refresh for items; copy for objects; the name of the
     builder for content. `edits` are what a person reads; `written` is what rollback puts back.
+
+    `detail`, by who writes it:
+
+    - plan, of content: `part` of the source item; `user`, `key`, `template`, `task`, `logs`, … that its builder takes;
+      `sources` [bucket, key, size, ETag, time] of its objects; `seen` and `holds`, digests of what moves and of what is to
+      stand; `waits`, the object that it needs; `follows`, the digest of our own row that it goes on from.
+    - plan and apply, of what stays: `beside` something else that stands, `older` than that, `stands` (another object),
+      `unfit` [key, ETag] of objects that no row holds, `blocked` for as long as its source is what it is.
+    - apply: `created` (nothing stood there), `deactivated` the source, `unkept` secrets; of content `done` (keys of objects),
+      `at` (another sort key), `pointer` (a key in S3 instead of a row), `archiving` and `archived` logs, `object` with
+      `object_etag` and `version`; of objects `made` by us, `confirmed` by S3; of sums `spent` and `spent_stands`.
+    - whoever finds that it may stand although its state does not say so: `was_made`; `switched_off`, of an earlier turn.
+    - rollback: `taken_back` (half of a sum), `left_for_good`, `led` (a row that is left leads to it).
+    - `migrate resolve --done`: `by_hand`; cleanup: `kept_at_cleanup`.
     """
 
     rank: int
