@@ -41,7 +41,12 @@ _AT_ONCE = 25  # rows that are looked at together; each may have 400 KB
 
 
 class ContentResolver:
-    """Records the content changes of one plan."""
+    """Records the content changes of one plan.
+
+    A move becomes a change (`_move`), unless an earlier one saw to it (`_is_seen_to`). What the scan saw may decide it
+    (`_without_a_look`, `_share`). Else the row that stands is read: it may say what it was made of (`_as_it_stands`), or is
+    compared with the content as apply will (`_compared`).
+    """
 
     def __init__(self, work: Resolution):
         self.work, self.staging = work, work.staging
