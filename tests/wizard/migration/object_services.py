@@ -130,6 +130,9 @@ class ObjectServices:
                 assert found == before, (where, self._told(where))
             elif sources and last == "-":
                 wanted = {one for source in sources for one in self._copied_from(source, now)}
+                if any(source == where for source, _ in self._copies):  # of the pilots' turn, and copied on since
+                    stood = {_at(self.before, source) for source in sources}
+                    wanted |= stood.union(*(self.wrote.get(source, ()) for source in sources))
                 assert found in wanted or listed & self._group[where], (where, self._told(where), found, wanted)
             else:  # deleted by a service: a copy may have been made of it after
                 assert not found or sources or self._is_archive(where), (where, self._told(where))
