@@ -311,7 +311,7 @@ def test_the_ledger_tells_plan_safeguard_verification_and_what_is_retained(aws: 
     assert plan["estimate"]["seconds"] is None  # nothing was measured yet
     assert {**plan, "estimate": 0} == {
         "id": 1, "changes": 1, "fresh": True, "counts": {"planned": 1, "verified": 1}, "undone": False,
-        "made": 0, "estimate": 0, "still_to_put_back": 0, "not_in_map": 0, "unknown_references": 0,
+        "made": 0, "estimate": 0, "still_to_put_back": 0, "still_to_remove": 0, "not_in_map": 0, "unknown_references": 0,
     }  # fmt: skip
     assert facts.value("safeguard") == {"waived": False, "missing": [accounts]}
     assert facts.value("verification") == {"clean": False}

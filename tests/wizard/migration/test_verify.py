@@ -171,7 +171,7 @@ def test_an_operator_mends_by_hand_and_says_so(stage: Stage) -> None:
 
 
 def test_show_and_status(stage: Stage) -> None:
-    nothing = {"plan": None, "states": {}, "tables": [], "still_to_put_back": []}
+    nothing = {"plan": None, "states": {}, "tables": [], "still_to_put_back": [], "still_to_remove": 0}
     assert stage.run("migrate", "status").document == nothing
     assert stage.run("migrate", "show").document == {"changes": []}
     stage.put(CHATS, {"id": s("1"), "user": s(ANN)}, {"id": s("2"), "user": s(BOB)})
