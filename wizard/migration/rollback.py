@@ -87,6 +87,9 @@ def rollback(context: Context, *, dry_run: bool = False) -> dict[str, Any]:
             return run.summary()
         with exclusive(context):
             started = time.time()
+            if not ledger.records(UNDOABLE) and not ledger.taken():  # the plan and its verification stay as they are
+                abort_abandoned(context, ledger)
+                return {**run.summary(), "under_new_ids": under_new_ids(context, ledger, started)}
             # On record before the search: all is undone by then, and the search may be stopped.
             summary = recorded(context.account, ledger, "rollback", run.all, run.summary, code, text)
             return {**summary, "under_new_ids": under_new_ids(context, ledger, started)}
