@@ -487,3 +487,16 @@ def test_what_a_deleted_row_led_to_is_undone(pointing: Stage) -> None:
         pointing.delete(table, "a-100", key)
     back(pointing)
     assert made(pointing) == (0, 0)
+
+
+def test_what_a_row_leads_to_is_left_with_it_also_by_the_run_that_goes_on_after_a_kill(pointing: Stage) -> None:
+    pointing.put(CHATS, {"id": s("1"), "user": s(ANN)})
+    pointing.put(ACCESS, access(ANN))
+    pointing.migrate()
+    pointing.set(WORKFLOWS, ("a-100", "t"), name=s("renamed"))
+    pointing.set(METADATA, ("a-100", "c1"), name=s("renamed"))
+    context = pointing.context()
+    die_once_answered(context, "DeleteItem")
+    with pytest.raises(Killed):
+        run(context, "rollback")
+    assert len(back(pointing, 1)["left"]) == 4 and made(pointing) == (1, 1)
